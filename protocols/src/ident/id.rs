@@ -1,0 +1,123 @@
+use std::{fmt, str::FromStr};
+
+use data_encoding::BASE32_NOPAD;
+use serde::{Deserialize, Serialize};
+
+/// A host: its Ed25519 public key, which is also its libp2p peer id.
+///
+/// Shown as 52 letters and digits; [`short`](Self::short) gives the first eight.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HostId(pub [u8; 32]);
+
+/// A mesh: the BLAKE3 hash of its genesis. Bound into every handshake, topic name and signature,
+/// so that two meshes never mix.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MeshId(pub [u8; 32]);
+
+/// An agent: 128 random bits, given when it is started and kept as long as it lives, on whatever
+/// host. The first 1,024 numbers are reserved.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AgentId(pub u128);
+
+/// One life of a host: greater than all earlier ones of the same host.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Incarnation(pub u64);
+
+/// Where an agent is reached: its host and its id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Address {
+    /// The host it runs on.
+    pub host: HostId,
+    /// The agent.
+    pub agent: AgentId,
+}
+
+/// A text that should be an id and is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not {what}: {length} letters and digits (a–z, 2–7) are expected")]
+pub struct ParseIdError {
+    text: String,
+    what: &'static str,
+    length: usize,
+}
+
+fn to_text(bytes: &[u8]) -> String {
+    BASE32_NOPAD.encode(bytes).to_lowercase()
+}
+
+fn from_text<const N: usize>(text: &str, what: &'static str) -> Result<[u8; N], ParseIdError> {
+    BASE32_NOPAD
+        .decode(text.to_uppercase().as_bytes())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| ParseIdError {
+            text: text.chars().take(80).collect(),
+            what,
+            length: (N * 8).div_ceil(5),
+        })
+}
+
+macro_rules! text_id {
+    ($id:ty, $what:literal, $to:expr, $from:expr) => {
+        impl $id {
+            /// The first eight letters: enough for people to tell ids apart.
+            #[must_use]
+            pub fn short(&self) -> String {
+                self.to_string().chars().take(8).collect()
+            }
+        }
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&to_text(&$to(self)))
+            }
+        }
+        impl fmt::Debug for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.short())
+            }
+        }
+        impl FromStr for $id {
+            type Err = ParseIdError;
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                from_text(text, $what).map($from)
+            }
+        }
+    };
+}
+
+text_id!(HostId, "a host id", |id: &HostId| id.0, HostId);
+text_id!(MeshId, "a mesh id", |id: &MeshId| id.0, MeshId);
+text_id!(AgentId, "an agent id", |id: &AgentId| id.0.to_be_bytes(), |bytes| AgentId(
+    u128::from_be_bytes(bytes)
+));
+
+impl AgentId {
+    /// Nobody: the sender of what comes from a person or a program outside the mesh.
+    pub const OUTSIDE: Self = Self(0);
+    /// The host agent, which runs on every host.
+    pub const HOST: Self = Self(1);
+    /// Ids below this are reserved for built-in agents.
+    pub const RESERVED: u128 = 1024;
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.agent, self.host)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}@{:?}", self.agent, self.host)
+    }
+}
+
+impl FromStr for Address {
+    type Err = ParseIdError;
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let (agent, host) = text.split_once('@').unwrap_or((text, ""));
+        Ok(Self { agent: agent.parse()?, host: host.parse()? })
+    }
+}

@@ -1,0 +1,149 @@
+//! Every cap of Starling in one place, the unit in the name.
+//!
+//! What happens at a cap is said beside it, and each refusal or drop is counted in a metric.
+
+use std::time::Duration;
+
+/// The largest body of one message. A larger one is refused at its sender.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// The largest frame on a lane: a body with its header. A larger one closes the lane.
+pub const LANE_FRAME_BYTES_MAX: usize = BODY_BYTES_MAX + 4 * 1024;
+
+/// What one lane may hold unsent and unacknowledged. At the cap new calls are refused as busy,
+/// notifications are dropped, and topic messages become a gap that the subscriber learns of.
+pub const LANE_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Replies and protocol items may exceed [`LANE_QUEUE_BYTES_MAX`] up to here; past it the lane is
+/// closed, because the peer is not reading.
+pub const LANE_QUEUE_BYTES_HARD_MAX: usize = 2 * LANE_QUEUE_BYTES_MAX;
+
+/// How many bytes are handed to a lane's writer at once.
+pub const LANE_WRITE_BYTES_MAX: usize = 256 * 1024;
+
+/// An acknowledgement is due after this many received items…
+pub const LANE_ACK_ITEMS: u64 = 64;
+
+/// …or after this long, whichever comes first.
+pub const LANE_ACK_DELAY: Duration = Duration::from_millis(100);
+
+/// The largest message on gossip: a topic message or a host record. A larger topic message goes
+/// over lanes only.
+pub const GOSSIP_BYTES_MAX: usize = 64 * 1024;
+
+/// Gossip topics in use on a mesh. Interests are spread over them by hash, so that ten thousand
+/// rooms need no more than this many subscriptions.
+pub const GOSSIP_BUCKETS: u8 = 32;
+
+/// The longest name of a kind, a request, a notification or a topic, in bytes.
+pub const NAME_BYTES_MAX: usize = 200;
+
+/// The longest text that goes back with a refusal, in bytes; a longer one is cut.
+pub const REASON_BYTES_MAX: usize = 1024;
+
+/// Messages that may wait for one agent. At the cap requests are refused as busy and
+/// notifications are dropped and counted.
+pub const MAILBOX_MESSAGES_MAX: u32 = 1024;
+
+/// Continuations (open requests, timers, tasks) one agent may hold. At the cap the next request
+/// comes back as busy at once; a timer beyond it panics inside the agent's ball.
+pub const WAITS_PER_AGENT_MAX: usize = 65_536;
+
+/// Effects one input may cause. An agent beyond it is in a loop and dies.
+pub const EFFECTS_PER_INPUT_MAX: usize = 65_536;
+
+/// Topics one agent may listen to.
+pub const TOPICS_PER_AGENT_MAX: usize = 16_384;
+
+/// Topics one peer may announce as interests. Beyond it its interests are ignored and counted.
+pub const TOPICS_PER_PEER_MAX: usize = 65_536;
+
+/// Agents on one host. At the cap a start is refused.
+pub const AGENTS_PER_HOST_MAX: usize = 1_000_000;
+
+/// Agents listed in one answer; a longer list says that it was cut.
+pub const AGENTS_PER_LISTING_MAX: usize = 10_000;
+
+/// Topics for which one host keeps a numbering of its own publications.
+pub const STREAMS_OUT_MAX: usize = 65_536;
+
+/// Numberings of other hosts' publications that one host follows. At the cap the longest unused
+/// is forgotten and its next message starts anew.
+pub const STREAMS_IN_MAX: usize = 262_144;
+
+/// Messages of one topic kept at the origin for repair.
+pub const REPAIR_MESSAGES_MAX: usize = 256;
+
+/// Bytes of one topic kept at the origin for repair.
+pub const REPAIR_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of all topics kept at the origin for repair.
+pub const REPAIR_TOTAL_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Messages of one stream held back while a gap before them is being repaired. Beyond it the gap
+/// is given up and reported.
+pub const REORDER_MESSAGES_MAX: usize = 4096;
+
+/// How long a gap may stay open before it is given up and reported.
+pub const REPAIR_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Hosts one roster remembers. Beyond it new records are refused and counted.
+pub const HOSTS_MAX: usize = 10_000;
+
+/// Hosts to which a link is kept open without being asked for.
+pub const LINKS_KEPT_MAX: usize = 64;
+
+/// Addresses in one host record; more are cut.
+pub const ADDRESSES_PER_HOST_MAX: usize = 16;
+
+/// The longest address, in bytes.
+pub const ADDRESS_BYTES_MAX: usize = 256;
+
+/// One message of the gate (credential, token, welcome).
+pub const GATE_BYTES_MAX: usize = 64 * 1024;
+
+/// The gate must be passed within this time of the connection being encrypted.
+pub const GATE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Join attempts that one network address may make in a minute.
+pub const JOINS_PER_MINUTE_MAX: u32 = 5;
+
+/// Invites one host keeps open. At the cap a new one is refused.
+pub const INVITES_MAX: usize = 10_000;
+
+/// The most uses of one invite.
+pub const INVITE_USES_MAX: u32 = 10_000;
+
+/// The longest life of an invite.
+pub const INVITE_LIFE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long a membership certificate is good for.
+pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Certificates between a host and the founder of its mesh.
+pub const CERTIFICATE_CHAIN_MAX: usize = 4;
+
+/// The longest budget of a request or a task that has a deadline.
+pub const BUDGET_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// The budget of a request whose type names no other.
+pub const BUDGET_DEFAULT: Duration = Duration::from_secs(10);
+
+/// First wait before a lost link is dialled again; it doubles with each failure.
+pub const REDIAL_FIRST: Duration = Duration::from_millis(250);
+
+/// The ceiling of the wait between two dials of one host.
+pub const REDIAL_MAX: Duration = Duration::from_secs(30);
+
+/// Agents' inputs handled before the engine gives the host's sockets a turn.
+pub const STEPS_PER_TURN_MAX: usize = 4096;
+
+/// Bytes of control requests (JSON) from local programs.
+pub const CONTROL_BODY_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
+
+/// Local programs connected to the control socket at once.
+pub const CONTROL_CONNECTIONS_MAX: usize = 64;
+
+/// Events that a slow reader of the event stream may lag behind before it loses some (and is
+/// told how many).
+pub const EVENTS_BACKLOG_MAX: usize = 1024;

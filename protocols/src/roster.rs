@@ -1,0 +1,191 @@
+//! Who is in the mesh and where they are reached: one signed record per host, spread by gossip
+//! and exchanged whole when a lane opens. A record is a hint about addresses and proof of
+//! membership; it says nothing of who is alive.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ident::{
+        Credential, CredentialError, HostId, Incarnation, MeshId, SecretKey, Signable, Signed,
+        SignedError,
+    },
+    limits::{ADDRESS_BYTES_MAX, ADDRESSES_PER_HOST_MAX, HOSTS_MAX, NAME_BYTES_MAX},
+    time::WallTime,
+};
+
+/// What a host says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRecord {
+    /// The host.
+    pub host: HostId,
+    /// A label for people; two hosts may share it.
+    pub name: String,
+    /// The life of the host that wrote this.
+    pub incarnation: Incarnation,
+    /// Counts up within one incarnation.
+    pub sequence: u64,
+    /// Where it can be dialled (multiaddresses), the best first.
+    pub addresses: Vec<String>,
+    /// The version of the software.
+    pub software: String,
+    /// Its membership.
+    pub credential: Credential,
+    /// It said goodbye: it went down on purpose.
+    pub left: bool,
+}
+
+impl Signable for HostRecord {
+    const CONTEXT: &'static str = "starling host record 1";
+    const BYTES_MAX: usize = 32 * 1024;
+}
+
+impl HostRecord {
+    /// The record in the form that everybody accepts: names and addresses cut to the limits.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.name = cut(&self.name, NAME_BYTES_MAX);
+        self.software = cut(&self.software, NAME_BYTES_MAX);
+        self.addresses.retain(|address| address.len() <= ADDRESS_BYTES_MAX);
+        self.addresses.truncate(ADDRESSES_PER_HOST_MAX);
+        self
+    }
+
+    fn within_limits(&self) -> bool {
+        self.name.len() <= NAME_BYTES_MAX
+            && self.software.len() <= NAME_BYTES_MAX
+            && self.addresses.len() <= ADDRESSES_PER_HOST_MAX
+            && self.addresses.iter().all(|address| address.len() <= ADDRESS_BYTES_MAX)
+    }
+
+    fn age(&self) -> (Incarnation, u64) {
+        (self.incarnation, self.sequence)
+    }
+}
+
+fn cut(text: &str, bytes: usize) -> String {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+/// All hosts that this host knows of.
+#[derive(Clone, Debug)]
+pub struct Roster {
+    mesh: MeshId,
+    hosts: BTreeMap<HostId, (HostRecord, Signed<HostRecord>)>,
+}
+
+/// What a record changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A host that was not known.
+    New,
+    /// Newer than what was known.
+    Updated,
+    /// Known already, or older. Nothing changed.
+    None,
+}
+
+/// Why a record is refused. The roster is unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Altered or of another mesh.
+    #[error(transparent)]
+    Signed(#[from] SignedError),
+    /// Signed by somebody else than the host it is about.
+    #[error("host {signer:?} signed a record about host {host:?}")]
+    Foreign {
+        /// Who signed.
+        signer: HostId,
+        /// Whom it is about.
+        host: HostId,
+    },
+    /// Its host is no member.
+    #[error("its host is no member: {0}")]
+    Credential(#[from] CredentialError),
+    /// Longer than allowed.
+    #[error("it exceeds the limits of a host record")]
+    TooLarge,
+    /// The roster is full.
+    #[error("the roster is full ({HOSTS_MAX} hosts)")]
+    Full,
+}
+
+impl Roster {
+    /// An empty roster of `mesh`.
+    #[must_use]
+    pub const fn new(mesh: MeshId) -> Self {
+        Self { mesh, hosts: BTreeMap::new() }
+    }
+
+    /// Takes up a record if it is good and newer than what is known.
+    ///
+    /// # Errors
+    /// [`RecordError`] says which rule it breaks.
+    pub fn merge(
+        &mut self,
+        signed: &Signed<HostRecord>,
+        now: WallTime,
+    ) -> Result<Change, RecordError> {
+        let known = self.hosts.get(&signed.signer());
+        if known.is_some_and(|(_, known)| known == signed) {
+            return Ok(Change::None);
+        }
+        let record = signed.open(self.mesh)?;
+        if record.host != signed.signer() {
+            return Err(RecordError::Foreign { signer: signed.signer(), host: record.host });
+        }
+        if known.is_some_and(|(known, _)| known.age() >= record.age()) {
+            return Ok(Change::None);
+        }
+        if !record.within_limits() {
+            return Err(RecordError::TooLarge);
+        }
+        record.credential.verify(self.mesh, record.host, now)?;
+        if known.is_none() && self.hosts.len() >= HOSTS_MAX {
+            return Err(RecordError::Full);
+        }
+        let new = self.hosts.insert(record.host, (record, signed.clone())).is_none();
+        Ok(if new { Change::New } else { Change::Updated })
+    }
+
+    /// Signs this host's own record and takes it up, whatever stood there.
+    pub fn publish(&mut self, key: &SecretKey, record: HostRecord) -> Signed<HostRecord> {
+        let record = record.bounded();
+        let signed = Signed::new(key, self.mesh, &record);
+        self.hosts.insert(record.host, (record, signed.clone()));
+        signed
+    }
+
+    /// What is known of a host.
+    #[must_use]
+    pub fn get(&self, host: HostId) -> Option<&HostRecord> {
+        self.hosts.get(&host).map(|(record, _)| record)
+    }
+
+    /// All hosts, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &HostRecord> {
+        self.hosts.values().map(|(record, _)| record)
+    }
+
+    /// All records as they were signed, to pass on.
+    pub fn signed(&self) -> impl Iterator<Item = &Signed<HostRecord>> {
+        self.hosts.values().map(|(_, signed)| signed)
+    }
+
+    /// How many hosts are known, this one included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Whether no host is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+}
