@@ -1,1 +1,3 @@
-//! x
+//! The host half of Starling.
+
+pub mod api;
