@@ -1,0 +1,61 @@
+use super::Frame;
+use crate::{limits::LANE_FRAME_BYTES_MAX, wire};
+
+const HEADER: usize = 4;
+
+/// Cuts the bytes of a lane into frames: a length (four bytes, little endian), then the frame.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    partial: Vec<u8>,
+}
+
+impl Inbox {
+    /// Takes `chunk` and hands every complete frame to `each`. What is incomplete waits for the
+    /// next chunk; no more than one frame is ever held back.
+    ///
+    /// # Errors
+    /// What `each` returns, or [`wire::Error`] for a frame that is too long or does not decode.
+    /// The lane must then be closed.
+    pub fn feed<E: From<wire::Error>>(
+        &mut self,
+        chunk: &[u8],
+        mut each: impl FnMut(Frame<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.partial.is_empty() {
+            let rest = split(chunk, &mut each)?;
+            self.partial.extend_from_slice(rest);
+        } else {
+            self.partial.extend_from_slice(chunk);
+            let rest = split(&self.partial, &mut each)?.len();
+            self.partial.drain(..self.partial.len() - rest);
+        }
+        Ok(())
+    }
+}
+
+fn split<'a, E: From<wire::Error>>(
+    mut bytes: &'a [u8],
+    each: &mut impl FnMut(Frame<'_>) -> Result<(), E>,
+) -> Result<&'a [u8], E> {
+    while let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() {
+        let length = u32::from_le_bytes(*header) as usize;
+        if length > LANE_FRAME_BYTES_MAX {
+            let error = wire::Error::TooLong { found: length, max: LANE_FRAME_BYTES_MAX };
+            return Err(error.into());
+        }
+        let Some((frame, rest)) = rest.split_at_checked(length) else { break };
+        each(wire::decode_borrowed(frame, LANE_FRAME_BYTES_MAX)?)?;
+        bytes = rest;
+    }
+    Ok(bytes)
+}
+
+/// Appends `frame` with its length to `out`; gives the number of bytes.
+pub(super) fn put(frame: &Frame<'_>, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER]);
+    wire::encode_into(frame, out).expect("own frames encode");
+    let length = u32::try_from(out.len() - start - HEADER).unwrap_or(u32::MAX);
+    out[start..start + HEADER].copy_from_slice(&length.to_le_bytes());
+    out.len() - start
+}

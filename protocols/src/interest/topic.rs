@@ -1,0 +1,115 @@
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{GOSSIP_BUCKETS, NAME_BYTES_MAX};
+
+/// How far a topic reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Scope {
+    /// All hosts of the mesh (FEAT's lobby).
+    #[default]
+    Mesh,
+    /// The hosts of the publisher's shard. As long as a mesh is one shard, the whole mesh.
+    Shard,
+}
+
+/// The full name of a topic, as it goes over the wire and as people type it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicName(Arc<str>);
+
+/// A text that is no topic.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    /// Nothing before the `#`, or nothing at all.
+    #[error("a topic begins with the name of a notification, as chat/said or chat/said#42")]
+    Empty,
+    /// Too long.
+    #[error("a topic has at most {NAME_BYTES_MAX} bytes; this one has {0}")]
+    TooLong(usize),
+    /// Control characters or blanks.
+    #[error("a topic has no blanks and no control characters")]
+    BadCharacter,
+}
+
+const SHARD: &str = "shard:";
+
+impl TopicName {
+    /// The topic of the notification `name`; `room` tells several apart.
+    ///
+    /// # Errors
+    /// [`TopicError`] when the parts do not make a topic.
+    pub fn new(scope: Scope, name: &str, room: Option<&str>) -> Result<Self, TopicError> {
+        let prefix = match scope {
+            Scope::Mesh => "",
+            Scope::Shard => SHARD,
+        };
+        match room {
+            None => format!("{prefix}{name}").parse(),
+            Some(room) => format!("{prefix}{name}#{room}").parse(),
+        }
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// How far it reaches.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        if self.0.starts_with(SHARD) { Scope::Shard } else { Scope::Mesh }
+    }
+
+    /// The name of the notification that it carries.
+    #[must_use]
+    pub fn notification(&self) -> &str {
+        notification(&self.0)
+    }
+
+    /// The gossip topic that carries it: the same on every host.
+    #[must_use]
+    pub fn bucket(&self) -> u8 {
+        blake3::hash(self.0.as_bytes()).as_bytes()[0] % GOSSIP_BUCKETS
+    }
+}
+
+fn notification(topic: &str) -> &str {
+    let name = topic.strip_prefix(SHARD).unwrap_or(topic);
+    name.split_once('#').map_or(name, |(name, _)| name)
+}
+
+impl FromStr for TopicName {
+    type Err = TopicError;
+    fn from_str(text: &str) -> Result<Self, TopicError> {
+        if text.len() > NAME_BYTES_MAX {
+            return Err(TopicError::TooLong(text.len()));
+        }
+        if notification(text).is_empty() {
+            return Err(TopicError::Empty);
+        }
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(TopicError::BadCharacter);
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::borrow::Borrow<str> for TopicName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
