@@ -213,7 +213,10 @@ impl Engine {
                 let greeting = session.hello(&hello)?;
                 self.greeted(peer, greeting);
             }
-            Frame::Ack(items) => session.acked(items)?,
+            Frame::Ack(items) => {
+                session.acked(items)?;
+                self.send_tails(peer);
+            }
             Frame::Aged(millis) => session.aged(millis)?,
             Frame::Item(item) => {
                 let age = session.receive(self.now)?;

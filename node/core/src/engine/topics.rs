@@ -290,7 +290,8 @@ impl Engine {
 
     /// Tells a peer whose queue was full how far the topics have gone that it missed.
     pub(super) fn send_tails(&mut self, peer: PeerNo) {
-        if self.tails.is_empty() || !self.peers[peer].session.is_open() {
+        let session = &self.peers[peer].session;
+        if self.tails.is_empty() || !session.is_open() || !session.has_room() {
             return;
         }
         let of_peer = self.tails.iter().filter(|(of, _)| *of == peer);
@@ -298,10 +299,9 @@ impl Engine {
         for topic in topics {
             let next = self.outgoing.next(topic.as_str());
             let item = Item::Tail { topic: topic.as_str(), next };
-            if self.push(peer, item, Class::Message).is_err() {
-                break;
+            if self.push(peer, item, Class::Vital).is_ok() {
+                self.tails.remove(&(peer, topic));
             }
-            self.tails.remove(&(peer, topic));
         }
     }
 
