@@ -39,7 +39,10 @@ pub use service::{
     StopAgent,
 };
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use starling_protocols::{
     admission::Ledger,
@@ -54,8 +57,8 @@ use starling_protocols::{
 use crate::agent::{Agent, AnyKind, Effect, Kind};
 
 /// The kinds of agents that a host can run.
-#[derive(Default)]
-pub struct Kinds(BTreeMap<&'static str, Box<dyn AnyKind>>);
+#[derive(Clone, Default)]
+pub struct Kinds(BTreeMap<&'static str, Arc<dyn AnyKind>>);
 
 impl Kinds {
     /// None yet.
@@ -70,7 +73,7 @@ impl Kinds {
     /// When there is another kind of that name, or `A` declares an interest twice.
     #[must_use]
     pub fn kind<A: Agent>(mut self) -> Self {
-        let before = self.0.insert(A::KIND, Box::new(Kind::<A>::new()));
+        let before = self.0.insert(A::KIND, Arc::new(Kind::<A>::new()));
         assert!(before.is_none(), "two kinds are named {:?}", A::KIND);
         self
     }
@@ -110,7 +113,7 @@ pub struct Engine {
     wall: WallTime,
     entropy: Entropy,
     agent_seed: Entropy,
-    kinds: Vec<Box<dyn AnyKind>>,
+    kinds: Vec<Arc<dyn AnyKind>>,
     kind_numbers: BTreeMap<&'static str, u16>,
     agents: agents::Agents,
     queue: VecDeque<mail::Parcel>,
@@ -257,6 +260,12 @@ impl Engine {
     #[must_use]
     pub const fn host(&self) -> HostId {
         self.me
+    }
+
+    /// This host's key.
+    #[must_use]
+    pub const fn key(&self) -> &SecretKey {
+        &self.key
     }
 
     /// This host's membership.

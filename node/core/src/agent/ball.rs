@@ -58,7 +58,7 @@ pub(crate) struct WaitView {
 }
 
 /// A kind of agent whose type has been forgotten.
-pub(crate) trait AnyKind: Send {
+pub(crate) trait AnyKind: Send + Sync {
     fn name(&self) -> &'static str;
     fn mailbox(&self) -> u32;
     /// The names of the messages it understands; `is_request` tells requests from notifications.
