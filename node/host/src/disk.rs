@@ -121,7 +121,10 @@ impl Disk {
     pub fn open(dir: &Path) -> Result<Self, DiskError> {
         store::make_directory(dir)?;
         let lock = lock::take(dir)?;
-        store::sweep(dir)?;
+        // Only what is ours: the directory may hold other things than these.
+        for kind in [&key::KEY, &incarnation::INCARNATION, &MEMBERSHIP, &LEDGER, &PEERS] {
+            store::sweep(&dir.join(kind.file))?;
+        }
         Ok(Self { dir: dir.to_owned(), writing: Mutex::default(), _lock: lock })
     }
 

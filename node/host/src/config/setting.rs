@@ -94,7 +94,7 @@ pub(super) fn suggestion<'a>(
     found: &str,
     words: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let found = found.to_lowercase().replace('-', "_");
+    let found = found.to_lowercase();
     let near = |word: &&str| strsim::damerau_levenshtein(&found, word);
     words.into_iter().min_by_key(near).filter(|word| near(word) <= 1 + word.len() / 4)
 }

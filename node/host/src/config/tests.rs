@@ -132,7 +132,7 @@ fn an_unknown_key_has_line_column_caret_and_suggestion() {
         path.display()
     );
     assert_eq!(place.faults(), [expected]);
-    place.file("etc/node.toml", "data-dir = '/x'\nzebra = 1");
+    place.file("etc/node.toml", "Data-Dir = '/x'\nzebra = 1");
     let faults = place.faults();
     assert!(faults[0].contains("did you mean `data_dir`?"), "{faults:?}");
     assert!(faults[1].contains("the keys are data_dir, name,"), "{faults:?}");

@@ -4,7 +4,7 @@
 //! A person who opens one learns what it is and, from the note, what is in it. The checksum
 //! covers the kind, the note and the records, so that a flipped bit anywhere shows.
 
-use std::str;
+use std::{cmp::Ordering, str};
 
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
@@ -94,10 +94,11 @@ fn header<'a>(what: &str, text: &'a [u8]) -> Result<(Header, &'a [u8]), Flaw> {
     if found.starling != what {
         return Err(Flaw::Foreign(format!("it says that it is a {:?}", found.starling)));
     }
-    if found.format > FORMAT {
-        return Err(Flaw::Newer(found.format));
+    match found.format.cmp(&FORMAT) {
+        Ordering::Equal => Ok((found, body)),
+        Ordering::Greater => Err(Flaw::Newer(found.format)),
+        Ordering::Less => Err(Flaw::Damaged(format!("there is no format {}", found.format))),
     }
-    Ok((found, body))
 }
 
 fn record(line: &[u8]) -> Option<Record> {
@@ -143,7 +144,10 @@ mod tests {
         let records = vec![records()[0].clone(), records()[2].clone()];
         let text = seal("peers", "2 hosts", &records);
         for end in 0..text.len() {
-            assert!(open("peers", &text[..end]).is_err(), "cut at {end}");
+            let why = open("peers", &text[..end]).unwrap_err();
+            let header_is_whole = end + 1 >= text.len() - body(&text).len();
+            let told = matches!(&why, Flaw::Damaged(why) if why.contains("cut off"));
+            assert_eq!(told, header_is_whole, "cut at {end}: {why:?}");
         }
         for bit in 0..text.len() * 8 {
             let mut flipped = text.to_vec();

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::{Disk, DiskError, Kind};
 
-const INCARNATION: Kind = Kind {
+pub(super) const INCARNATION: Kind = Kind {
     file: "incarnation",
     what: "number of a host's life",
     record_bytes_max: 16,

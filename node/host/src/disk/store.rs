@@ -32,14 +32,14 @@ pub(super) fn make_directory(dir: &Path) -> Result<(), DiskError> {
 }
 
 /// Removes what a crash in the middle of [`replace`] left behind. Only for the holder of the lock.
-pub(super) fn sweep(dir: &Path) -> Result<(), DiskError> {
-    for entry in fs::read_dir(dir).map_err(DiskError::io("read", dir))? {
-        let path = entry.map_err(DiskError::io("read", dir))?.path();
-        if path.extension().is_some_and(|extension| extension == TEMPORARY) {
-            fs::remove_file(&path).map_err(DiskError::io("remove the temporary file", &path))?;
+pub(super) fn sweep(path: &Path) -> Result<(), DiskError> {
+    let temporary = path.with_added_extension(TEMPORARY);
+    match fs::remove_file(&temporary) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => {
+            Err(DiskError::io("remove the temporary file", &temporary)(why))
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// What a file holds, and its permissions. It may be a secret.

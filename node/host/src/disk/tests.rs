@@ -228,8 +228,10 @@ fn a_stale_temporary_file_is_swept_and_in_nobodys_way() {
     let dir = dir();
     let stale = dir.path().join("membership.tmp");
     fs::write(&stale, "half").unwrap();
+    let foreign = dir.path().join("thesis.tmp");
+    fs::write(&foreign, "precious").unwrap();
     let disk = Disk::open(dir.path()).unwrap();
-    assert!(!stale.exists());
+    assert!(!stale.exists() && foreign.exists());
     fs::write(&stale, "half").unwrap();
     disk.found("home", NOW).unwrap();
     assert!(!stale.exists() && disk.membership().unwrap().is_some());
