@@ -23,7 +23,10 @@ pub(crate) async fn play(out: &Output, keep: bool) -> Result<(), Failure> {
         told = timeout(STORY_TIME, scenes::tell(out, &mut stage)) => {
             told.unwrap_or_else(|_| Err(Failure::late("the demo took too long")))
         }
-        () = interruption() => Err(Failure::failed("interrupted")),
+        () = interruption() => {
+            stage.clear().await;
+            return Err(Failure::failed("interrupted; nothing is left behind"));
+        }
     };
     match told {
         Ok(()) if keep => stage.leave(out),

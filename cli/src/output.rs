@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use starling_node::api::{Listing, Missing};
 
 use crate::{
@@ -63,12 +63,12 @@ impl Output {
 
     /// The data of `p2p NAME` in its envelope.
     pub(crate) fn envelope(&self, name: &str, data: impl Serialize) -> Result<(), Failure> {
-        self.value(&json!({ "schema": schema(name), "data": data }))
+        self.indented_json(&Envelope::new(name, data, &[]))
     }
 
-    /// Indented JSON.
-    pub(crate) fn value(&self, value: &Value) -> Result<(), Failure> {
-        self.line(&escape_json(&format!("{value:#}")))
+    pub(crate) fn indented_json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+        self.line(&escape_json(&text))
     }
 
     /// One line of a stream.
@@ -86,7 +86,7 @@ impl Output {
         grid: impl FnOnce(&[T]) -> Grid,
     ) -> Result<(), Failure> {
         if self.is_json() {
-            self.value(&list_envelope(name, listing))?;
+            self.indented_json(&Envelope::new(name, &listing.items, &listing.missing))?;
         } else if self.quiet {
             listing.items.iter().try_for_each(|item| self.line(&text::plain(id(item))))?;
         } else {
@@ -109,11 +109,12 @@ impl Output {
         }
     }
 
-    /// A hint: what could be typed next, and what for.
-    pub(crate) fn hint(&self, command: &str, purpose: &str) {
-        if !self.quiet {
-            let gap = " ".repeat(18usize.saturating_sub(command.chars().count()));
-            self.message(&format!("  {command}{gap}  {}", self.paint_messages.dim(purpose)));
+    /// What could be typed next, and what for.
+    pub(crate) fn hints(&self, hints: &[(String, &str)]) {
+        let width = hints.iter().map(|(command, _)| command.chars().count()).max();
+        for (command, purpose) in hints {
+            let padded = format!("{command:<width$}", width = width.unwrap_or_default());
+            self.note(&format!("  {padded}   {purpose}"));
         }
     }
 
@@ -140,8 +141,8 @@ impl Output {
     fn tell(&self, exit: Exit, message: &str, next: Option<&str>) {
         if self.is_json() {
             let data = json!({ "exit": exit as u8, "message": message, "next": next });
-            let error = json!({ "schema": schema("error"), "data": data });
-            return self.message(&escape_json(&error.to_string()));
+            let error = serde_json::to_string(&Envelope::new("error", data, &[]));
+            return self.message(&escape_json(&error.unwrap_or_default()));
         }
         let paint = self.paint_messages;
         self.message(&format!("{} {}", paint.red("error:"), text::plain_lines(message)));
@@ -151,17 +152,20 @@ impl Output {
     }
 }
 
-fn schema(name: &str) -> String {
-    format!("p2p.{name}/1")
+/// What all JSON but streams comes in. The items of a list are its data; what is missing stands
+/// beside them, when there is something.
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    schema: String,
+    data: T,
+    #[serde(skip_serializing_if = "<[Missing]>::is_empty")]
+    missing: &'a [Missing],
 }
 
-/// The items are the data; what is missing stands beside them, when there is something.
-fn list_envelope<T: Serialize>(name: &str, listing: &Listing<T>) -> Value {
-    let mut envelope = json!({ "schema": schema(name), "data": listing.items });
-    if !listing.missing.is_empty() {
-        envelope["missing"] = json!(listing.missing);
+impl<'a, T> Envelope<'a, T> {
+    fn new(name: &str, data: T, missing: &'a [Missing]) -> Self {
+        Self { schema: format!("p2p.{name}/1"), data, missing }
     }
-    envelope
 }
 
 /// JSON in which no character can steer a terminal; its meaning is the same. Such characters
@@ -234,6 +238,8 @@ impl Paint {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -259,10 +265,9 @@ mod tests {
 
     #[test]
     fn missing_stands_beside_the_data() {
-        let whole = Listing { items: vec![1], missing: vec![] };
-        assert_eq!(list_envelope("x", &whole), json!({ "schema": "p2p.x/1", "data": [1] }));
-        let missing = vec![Missing { host: "b".into(), why: "gone".into() }];
-        let partial = Listing { missing, ..whole };
-        assert_eq!(list_envelope("x", &partial)["missing"][0]["host"], "b");
+        let whole = json!(Envelope::new("x", [1], &[]));
+        assert_eq!(whole, json!({ "schema": "p2p.x/1", "data": [1] }));
+        let missing = [Missing { host: "b".into(), why: "gone".into() }];
+        assert_eq!(json!(Envelope::new("x", [1], &missing))["missing"][0]["host"], "b");
     }
 }

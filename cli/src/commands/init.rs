@@ -44,7 +44,7 @@ impl Init {
         }
         out.line(&format!("host {} in the new mesh {}", text::short(&host), text::short(&mesh)))?;
         out.note(&format!("kept in {}\nnext:", config.data_dir.display()));
-        out.hint(&format!("{} up", session.program()), "start the daemon");
+        out.hints(&[(format!("{} up", session.program()), "start the daemon")]);
         Ok(())
     }
 }

@@ -58,7 +58,10 @@ impl Invite {
         let hosts = text::count(invited.uses as usize, "host");
         let life = text::duration(invited.life_seconds);
         out.note(&format!("good for {life} and {hosts}; on the other machine:"));
-        out.hint("p2p join TOKEN --up", "or: p2p join - --up, and paste the token");
+        out.hints(&[
+            ("p2p join TOKEN --up".to_owned(), "join, and start the daemon"),
+            ("p2p join - --up".to_owned(), "the same, the token from standard input"),
+        ]);
         Ok(())
     }
 }

@@ -69,7 +69,7 @@ impl Join {
             return up.background(session, client, &config).await;
         }
         session.out.note("no daemon runs here; next:");
-        session.out.hint(&format!("{} up", session.program()), "start it");
+        session.out.hints(&[(format!("{} up", session.program()), "start it")]);
         Ok(())
     }
 }

@@ -47,6 +47,6 @@ impl Request {
         if session.out.is_json() {
             return session.out.envelope("request", &answered);
         }
-        session.out.value(&answered.reply)
+        session.out.indented_json(&answered.reply)
     }
 }

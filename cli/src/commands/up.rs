@@ -39,8 +39,8 @@ pub(crate) struct Up {
     #[arg(long, value_name = "N", conflicts_with = "listen")]
     pub(crate) port: Option<u16>,
     /// Look for hosts of the mesh on the local network
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true)]
     pub(crate) mdns: Option<bool>,
 }
 
@@ -158,16 +158,18 @@ async fn summary(session: &Session, client: &Client, config: &Config) -> Result<
 
 fn suggest(session: &Session, status: &api::Status) {
     let program = session.program();
-    session.out.note("next:");
+    let mut hints = Vec::new();
     if status.may_admit {
-        session.out.hint(&format!("{program} invite"), "let another machine in");
+        hints.push((format!("{program} invite"), "let another machine in"));
     }
     if status.members <= 1 {
-        session.out.hint(&format!("{program} join TOKEN"), "go into another mesh instead");
-        session.out.hint("p2p demo", "watch three hosts talk");
+        hints.push((format!("{program} join TOKEN"), "go into another mesh instead"));
+        hints.push(("p2p demo".to_owned(), "watch three hosts talk"));
     } else {
-        session.out.hint(&format!("{program} members"), "who is in the mesh");
+        hints.push((format!("{program} members"), "who is in the mesh"));
     }
+    session.out.note("next:");
+    session.out.hints(&hints);
 }
 
 #[cfg(test)]

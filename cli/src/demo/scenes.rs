@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 use starling_node::api::{self, Answered, Ask, Heard, Invite, Invited, Listing, Member, Started};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::stage::{Host, Stage};
 use crate::{
@@ -27,6 +27,9 @@ const MEET_TIME: Duration = Duration::from_secs(10);
 const TALK_TIME: Duration = Duration::from_secs(6);
 const SILENCE: Duration = Duration::from_millis(300);
 
+/// How long all three together may take to go down.
+const CURTAIN_TIME: Duration = Duration::from_secs(15);
+
 /// All scenes but the last.
 pub(super) async fn tell(out: &Output, stage: &mut Stage) -> Result<(), Failure> {
     out.line(&out.paint.bold("Three hosts, one mesh, no broker between them."))?;
@@ -44,7 +47,8 @@ pub(super) async fn tell(out: &Output, stage: &mut Stage) -> Result<(), Failure>
 pub(super) async fn curtain(out: &Output, mut stage: Stage) -> Result<(), Failure> {
     scene(out, 6, "Good night: all three go down in good order")?;
     command(out, "down", None)?;
-    if let Err(failure) = stage.down().await {
+    let late = |_| Err(Failure::late("not all three went down in time"));
+    if let Err(failure) = timeout(CURTAIN_TIME, stage.down()).await.unwrap_or_else(late) {
         out.note(&stage.logs());
         stage.clear().await;
         return Err(failure);
@@ -185,7 +189,8 @@ impl Talk {
         };
         let [from, to, said] =
             ["from", "to", "text"].map(|key| text::plain(body[key].as_str().unwrap_or("?")));
-        let (speaker, host) = (out.paint.cyan(&from), out.paint.dim(&text::plain(from_host)));
+        let (speaker, host) =
+            (out.paint.cyan(&from), out.paint.dim(&format!("({})", text::plain(from_host))));
         say(out, &format!("  {speaker} → {to}: {said}  {host}"))?;
         self.heard.push([from, to]);
         Ok(())

@@ -1,6 +1,8 @@
 //! The stage: a temporary directory and the daemons in it.
 
-use std::{env, ffi::OsString, path::Path, time::Duration};
+use std::{
+    env, ffi::OsString, fs::Permissions, os::unix::fs::PermissionsExt, path::Path, time::Duration,
+};
 
 use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
@@ -73,7 +75,10 @@ impl Stage {
     /// Waits until all serve.
     pub(super) async fn ready(&mut self) -> Result<(), Failure> {
         for host in &mut self.hosts {
-            host.launched.ready(&host.client).await?;
+            // The logs are shown with every failure, and are gone afterwards.
+            let start = host.launched.ready(&host.client).await;
+            let name = host.name;
+            start.map_err(|e| Failure::told(e.exit(), format!("{name} did not start")))?;
         }
         Ok(())
     }
