@@ -1,3 +1,4 @@
 //! The host half of Starling.
 
 pub mod api;
+pub mod net;
