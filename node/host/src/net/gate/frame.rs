@@ -30,9 +30,10 @@ pub(super) async fn say_last<T: Serialize>(
 ) -> Result<(), GateError> {
     say(stream, message).await?;
     stream.close().await?;
-    // One byte is enough: whatever else it says is of no interest.
-    stream.read(&mut [0]).await?;
-    Ok(())
+    match stream.read(&mut [0]).await? {
+        0 => Ok(()),
+        _ => Err(GateError::OutOfTurn),
+    }
 }
 
 /// The empty frame by which the dialler accepts the listener.

@@ -10,8 +10,8 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use starling_protocols::limits::JOINS_PER_MINUTE_MAX;
 
-/// Addresses remembered. Beyond it those that have not tried of late are forgotten, and when all
-/// of them have, the next is refused.
+/// Addresses remembered. At the cap those that have not tried in the last minute are forgotten;
+/// while all of them have, everybody is refused.
 const ADDRESSES_MAX: usize = 4096;
 
 pub(super) struct JoinLimiter(DefaultKeyedRateLimiter<IpAddr>);

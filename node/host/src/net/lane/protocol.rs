@@ -26,7 +26,7 @@ use libp2p::{
 #[derive(Debug)]
 pub(crate) struct Behaviour {
     protocol: StreamProtocol,
-    /// Bounded by the handlers, of which each holds its next event back until it is asked.
+    /// Short: the swarm empties it before it asks the handlers for more.
     queue: VecDeque<ToSwarm<Event, Open>>,
 }
 

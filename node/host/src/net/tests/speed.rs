@@ -172,6 +172,7 @@ async fn messages_per_second(line: &mut Line) -> f64 {
     (echoed / MESSAGE) as f64 / begin.elapsed().as_secs_f64()
 }
 
+#[allow(clippy::print_stdout, reason = "the figures are what this is for")]
 fn measure(setting: Setting) {
     let (tell, told) = std::sync::mpsc::channel();
     let other = std::thread::spawn(move || runtime(setting.workers).block_on(echo(setting, tell)));
@@ -192,7 +193,6 @@ fn measure(setting: Setting) {
 
 #[test]
 #[ignore = "a measurement"]
-#[allow(clippy::print_stdout)]
 fn lane_speed() {
     for listen in [TCP, QUIC] {
         for (workers, connection_tasks, hop) in [
