@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     client::Presence,
-    daemon,
+    daemon::{self, Overrides},
     failure::{Exit, Failure},
     session::Session,
     text,
@@ -31,9 +31,9 @@ impl Init {
             return Err(Failure::told(Exit::Failure, message)
                 .next(format!("see it with: {} status", session.program())));
         }
-        let config = session.config()?;
-        let made = daemon::init(&config, self.mesh_name.as_deref())
-            .map_err(|e| Failure::failed(e.to_string()))?;
+        let mesh_name = self.mesh_name;
+        let config = session.config_with(Overrides { mesh_name, ..Overrides::default() })?;
+        let made = daemon::init(&config)?;
         let (host, mesh) = (made.host.to_string(), made.mesh.to_string());
         let out = &session.out;
         if out.is_json() {

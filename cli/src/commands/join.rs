@@ -61,8 +61,7 @@ impl Join {
     ) -> Result<(), Failure> {
         let name = self.name.clone();
         let config = session.config_with(Overrides { name, ..Overrides::default() })?;
-        let joined =
-            daemon::join(&config, token).await.map_err(|e| Failure::failed(e.to_string()))?;
+        let joined = daemon::join(&config, token).await?;
         tell(session, &joined)?;
         if self.up {
             let up = Up { name: self.name, ..Up::default() };

@@ -116,7 +116,7 @@ async fn foreground(session: &Session, client: &Client, config: Config) -> Resul
         ended = &mut running => ended,
         announced = announce => { announced?; running.await }
     };
-    ended.map_err(|e| Failure::failed(e.to_string()))
+    ended
 }
 
 async fn ready(client: &Client) -> bool {

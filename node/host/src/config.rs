@@ -83,10 +83,16 @@ impl Config {
         self.data_dir.join("control.sock")
     }
 
+    /// Where the host's secret key is.
+    #[must_use]
+    pub fn key_file(&self) -> PathBuf {
+        self.data_dir.join(crate::disk::KEY_FILE)
+    }
+
     /// Where a daemon in the background logs to.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {
-        self.data_dir.join("node.log")
+        self.data_dir.join("daemon.log")
     }
 
     fn load_in(world: &World, overrides: &Overrides) -> Result<Self, ConfigError> {
@@ -108,7 +114,7 @@ impl Config {
             name: world.host_name.clone(),
             listen: default_listen(world.ip6),
             advertise: Vec::new(),
-            mdns: true,
+            mdns: false,
             mesh_name: "starling".into(),
             log: "info".into(),
             log_json: false,

@@ -57,6 +57,9 @@ struct Kind {
     next: &'static str,
 }
 
+/// The file of the host's secret key.
+pub(crate) const KEY_FILE: &str = "host.key";
+
 const MEMBERSHIP: Kind = Kind {
     file: "membership",
     what: "membership",

@@ -7,12 +7,14 @@
 //! An application builds its own daemon in a few lines; see [`run`].
 
 pub mod api;
-mod config;
-mod control;
-mod disk;
-mod net;
+pub mod config;
+pub mod control;
+pub mod disk;
+mod log;
+pub mod net;
 mod node;
 
 pub use config::{Config, ConfigError, Overrides};
+pub use log::log_to_stderr;
 pub use node::{Initialised, NodeError, init, join, run};
 pub use starling_core::{agent, engine::Kinds, society, society::stock};

@@ -238,10 +238,7 @@ impl Node {
     fn redeemed(
         &mut self,
         ticket: Ticket,
-        outcome: Result<
-            (Credential, Vec<Signed<HostRecord>>),
-            Refusal,
-        >,
+        outcome: Result<(Credential, Vec<Signed<HostRecord>>), Refusal>,
     ) {
         let Some(answer) = self.joins.remove(&ticket) else { return };
         let unsaved = self.storage_trouble.is_some() && outcome.is_ok();

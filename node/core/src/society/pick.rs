@@ -1,4 +1,4 @@
-use starling_protocols::ident::{Address, AgentId, HostId};
+use starling_protocols::ident::{Address, HostId};
 
 use crate::engine::{AgentSummary, HostView};
 
@@ -121,6 +121,8 @@ fn first_match<T>(
 
 #[cfg(test)]
 mod tests {
+    use starling_protocols::ident::AgentId;
+
     use super::*;
 
     fn agents() -> Vec<(HostId, String, AgentSummary)> {

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::{Disk, DiskError, Kind, store};
 
 pub(super) const KEY: Kind = Kind {
-    file: "host.key",
+    file: super::KEY_FILE,
     what: "secret key of a host",
     record_bytes_max: 32,
     records_max: 1,

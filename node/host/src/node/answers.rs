@@ -83,7 +83,8 @@ impl Waiting {
                 sink.lost = 0;
             }
         }
-        let sent = if sink.lost > 0 { Err(TrySendError::Full(heard)) } else { sink.to.try_send(heard) };
+        let sent =
+            if sink.lost > 0 { Err(TrySendError::Full(heard)) } else { sink.to.try_send(heard) };
         match sent {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {

@@ -83,7 +83,8 @@ fn mesh(node: &Node) -> Finding {
         let seen = format!("{} hosts known, {linked} linked", hosts.len());
         return finding("mesh", Verdict::Pass, seen, "");
     }
-    let seen = format!("{} of {} hosts cannot be reached: {}", lost.len(), hosts.len(), lost.join(", "));
+    let seen =
+        format!("{} of {} hosts cannot be reached: {}", lost.len(), hosts.len(), lost.join(", "));
     finding("mesh", Verdict::Warn, seen, "see that these hosts run and can be dialled from here")
 }
 

@@ -33,7 +33,11 @@ impl Snapshot {
             .iter()
             .map(|counter| (counter.name(), counter.help(), counters.get(*counter)))
             .collect();
-        counts.push(("strangers", "Connections that did not get through the gate.", node.strangers));
+        counts.push((
+            "strangers",
+            "Connections that did not get through the gate.",
+            node.strangers,
+        ));
         let refused = node.control_refused.get();
         counts.push(("control_refused", "Control connections turned away.", refused));
         let hosts = node.engine.hosts();
@@ -42,7 +46,11 @@ impl Snapshot {
             ("agents", "Agents that live here.", node.engine.agent_count()),
             ("hosts", "Hosts known, this one included.", hosts.len()),
             ("hosts_linked", "Hosts with a lane.", linked),
-            ("storage_trouble", "Whether storage fails.", usize::from(node.storage_trouble.is_some())),
+            (
+                "storage_trouble",
+                "Whether storage fails.",
+                usize::from(node.storage_trouble.is_some()),
+            ),
         ];
         let level = |(name, help, value)| (name, help, i64::try_from(value).unwrap_or(i64::MAX));
         Self { counts, levels: levels.into_iter().map(level).collect() }

@@ -47,8 +47,13 @@ impl Node {
         let reply = match command {
             Command::Status => json(&self.status()),
             Command::Members => json(&Listing { items: self.members(), missing: Vec::new() }),
-            Command::Kinds | Command::Agents { .. } | Command::Inspect { .. } | Command::Start(_)
-            | Command::Stop(_) | Command::Request(_) | Command::Join(_) => {
+            Command::Kinds
+            | Command::Agents { .. }
+            | Command::Inspect { .. }
+            | Command::Start(_)
+            | Command::Stop(_)
+            | Command::Request(_)
+            | Command::Join(_) => {
                 tokio::spawn(async move { drop(answer.send(abroad(client, command).await)) });
                 return;
             }

@@ -15,7 +15,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{End, Node, answers::Waiting, clock::{self, Clock}, events::EventLog};
+use super::{
+    End, Node,
+    answers::Waiting,
+    clock::{self, Clock},
+    events::EventLog,
+};
 use crate::{
     api::{self, Code, Problem},
     config::Config,
@@ -95,7 +100,8 @@ pub async fn run(config: Config, agents: Kinds) -> Result<(), NodeError> {
     let serving = tokio::spawn(server.serve(handle, stop.clone()));
     let result = loop {
         let (jobs, job_queue) = mpsc::channel(JOBS_WAITING_MAX);
-        let node = Node::new(config.clone(), Arc::clone(&disk), agents.clone(), jobs, refused.clone());
+        let node =
+            Node::new(config.clone(), Arc::clone(&disk), agents.clone(), jobs, refused.clone());
         let (node, signals) = match (node, Signals::new()) {
             (Ok(node), Ok(signals)) => (node, signals),
             (Err(why), _) => break Err(why),
@@ -257,9 +263,10 @@ fn identity(disk: &Disk, config: &Config) -> Result<(SecretKey, Credential), Nod
 }
 
 fn net_config(config: &Config) -> Result<NetConfig, NodeError> {
-    let listen = config.listen.iter().map(|address| {
-        address.parse().map_err(|_| NodeError::Address(address.clone()))
-    });
+    let listen = config
+        .listen
+        .iter()
+        .map(|address| address.parse().map_err(|_| NodeError::Address(address.clone())));
     Ok(NetConfig { listen: listen.collect::<Result<_, _>>()?, mdns: config.mdns })
 }
 
@@ -308,4 +315,3 @@ async fn keep_peers(disk: Arc<Disk>, mut peers: watch::Receiver<Vec<Signed<HostR
         }
     }
 }
-
