@@ -9,12 +9,14 @@
 pub mod api;
 pub mod config;
 pub mod control;
+mod daemon;
 pub mod disk;
 mod log;
 pub mod net;
 mod node;
 
 pub use config::{Config, ConfigError, Overrides};
+pub use daemon::main;
 pub use log::log_to_stderr;
 pub use node::{Initialised, NodeError, init, join, run};
 pub use starling_core::{agent, engine::Kinds, society, society::stock};
