@@ -114,13 +114,6 @@ pub(crate) enum Command {
     ExitCodes(commands::exit_codes::ExitCodes),
 }
 
-impl Command {
-    /// Whether this process is to be the daemon.
-    pub(crate) const fn is_daemon(&self) -> bool {
-        matches!(self, Self::Up(up) if up.foreground)
-    }
-}
-
 /// The whole grammar.
 pub(crate) fn grammar() -> clap::Command {
     dress(Cli::command())

@@ -34,12 +34,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: args::Command, session: &Session) -> Result<(), Failure> {
-    let mut builder = if command.is_daemon() {
-        tokio::runtime::Builder::new_multi_thread()
-    } else {
-        tokio::runtime::Builder::new_current_thread()
-    };
-    let runtime = builder
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::told(Exit::Failure, format!("cannot start: {e}")))?;

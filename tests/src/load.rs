@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
-use starling_core::agent::prelude::*;
+use starling_core::{
+    agent::prelude::*,
+    engine::{Start, StartAgent, StopAgent},
+};
 
 /// Answers with what it is sent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -240,8 +243,283 @@ impl Collects<News> for Herald {
     }
 }
 
+/// Starts and stops [`Idle`] agents.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Nursery {
+    children: Vec<AgentId>,
+    todo: u64,
+    open: u64,
+    reply_to: Option<ReplyTo<Spawn>>,
+    emptied: Option<ReplyTo<Empty>>,
+}
+
+/// Asks a [`Nursery`] for this many more children.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spawn {
+    /// How many.
+    pub count: u64,
+}
+
+impl Request for Spawn {
+    const NAME: &'static str = "load/spawn";
+    const BUDGET: Duration = Duration::from_secs(60);
+    type Reply = u64;
+}
+
+/// Asks a [`Nursery`] to stop all its children.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}
+
+impl Request for Empty {
+    const NAME: &'static str = "load/empty";
+    const BUDGET: Duration = Duration::from_secs(60);
+    type Reply = u64;
+}
+
+/// A child is being started or stopped.
+#[derive(Serialize, Deserialize)]
+pub enum Birth {
+    /// It is being started.
+    Started(Await<StartAgent>),
+    /// It is being stopped.
+    Stopped(Await<StopAgent>),
+}
+
+impl Agent for Nursery {
+    const KIND: &'static str = "nursery";
+    type Then = Birth;
+    fn interests(interests: &mut Interests<Self>) {
+        interests.answers::<Spawn>();
+        interests.answers::<Empty>();
+    }
+}
+
+/// Births under way at once.
+const BIRTHS_MAX: u64 = 512;
+
+impl Nursery {
+    fn engine(cx: &Cx<'_, Self>) -> Address {
+        Address { host: cx.host(), agent: AgentId::ENGINE }
+    }
+
+    fn next(&mut self, cx: &mut Cx<'_, Self>) {
+        while self.todo > 0 && self.open < BIRTHS_MAX {
+            self.todo -= 1;
+            self.open += 1;
+            let engine = Self::engine(cx);
+            if self.emptied.is_some() {
+                let Some(child) = self.children.pop() else { return };
+                cx.request(engine, &StopAgent(child), Birth::Stopped);
+            } else {
+                let start = Start { kind: Idle::KIND.into(), ..Start::default() };
+                cx.request(engine, &StartAgent(start), Birth::Started);
+            }
+        }
+        if self.todo + self.open == 0 {
+            let children = self.children.len() as u64;
+            if let Some(to) = self.reply_to.take() {
+                cx.reply(to, &children);
+            }
+            if let Some(to) = self.emptied.take() {
+                cx.reply(to, &children);
+            }
+        }
+    }
+}
+
+impl Answers<Spawn> for Nursery {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, Spawn { count }: Spawn) -> Answer<Spawn> {
+        let (answer, reply_to) = Answer::later(cx);
+        (self.reply_to, self.todo) = (Some(reply_to), count);
+        self.next(cx);
+        answer
+    }
+}
+
+impl Answers<Empty> for Nursery {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, Empty {}: Empty) -> Answer<Empty> {
+        let (answer, reply_to) = Answer::later(cx);
+        (self.emptied, self.todo) = (Some(reply_to), self.children.len() as u64);
+        self.next(cx);
+        answer
+    }
+}
+
+impl Continuation<Nursery> for Birth {
+    fn resume(self, nursery: &mut Nursery, cx: &mut Cx<'_, Nursery>) {
+        nursery.open -= 1;
+        match self {
+            Self::Started(slot) => nursery.children.extend(cx.take(slot).ok().and_then(Result::ok)),
+            Self::Stopped(slot) => {
+                let _ = cx.take(slot);
+            }
+        }
+        nursery.next(cx);
+    }
+}
+
+/// Publishes to [`Listener`]s and waits until all have confirmed: one message at a time, or all in
+/// a burst.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Crier {
+    plan: Option<Cry>,
+    reply_to: Option<ReplyTo<Cry>>,
+    begun: Option<Time>,
+    since: Option<Time>,
+    sent: u64,
+    confirmed: u64,
+    missing: u64,
+    micros: Vec<u32>,
+}
+
+/// Asks a [`Crier`] to publish; the reply is what it measured.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cry {
+    /// How many listeners there are.
+    pub listeners: u64,
+    /// How many messages.
+    pub count: u64,
+    /// Whether all at once. Then a listener confirms the last only.
+    #[serde(default)]
+    pub burst: bool,
+}
+
+impl Request for Cry {
+    const NAME: &'static str = "load/cry";
+    const BUDGET: Duration = Duration::from_secs(60);
+    type Reply = Measured;
+}
+
+/// A message to be confirmed.
+#[derive(Serialize, Deserialize)]
+pub struct Called {
+    /// Its number.
+    pub number: u64,
+    /// Whether to confirm it.
+    pub confirm: bool,
+    /// What makes it as long as others' messages.
+    #[serde(with = "serde_bytes")]
+    pub filler: Vec<u8>,
+}
+
+impl Notification for Called {
+    const NAME: &'static str = "load/called";
+}
+
+/// A listener has heard a message.
+#[derive(Serialize, Deserialize)]
+pub struct Confirmed {
+    /// The message's number.
+    pub number: u64,
+    /// Messages before it that it has not heard.
+    pub missing: u64,
+}
+
+impl Notification for Confirmed {
+    const NAME: &'static str = "load/confirmed";
+}
+
+/// Confirms what a [`Crier`] publishes.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Listener {
+    heard: u64,
+    last: u64,
+}
+
+impl Agent for Crier {
+    const KIND: &'static str = "crier";
+    const MAILBOX: u32 = 1 << 20;
+    type Then = Never;
+    fn interests(interests: &mut Interests<Self>) {
+        interests.answers::<Cry>();
+        interests.collects::<Confirmed>();
+    }
+}
+
+impl Answers<Cry> for Crier {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, cry: Cry) -> Answer<Cry> {
+        let (answer, reply_to) = Answer::later(cx);
+        let burst = if cry.burst { cry.count } else { 1 };
+        *self = Self { plan: Some(cry), reply_to: Some(reply_to), ..Self::default() };
+        self.begun = Some(cx.now());
+        (1..=burst).for_each(|place| self.call(cx, place == burst));
+        answer
+    }
+}
+
+impl Crier {
+    fn call(&mut self, cx: &mut Cx<'_, Self>, confirm: bool) {
+        self.since = Some(cx.now());
+        self.sent += 1;
+        self.confirmed = 0;
+        let called = Called { number: self.sent, confirm, filler: vec![7; 112] };
+        cx.publish(&Topic::all(), &called);
+    }
+
+    fn finish(&mut self, cx: &mut Cx<'_, Self>) {
+        let Some(reply_to) = self.reply_to.take() else { return };
+        let mut histogram = Histogram::<u64>::new(3).expect("three digits are allowed");
+        self.micros.iter().for_each(|micros| histogram.saturating_record(u64::from(*micros)));
+        let measured = Measured {
+            done: self.sent,
+            failed: self.missing,
+            seconds: cx.now().since(self.begun.unwrap_or_default()).as_secs_f64(),
+            p50_us: histogram.value_at_quantile(0.5),
+            p99_us: histogram.value_at_quantile(0.99),
+        };
+        cx.reply(reply_to, &measured);
+    }
+}
+
+impl Collects<Confirmed> for Crier {
+    fn collect(&mut self, cx: &mut Cx<'_, Self>, Confirmed { number, missing }: Confirmed) {
+        let Some(plan) = self.plan.as_ref().filter(|_| number == self.sent) else { return };
+        self.confirmed += 1;
+        self.missing += missing;
+        if self.confirmed < plan.listeners {
+            return;
+        }
+        let micros = cx.now().since(self.since.unwrap_or_default()).as_micros();
+        self.micros.push(u32::try_from(micros).unwrap_or(u32::MAX));
+        if self.sent == plan.count { self.finish(cx) } else { self.call(cx, true) }
+    }
+}
+
+impl Agent for Listener {
+    const KIND: &'static str = "listener";
+    const MAILBOX: u32 = 1 << 20;
+    type Then = Never;
+    fn interests(interests: &mut Interests<Self>) {
+        interests.listens::<Called>(Scope::Mesh);
+    }
+}
+
+impl Collects<Called> for Listener {
+    fn collect(&mut self, cx: &mut Cx<'_, Self>, called: Called) {
+        if called.number <= self.last {
+            (self.heard, self.last) = (0, 0);
+        }
+        self.heard += 1;
+        self.last = called.number;
+        if called.confirm {
+            let missing = self.last - self.heard;
+            cx.notify(cx.sender(), &Confirmed { number: called.number, missing });
+        }
+    }
+}
+
 /// All kinds of this module.
 #[must_use]
 pub fn kinds() -> starling_node::Kinds {
-    starling_node::stock().kind::<Mirror>().kind::<Load>().kind::<Idle>().kind::<Herald>()
+    starling_node::stock()
+        .kind::<Mirror>()
+        .kind::<Load>()
+        .kind::<Idle>()
+        .kind::<Herald>()
+        .kind::<Nursery>()
+        .kind::<Crier>()
+        .kind::<Listener>()
 }

@@ -31,11 +31,8 @@ fn daemon(agents: Kinds) -> Result<(), Box<dyn std::error::Error>> {
         }
     };
     log_to_stderr(&config);
-    let runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime_of(runtime)?;
-    Ok(runtime.block_on(run(config, agents))?)
-}
-
-fn runtime_of(mut builder: tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, NodeError> {
-    builder.enable_all().build().map_err(NodeError::System)
+    // One thread: the loop and the connections wake each other for every message, and waking
+    // another thread costs more than a message does.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.map_err(NodeError::System)?.block_on(run(config, agents))?)
 }

@@ -92,6 +92,13 @@ pub struct Initialised {
 /// # Errors
 /// [`NodeError`] says what keeps it from running.
 pub async fn run(config: Config, agents: Kinds) -> Result<(), NodeError> {
+    // As a task of its own, because waking what a runtime blocks on takes a system call.
+    let running = tokio::spawn(run_lives(config, agents));
+    running.await.map_err(|why| NodeError::System(std::io::Error::other(why)))?
+}
+
+/// Runs one life after the other: each mesh that the host joins begins a new one.
+async fn run_lives(config: Config, agents: Kinds) -> Result<(), NodeError> {
     let disk = Arc::new(Disk::open(&config.data_dir)?);
     let (handle, mut calls) = Handle::new();
     let stop = CancellationToken::new();
