@@ -48,7 +48,7 @@ use starling_protocols::{
     admission::Ledger,
     entropy::Entropy,
     ident::{AgentId, Credential, HostId, Incarnation, SecretKey, Signed},
-    interest::{Incoming, Listeners, Outgoing},
+    interest::{Incoming, Listeners, Outgoing, TopicName},
     link::Links,
     roster::{HostRecord, Roster},
     time::{Deadlines, Time, WallTime},
@@ -129,13 +129,18 @@ pub struct Engine {
     outgoing: Outgoing,
     incoming: Incoming,
     /// Topics whose latest messages did not fit into a peer's queue.
-    tails: BTreeSet<(lanes::PeerNo, starling_protocols::interest::TopicName)>,
+    tails: BTreeSet<(lanes::PeerNo, TopicName)>,
+    /// Topics whose last number is to be told over gossip: when, and how often it has been.
+    tail_rounds: BTreeMap<TopicName, (Time, u32)>,
+    tails_at: BTreeSet<(Time, TopicName)>,
     buckets: BTreeMap<u8, usize>,
     roster: Roster,
     links: Links,
     ledger: Ledger,
     counters: Counters,
     outputs: VecDeque<Output>,
+    /// Peers that do not read what they must know.
+    overflowed: BTreeSet<lanes::PeerNo>,
     /// Peers to which something is to be written.
     writable: BTreeSet<lanes::PeerNo>,
 }
@@ -151,6 +156,8 @@ enum Due {
     Abandon(lanes::PeerNo),
     /// A peer's items have been unacknowledged for a while.
     Ack(lanes::PeerNo),
+    /// A linked host's membership may have ended.
+    Membership(lanes::PeerNo),
 }
 
 impl Engine {
@@ -193,11 +200,14 @@ impl Engine {
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
             tails: BTreeSet::new(),
+            tail_rounds: BTreeMap::new(),
+            tails_at: BTreeSet::new(),
             buckets: BTreeMap::new(),
             roster: Roster::new(config.credential.mesh()),
             ledger: config.ledger,
             counters: Counters::default(),
             outputs: VecDeque::new(),
+            overflowed: BTreeSet::new(),
             writable: BTreeSet::new(),
             key: config.key,
             credential: config.credential,
@@ -244,6 +254,7 @@ impl Engine {
         let deadlines = [
             backlog,
             self.due.next().map(|at| (at, "a wait ends")),
+            self.tails_at.first().map(|(at, _)| (*at, "a tail is told")),
             self.links.next_deadline().map(|at| (at, "a dial is due")),
             self.incoming.next_deadline().map(|at| (at, "a gap is given up")),
         ];
@@ -294,6 +305,7 @@ impl Engine {
         self.pass_deadlines();
         self.run();
         self.settle_fresh();
+        self.give_up_overflowed();
     }
 
     fn pass_deadlines(&mut self) {
@@ -303,8 +315,10 @@ impl Engine {
                 Due::Ask(ticket) => self.ask_is_due(ticket),
                 Due::Abandon(peer) => self.abandon(peer),
                 Due::Ack(peer) => self.ack_is_due(peer),
+                Due::Membership(peer) => self.watch_membership(peer),
             }
         }
+        self.tell_tails();
         while let Some(host) = self.links.due(self.now) {
             self.dial(host);
         }

@@ -163,7 +163,10 @@ impl Node {
                 addresses.splice(0..0, self.config.advertise.iter().cloned());
                 Input::Listening { addresses }
             }
-            NetEvent::LinkUp { host, .. } => Input::Link { host, change: LinkChange::Up },
+            NetEvent::LinkUp { host, credential, .. } => {
+                let until = credential.own().map_or(now.wall, |own| own.not_after);
+                Input::Link { host, change: LinkChange::Up { until } }
+            }
             NetEvent::LinkDown { host, why } => {
                 Input::Link { host, change: LinkChange::Down { why } }
             }

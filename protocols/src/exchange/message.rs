@@ -204,13 +204,25 @@ pub struct Rumour<'a> {
     pub body: &'a [u8],
 }
 
-/// A topic message over gossip. Gossipsub signs it with the origin's key, and the gossip topic
-/// names the mesh.
+/// What goes over gossip. Gossipsub signs it with the origin's key, and the gossip topic names the
+/// mesh.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gossip<'a> {
-    /// The life of the origin that published it.
-    pub incarnation: Incarnation,
-    /// The message.
-    #[serde(borrow)]
-    pub rumour: Rumour<'a>,
+pub enum Gossip<'a> {
+    /// A message on a topic.
+    Publish {
+        /// The life of the origin that published it.
+        incarnation: Incarnation,
+        /// The message.
+        #[serde(borrow)]
+        rumour: Rumour<'a>,
+    },
+    /// The origin's next message on a topic will have this number; see [`Item::Tail`].
+    Tail {
+        /// The life of the origin.
+        incarnation: Incarnation,
+        /// The topic.
+        topic: &'a str,
+        /// The number of the next message.
+        next: u64,
+    },
 }

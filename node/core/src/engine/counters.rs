@@ -39,6 +39,7 @@ counters! {
     Unreachable = "unreachable", "Messages to hosts that are not known.";
     QueueFull = "queue_full", "Messages refused or dropped because too much was queued for the host.";
     TooLarge = "too_large", "Messages refused because they are larger than a message may be.";
+    LaneOverflows = "lane_overflows", "Lanes closed because the other side does not read.";
     LaneViolations = "lane_violations", "Lanes closed because the other side broke the rules.";
     StrayReplies = "stray_replies", "Replies that nobody waited for.";
     BadRecords = "bad_records", "Host records refused.";

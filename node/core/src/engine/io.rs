@@ -94,7 +94,10 @@ pub enum Input<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkChange {
     /// A connection passed the gate.
-    Up,
+    Up {
+        /// When the other side's membership ends, by its certificate.
+        until: WallTime,
+    },
     /// The last connection is gone.
     Down {
         /// Why, in words.

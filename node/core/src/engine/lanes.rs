@@ -8,7 +8,7 @@ use starling_protocols::{
     exchange::{Class, Failure, Frame, Greeting, Inbox, Item, PushError, Session, Violation},
     ident::{HostId, Incarnation},
     limits::{BUDGET_MAX, LANE_WRITE_BYTES_MAX},
-    time::Time,
+    time::{Time, WallTime},
 };
 
 use super::{Counter, Due, Engine, Event, Now, Output};
@@ -37,6 +37,8 @@ pub(super) struct Peer {
     introduced: bool,
     abandon_at: Option<Time>,
     ack_at: Option<Time>,
+    pub(super) member_until: WallTime,
+    pub(super) member_watch: Option<Time>,
     /// Why the host could not be reached the last time.
     pub(super) trouble: Option<String>,
 }
@@ -65,6 +67,8 @@ impl Peers {
             introduced: false,
             abandon_at: None,
             ack_at: None,
+            member_until: WallTime::from_millis(0),
+            member_watch: None,
             trouble: None,
         });
         peer
@@ -116,7 +120,12 @@ impl Engine {
         let pushed = self.peers[peer].session.push(item, class, now);
         match pushed {
             Ok(_) => self.mark(peer),
-            Err(PushError::Full) => self.counters.add(Counter::QueueFull, 1),
+            Err(PushError::Full) => {
+                self.counters.add(Counter::QueueFull, 1);
+                if class == Class::Vital {
+                    self.overflowed.insert(peer);
+                }
+            }
             Err(PushError::TooLarge) => self.counters.add(Counter::TooLarge, 1),
         }
         pushed
@@ -143,6 +152,17 @@ impl Engine {
     pub(super) fn ack_is_due(&mut self, peer: PeerNo) {
         self.peers[peer].ack_at = None;
         self.writable.insert(peer);
+    }
+
+    /// Gives up peers that do not read what they must know: they are met anew.
+    pub(super) fn give_up_overflowed(&mut self) {
+        while let Some(peer) = self.overflowed.pop_first() {
+            self.counters.add(Counter::LaneOverflows, 1);
+            let (host, why) = (self.peers[peer].host, "it does not read what is sent to it");
+            self.emit(Output::CloseLane { host, why: why.to_owned() });
+            self.lane_down(host, why);
+            self.abandon(peer);
+        }
     }
 
     pub(super) fn lane_up(&mut self, host: HostId) {

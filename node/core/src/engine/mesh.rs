@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use starling_protocols::{
     exchange::{Class, Item},
@@ -7,13 +9,16 @@ use starling_protocols::{
     roster::{Change, HostRecord},
 };
 
-use super::{Counter, Engine, Event, LinkChange, Output, Save, lanes::PeerNo};
+use super::{Counter, Due, Engine, Event, LinkChange, Output, Save, lanes::PeerNo};
 
 /// Records in one item when a lane opens.
 const RECORDS_PER_ITEM: usize = 64;
 
 /// Topics in one item when a lane opens.
 const TOPICS_PER_ITEM: usize = 1024;
+
+/// How often the end of a linked host's membership is looked at.
+const MEMBERSHIP_WATCH: Duration = Duration::from_secs(3600);
 
 /// How a host is reached from this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,11 +216,35 @@ impl Engine {
         }
     }
 
+    /// A link lasts as long as the membership that opened it. Looked at now and then, because
+    /// the calendar may be set.
+    pub(super) fn watch_membership(&mut self, number: PeerNo) {
+        let peer = &mut self.peers[number];
+        if let Some(at) = peer.member_watch.take() {
+            self.due.clear(at, Due::Membership(number));
+        }
+        let left = peer.member_until.remaining(self.wall);
+        if left.is_zero() {
+            let (host, why) = (peer.host, "its certificate has expired".to_owned());
+            return self.emit(Output::Disconnect { host, why });
+        }
+        let at = self.now + left.min(MEMBERSHIP_WATCH);
+        peer.member_watch = Some(at);
+        self.due.set(at, Due::Membership(number));
+    }
+
     pub(super) fn link_changed(&mut self, host: HostId, change: LinkChange) {
         let peer = self.peers.find_or_add(host);
         match change {
-            LinkChange::Up => self.links.up(host),
+            LinkChange::Up { until } => {
+                self.links.up(host);
+                self.peers[peer].member_until = until;
+                self.watch_membership(peer);
+            }
             LinkChange::Down { why } => {
+                if let Some(at) = self.peers[peer].member_watch.take() {
+                    self.due.clear(at, Due::Membership(peer));
+                }
                 self.lane_down(host, &why);
                 self.peers[peer].trouble = Some(why);
                 self.links.down(host, self.now);

@@ -72,12 +72,16 @@ impl Engine {
     }
 
     fn rejected(&mut self, id: AgentId, agent: AgentNo, mail: &Mail, rejection: Rejection) {
-        let (counter, why) = match rejection {
-            Rejection::Unknown => (Counter::NotUnderstood, Failure::Unknown(String::new())),
-            Rejection::BadBody(why) => (Counter::BadBodies, Failure::BadBody(why)),
+        let counter = match rejection {
+            Rejection::Unknown => Counter::NotUnderstood,
+            Rejection::BadBody(_) => Counter::BadBodies,
         };
         self.counters.add(counter, 1);
-        if let Mail::Request { dialog, .. } = mail {
+        if let Mail::Request { dialog, name, .. } = mail {
+            let why = match rejection {
+                Rejection::Unknown => Failure::Unknown((*name).to_owned()),
+                Rejection::BadBody(why) => Failure::BadBody(why),
+            };
             self.apply_one(id, agent, Effect::Reply { to: *dialog, outcome: Err(why) });
         }
     }

@@ -14,14 +14,19 @@ use serde::{Deserialize, Serialize};
 use starling_protocols::{
     admission::Ledger,
     exchange::Failure,
-    ident::{Address, AgentId, Credential, Genesis, HostId, Incarnation, SecretKey},
+    ident::{Address, AgentId, Credential, Genesis, HostId, Incarnation, SecretKey, Signed},
+    roster::HostRecord,
     time::{Time, WallTime},
 };
 
-use super::{Config, Counter, Engine, Event, Input, Kinds, LinkChange, Now, Output, Start, Ticket};
+use super::{
+    Config, Counter, Engine, Event, GossipId, Input, Kinds, LinkChange, Now, Output, Start, Ticket,
+};
 use crate::agent::{Init, prelude::*};
 
 const WALL: WallTime = WallTime::from_millis(1_700_000_000_000);
+/// All memberships end two hours after the tests begin.
+const MEMBER_UNTIL: WallTime = WallTime::from_millis(1_700_000_000_000 + 7_200_000);
 
 /// An agent that remembers what happened to it, and does as it is told.
 #[derive(Default, Serialize, Deserialize)]
@@ -59,6 +64,21 @@ impl Notification for Word {
     const NAME: &'static str = "probe/word";
 }
 
+/// A word that may be lost.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Whisper(pub(super) u64);
+impl Notification for Whisper {
+    const NAME: &'static str = "probe/whisper";
+    const DELIVERY: Delivery = Delivery::Hint;
+}
+
+/// Tells a probe to whisper.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Hush(pub(super) u64, pub(super) u64);
+impl Notification for Hush {
+    const NAME: &'static str = "probe/hush";
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) enum Then {
     Answered(Await<Put>),
@@ -73,6 +93,8 @@ impl Agent for Probe {
         interests.collects::<AskFor>();
         interests.collects::<Shout>();
         interests.listens::<Word>(Scope::Mesh);
+        interests.collects::<Hush>();
+        interests.listens::<Whisper>(Scope::Mesh);
     }
     fn stopping(&mut self, _: &mut Cx<'_, Self>) {
         self.log.push("stopping".into());
@@ -122,6 +144,21 @@ impl Collects<Word> for Probe {
     }
 }
 
+impl Collects<Hush> for Probe {
+    fn collect(&mut self, cx: &mut Cx<'_, Self>, Hush(from, until): Hush) {
+        (from..until).for_each(|word| cx.publish(&Topic::all(), &Whisper(word)));
+    }
+}
+
+impl Collects<Whisper> for Probe {
+    fn collect(&mut self, _: &mut Cx<'_, Self>, Whisper(word): Whisper) {
+        self.log.push(format!("whisper {word}"));
+    }
+    fn missed(&mut self, _: &mut Cx<'_, Self>, _: &Topic<Whisper>, count: u64) {
+        self.log.push(format!("missed {count}"));
+    }
+}
+
 impl Continuation<Probe> for Then {
     fn resume(self, probe: &mut Probe, cx: &mut Cx<'_, Probe>) {
         let Self::Answered(slot) = self;
@@ -145,6 +182,12 @@ pub(super) struct Mesh {
     pub(super) heard: Vec<String>,
     pub(super) events: Vec<(usize, Event)>,
     tickets: u64,
+    /// Every so many gossip messages is lost; none when zero.
+    pub(super) gossip_loss: u64,
+    gossiped: u64,
+    pub(super) disconnected: Vec<(usize, HostId)>,
+    /// Hosts that are known and never there.
+    phantoms: u8,
 }
 
 pub(super) fn key(host: usize) -> SecretKey {
@@ -153,6 +196,11 @@ pub(super) fn key(host: usize) -> SecretKey {
 
 impl Mesh {
     pub(super) fn new(hosts: usize) -> Self {
+        Self::with_phantoms(hosts, 0)
+    }
+
+    /// A mesh that knows of many more hosts than are there.
+    pub(super) fn with_phantoms(hosts: usize, phantoms: u8) -> Self {
         let genesis = Genesis {
             version: 1,
             name: "test".into(),
@@ -170,6 +218,10 @@ impl Mesh {
             heard: Vec::new(),
             events: Vec::new(),
             tickets: 0,
+            gossip_loss: 0,
+            gossiped: 0,
+            disconnected: Vec::new(),
+            phantoms,
         };
         for host in 0..hosts {
             let engine = mesh.engine(host, 1);
@@ -183,13 +235,14 @@ impl Mesh {
     }
 
     pub(super) fn now(&self) -> Now {
-        Now { time: self.now, wall: WALL }
+        let since = Duration::from_nanos(self.now.as_nanos());
+        Now { time: self.now, wall: WALL + since }
     }
 
     fn engine(&self, host: usize, life: u64) -> Engine {
         let founder = Credential::of_founder(&key(0), self.genesis.clone(), WALL);
         let credential = match host {
-            0 => founder,
+            0 => founder.clone(),
             _ => founder.admit(&key(0), key(host).host(), false, WALL).expect("a short chain"),
         };
         let probe = Start { kind: "probe".into(), name: Some("probe".into()), init: Init::Default };
@@ -202,10 +255,38 @@ impl Mesh {
             seed: [u8::try_from(host).expect("few hosts"); 32],
             kinds: crate::society::with_residents(Kinds::new().kind::<Probe>()),
             residents: [crate::society::residents(), vec![(AgentId(7), probe)]].concat(),
-            known: Vec::new(),
+            known: (0..self.phantoms).map(|number| self.phantom(&founder, number)).collect(),
             ledger: Ledger::default(),
         };
         Engine::new(config, self.now())
+    }
+
+    fn phantom(&self, founder: &Credential, number: u8) -> Signed<HostRecord> {
+        let own = SecretKey::from_bytes(&[100 + number; 32]);
+        let credential = founder.admit(&key(0), own.host(), false, WALL).expect("a short chain");
+        let record = HostRecord {
+            host: own.host(),
+            name: format!("phantom-{number}"),
+            incarnation: Incarnation(1),
+            sequence: 1,
+            addresses: Vec::new(),
+            software: "test".into(),
+            credential,
+            left: false,
+        };
+        Signed::new(&own, self.genesis.mesh(), &record)
+    }
+
+    fn gossip(&mut self, here: usize, bytes: &[u8]) {
+        self.gossiped += 1;
+        if self.gossip_loss > 0 && self.gossiped.is_multiple_of(self.gossip_loss) {
+            return;
+        }
+        let (origin, now) = (self.host(here), self.now());
+        for there in (0..self.engines.len()).filter(|there| *there != here) {
+            let id = GossipId(self.gossiped);
+            self.engines[there].handle(Input::Gossip { id, origin, bytes }, now);
+        }
     }
 
     pub(super) fn probe(&self, host: usize) -> Address {
@@ -219,7 +300,8 @@ impl Mesh {
     pub(super) fn connect(&mut self, a: usize, b: usize) {
         for (here, there) in [(a, b), (b, a)] {
             let (host, now) = (self.host(there), self.now());
-            self.engines[here].handle(Input::Link { host, change: LinkChange::Up }, now);
+            let change = LinkChange::Up { until: MEMBER_UNTIL };
+            self.engines[here].handle(Input::Link { host, change }, now);
             self.engines[here].handle(Input::LaneUp { host }, now);
             self.lanes.insert((here, there));
         }
@@ -269,6 +351,8 @@ impl Mesh {
             Output::Heard { body, .. } => self.heard.push(body.expect("known here").to_string()),
             Output::Missed { count, .. } => self.heard.push(format!("missed {count}")),
             Output::Event(event) => self.events.push((here, event)),
+            Output::Gossip { bytes, .. } => self.gossip(here, &bytes),
+            Output::Disconnect { host, .. } => self.disconnected.push((here, host)),
             _ => {}
         }
     }

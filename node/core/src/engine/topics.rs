@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use starling_protocols::{
     exchange::{Class, Codec, Delivery, Gossip, Item, PushError, Rumour},
@@ -15,6 +15,13 @@ use super::{
     mail::{Mail, Parcel},
     run::{Told, fits},
 };
+
+/// When the number of the last message on a topic is told for the first time; then after four
+/// times as long.
+const TAIL_FIRST: Duration = Duration::from_millis(500);
+
+/// How often it is told.
+const TAIL_ROUNDS: u32 = 3;
 
 /// Who on this host listens to a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,14 +151,48 @@ impl Engine {
         }
         if by_gossip {
             let incarnation = self.record.incarnation;
-            let bytes = wire::encode(&Gossip { incarnation, rumour });
-            if bytes.len() <= GOSSIP_BYTES_MAX {
-                self.emit(Output::Gossip { bucket: topic.bucket(), bytes });
-            } else {
-                self.counters.add(Counter::TooLarge, 1);
+            self.gossip(topic, &Gossip::Publish { incarnation, rumour });
+            if ordered {
+                self.tell_tail_later(topic);
             }
         }
         hosts
+    }
+
+    fn gossip(&mut self, topic: &TopicName, gossip: &Gossip<'_>) {
+        let bytes = wire::encode(gossip);
+        if bytes.len() <= GOSSIP_BYTES_MAX {
+            self.emit(Output::Gossip { bucket: topic.bucket(), bytes });
+        } else {
+            self.counters.add(Counter::TooLarge, 1);
+        }
+    }
+
+    /// When the last message on a topic is lost, no later one shows the gap: so its number is
+    /// told again a few times, at growing distance.
+    fn tell_tail_later(&mut self, topic: &TopicName) {
+        if let Some((at, _)) = self.tail_rounds.insert(topic.clone(), (self.now + TAIL_FIRST, 0)) {
+            self.tails_at.remove(&(at, topic.clone()));
+        }
+        self.tails_at.insert((self.now + TAIL_FIRST, topic.clone()));
+    }
+
+    /// Tells the tails that are due over gossip.
+    pub(super) fn tell_tails(&mut self) {
+        while let Some((at, topic)) =
+            self.tails_at.first().cloned().filter(|(at, _)| *at <= self.now)
+        {
+            self.tails_at.remove(&(at, topic.clone()));
+            let Some((_, round)) = self.tail_rounds.remove(&topic) else { continue };
+            let incarnation = self.record.incarnation;
+            let next = self.outgoing.next(topic.as_str());
+            self.gossip(&topic, &Gossip::Tail { incarnation, topic: topic.as_str(), next });
+            if round + 1 < TAIL_ROUNDS {
+                let at = self.now + TAIL_FIRST * 4u32.pow(round + 1);
+                self.tail_rounds.insert(topic.clone(), (at, round + 1));
+                self.tails_at.insert((at, topic));
+            }
+        }
     }
 
     /// Hands a message to all who listen to it here.
@@ -316,19 +357,28 @@ impl Engine {
     }
 
     fn judge(&mut self, origin: HostId, bytes: &[u8]) -> Verdict {
-        let Ok(Gossip { incarnation, rumour }) = wire::decode_borrowed(bytes, GOSSIP_BYTES_MAX)
-        else {
+        let Ok(gossip) = wire::decode_borrowed(bytes, GOSSIP_BYTES_MAX) else {
             return Verdict::Reject;
         };
-        if rumour.topic.parse::<TopicName>().is_err() {
-            return Verdict::Reject;
-        }
+        let (incarnation, topic) = match &gossip {
+            Gossip::Publish { incarnation, rumour } => (*incarnation, rumour.topic),
+            Gossip::Tail { incarnation, topic, .. } => (*incarnation, *topic),
+        };
+        let Ok(topic) = topic.parse::<TopicName>() else { return Verdict::Reject };
         // Whoever is not on the roster may be new: its record is on its way.
         let known = self.roster.get(origin).map(|record| record.incarnation);
         if origin == self.me || known.is_none_or(|known| known > incarnation) {
             return Verdict::Ignore;
         }
-        self.heard((origin, incarnation), &rumour);
+        match gossip {
+            Gossip::Publish { rumour, .. } => self.heard((origin, incarnation), &rumour),
+            Gossip::Tail { next, .. } => {
+                let repair = self.incoming.tail((origin, incarnation), &topic, next, self.now);
+                if let Some(repair) = repair {
+                    self.ask_repair(origin, &topic, &repair);
+                }
+            }
+        }
         Verdict::Accept
     }
 

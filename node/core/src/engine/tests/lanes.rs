@@ -93,3 +93,32 @@ fn everybody_learns_of_everybody() {
     let left = mesh.engines[0].host_view(mesh.host(2)).expect("known");
     assert!(left.record.left);
 }
+
+#[test]
+fn a_link_ends_with_the_membership_that_opened_it() {
+    let mut mesh = Mesh::new(2);
+    mesh.advance(Duration::from_secs(7100));
+    assert_eq!(mesh.disconnected, []);
+    mesh.advance(Duration::from_secs(100));
+    let (zero, one) = (mesh.host(0), mesh.host(1));
+    assert_eq!(mesh.disconnected, [(0, one), (1, zero)]);
+}
+
+#[test]
+fn a_host_that_does_not_read_is_given_up() {
+    let mut mesh = Mesh::new(2);
+    mesh.held.insert((0, 1));
+    // Replies may not be dropped: past the hard cap of the queue the lane is of no use.
+    for _ in 0..40 {
+        let dialog = crate::agent::Dialog {
+            asker: Address { host: mesh.host(1), agent: AgentId(7) },
+            number: 1,
+            json: false,
+        };
+        mesh.engines[0].answer(dialog, Ok(vec![0; 1024 * 1024]));
+    }
+    let now = mesh.now();
+    mesh.engines[0].handle(Input::Tick, now);
+    assert_eq!(mesh.engines[0].counters().get(Counter::LaneOverflows), 1);
+    assert_eq!(mesh.engines[0].counters().get(Counter::Abandoned), 1);
+}

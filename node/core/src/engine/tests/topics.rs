@@ -77,3 +77,29 @@ fn what_nobody_listens_to_is_not_sent() {
     let reach = mesh.engines[0].publish_json(&topic, b"1".to_vec(), now);
     assert_eq!((reach.local, reach.hosts), (1, 1));
 }
+
+#[test]
+fn hints_may_be_lost_and_the_gap_is_told() {
+    let mut mesh = Mesh::new(2);
+    mesh.gossip_loss = 3;
+    tell(&mut mesh, 0, &Hush(1, 6));
+    let told = ["whisper 1", "whisper 2", "missed 1", "whisper 4", "whisper 5"];
+    assert_eq!(words(&mut mesh, 1), told);
+    assert_eq!(mesh.engines[1].counters().get(Counter::HintsMissed), 1);
+}
+
+#[test]
+fn in_a_large_mesh_gossip_carries_topics_and_the_origin_repairs_them() {
+    let mut mesh = Mesh::with_phantoms(2, 70);
+    // The listener's interests have not reached the publisher: gossip alone carries the words.
+    mesh.cut(0, 1);
+    mesh.advance(Duration::from_secs(61));
+    mesh.gossip_loss = 4;
+    tell(&mut mesh, 0, &Shout(0, 20));
+    mesh.connect(0, 1);
+    mesh.settle();
+    mesh.advance(Duration::from_secs(1));
+    let heard = words(&mut mesh, 1);
+    assert_eq!(heard, expected(0..20), "what gossip lost is repaired");
+    assert!(mesh.engines[0].counters().get(Counter::Repaired) > 0, "some must have been lost");
+}
