@@ -81,6 +81,9 @@ const IDLE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// How long [`Net::shutdown`] waits for lanes, and then again for connections.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(2);
 
+/// Parts polled in a row without an event before the task yields.
+const POLLS_MAX: usize = 64;
+
 /// The network of one host.
 pub struct Net {
     swarm: Swarm<Behaviour>,
@@ -174,7 +177,8 @@ impl Net {
 
     /// What happens next. Cancelling loses nothing.
     pub async fn next(&mut self) -> NetEvent {
-        poll_fn(|cx| self.poll_next(cx)).await
+        // A busy lane must not keep the connections' own tasks from their turn.
+        tokio::task::coop::cooperative(poll_fn(|cx| self.poll_next(cx))).await
     }
 
     /// Dials a host at these addresses, the best first, one after the other. The outcome is told:
@@ -309,13 +313,17 @@ impl Net {
 
     fn poll_next(&mut self, cx: &Context<'_>) -> Poll<NetEvent> {
         self.ready.register(cx.waker());
-        loop {
+        for _ in 0..POLLS_MAX {
             if let Some(told) = self.events.pop_front() {
                 return Poll::Ready(self.told(told));
             }
             let Some(source) = self.ready.pop() else { return Poll::Pending };
             self.poll_source(source);
         }
+        // A socket whose turn is over rings again at once and gives nothing until this task has
+        // yielded: to go on here would be to go on for ever.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll_source(&mut self, source: Source) {

@@ -1,3 +1,5 @@
+use futures::FutureExt as _;
+
 use super::*;
 
 #[tokio::test]
@@ -137,5 +139,21 @@ async fn what_was_given_before_a_shutdown_arrives() {
         drop(one);
         assert_eq!(two.receive(from, 7).await, b"goodbye");
         two.link_down().await;
+    }
+}
+
+/// Outside a runtime's workers, a socket without budget wakes at once: `next` must then yield and
+/// not try for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_task_whose_turn_is_over_yields() {
+    let config = NetConfig { listen: vec![TCP.parse().expect("an address")], mdns: false };
+    let mut net = Net::new(&config, &key(1), Mesh::new(0).member(1)).expect("a port");
+    for used in 0..200 {
+        tokio::task::yield_now().await;
+        for _ in 0..used {
+            drop(tokio::task::consume_budget().now_or_never());
+        }
+        net.swarm();
+        drop(net.next().now_or_never());
     }
 }
