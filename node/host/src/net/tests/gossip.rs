@@ -17,7 +17,8 @@ async fn row() -> [Host; 3] {
     three.link_up().await;
     two.link_up().await;
     two.link_up().await;
-    settle(&one, &mut two, &mut three).await;
+    let settled = settle(&one, &mut two, &mut three);
+    tokio::time::timeout(PATIENCE, settled).await.expect("it settles");
     [one, two, three]
 }
 
