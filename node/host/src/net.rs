@@ -96,6 +96,8 @@ pub struct Net {
     /// Dials that have been asked for and whose outcome has not been told.
     dialling: BTreeMap<HostId, ConnectionId>,
     lanes_made: u64,
+    /// Going down: no lane is opened or accepted any more.
+    closing: bool,
     retries: Alarm<HostId>,
     /// What has happened and was not asked for yet. It grows only while one part is polled and by
     /// the main loop's own calls; no part is polled before it is empty.
@@ -166,6 +168,7 @@ impl Net {
             lanes: BTreeMap::new(),
             dialling: BTreeMap::new(),
             lanes_made: 0,
+            closing: false,
             retries: Alarm::new(ready.bell(Source::Clock)),
             events: VecDeque::new(),
             scratch: vec![0; lane::READ_BYTES_MAX],
@@ -284,9 +287,8 @@ impl Net {
     /// Writes out what was given to lanes and closes all connections, within a few seconds.
     /// Events that come meanwhile are lost.
     pub async fn shutdown(mut self) {
-        let flushed = tokio::time::timeout(SHUTDOWN_WAIT, self.flush_lanes()).await;
-        if flushed.is_err() {
-            tracing::debug!("not all lanes could be written out in time");
+        if tokio::time::timeout(SHUTDOWN_WAIT, self.close_lanes()).await.is_err() {
+            tracing::debug!("not all that was given to lanes has been read in time");
         }
         let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
