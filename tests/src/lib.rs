@@ -1,1 +1,3 @@
-//! x
+//! Scenarios on real processes, golden bytes and house rules; and the agents that benchmarks use.
+
+pub mod load;

@@ -1,1 +1,10 @@
-//! x
+//! Pure: this crate decides and touches nothing. No sockets, files, clocks or OS entropy; its
+//! manifest keeps that promise and a test proves it.
+//!
+//! [`agent`] is what authors write with, and the cage they test in. [`engine`] conducts one host:
+//! it routes inputs to protocol machines and agents, and never awaits, locks or names a built-in
+//! agent. [`society`] holds the built-in agents, written like everybody else's.
+
+pub mod agent;
+pub mod engine;
+pub mod society;

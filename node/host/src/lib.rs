@@ -1,4 +1,22 @@
-//! The host half of Starling.
+//! The host half of Starling: it touches the world and decides nothing.
+//!
+//! One task with one loop over everything that can happen, around the pure engine of
+//! `starling-core`: libp2p, disk, clock and control socket, each translated in and translated
+//! out, with bounded queues.
+//!
+//! An application builds its own daemon in a few lines; see [`run`].
 
 pub mod api;
+pub mod config;
+pub mod control;
+mod daemon;
+pub mod disk;
+mod log;
 pub mod net;
+mod node;
+
+pub use config::{Config, ConfigError, Overrides};
+pub use daemon::main;
+pub use log::log_to_stderr;
+pub use node::{Initialised, NodeError, init, join, run};
+pub use starling_core::{agent, engine::Kinds, society, society::stock};

@@ -184,8 +184,6 @@ pub enum Item<'a> {
     },
     /// Host records, news to the receiver perhaps.
     Hosts(Vec<Signed<HostRecord>>),
-    /// The sender goes down on purpose.
-    Goodbye,
 }
 
 /// A message on a topic, over a lane or over gossip.
@@ -206,18 +204,13 @@ pub struct Rumour<'a> {
     pub body: &'a [u8],
 }
 
-/// What goes over gossip. Gossipsub signs it with the origin's key, and the gossip topic names
-/// the mesh.
+/// A topic message over gossip. Gossipsub signs it with the origin's key, and the gossip topic
+/// names the mesh.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Gossip<'a> {
-    /// A message on a topic.
-    Publish {
-        /// The life of the origin that published it.
-        incarnation: Incarnation,
-        /// The message.
-        #[serde(borrow)]
-        rumour: Rumour<'a>,
-    },
-    /// A host's record about itself.
-    Host(Signed<HostRecord>),
+pub struct Gossip<'a> {
+    /// The life of the origin that published it.
+    pub incarnation: Incarnation,
+    /// The message.
+    #[serde(borrow)]
+    pub rumour: Rumour<'a>,
 }

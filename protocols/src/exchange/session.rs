@@ -168,6 +168,12 @@ impl Session {
         self.first + self.queue.len() as u64
     }
 
+    /// Whether the queue takes another [`Class::Message`].
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.queued_bytes() < LANE_QUEUE_BYTES_MAX
+    }
+
     /// Queues `item`; gives its number.
     ///
     /// # Errors
@@ -310,7 +316,7 @@ impl Session {
         sent
     }
 
-    fn queued_bytes(&self) -> usize {
+    const fn queued_bytes(&self) -> usize {
         self.buffer.len() - self.start
     }
 

@@ -117,6 +117,8 @@ impl AgentId {
     pub const OUTSIDE: Self = Self(0);
     /// The host agent, which runs on every host.
     pub const HOST: Self = Self(1);
+    /// The engine itself, which serves agents of its own host only.
+    pub const ENGINE: Self = Self(2);
     /// Ids below this are reserved for built-in agents.
     pub const RESERVED: u128 = 1024;
 }

@@ -15,7 +15,8 @@ pub enum Scope {
 }
 
 /// The full name of a topic, as it goes over the wire and as people type it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct TopicName(Arc<str>);
 
 /// A text that is no topic.
@@ -93,6 +94,19 @@ impl FromStr for TopicName {
             return Err(TopicError::BadCharacter);
         }
         Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for TopicName {
+    type Error = TopicError;
+    fn try_from(text: String) -> Result<Self, TopicError> {
+        text.parse()
+    }
+}
+
+impl From<TopicName> for String {
+    fn from(topic: TopicName) -> Self {
+        topic.0.as_ref().to_owned()
     }
 }
 

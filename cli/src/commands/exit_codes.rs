@@ -1,0 +1,70 @@
+//! `p2p help exit-codes`
+
+use clap::Args;
+
+use crate::{
+    failure::{Exit, Failure},
+    session::Session,
+    table::{Grid, field, number},
+};
+
+const CODES: [(Exit, &str); 8] = [
+    (Exit::Ok, "done; also when Ctrl-C ends a stream"),
+    (Exit::Failure, "it failed; standard error says why"),
+    (Exit::Usage, "the command line, or JSON on it, is wrong"),
+    (Exit::NoDaemon, "no daemon answers, or it went away"),
+    (Exit::Denied, "not allowed"),
+    (Exit::NotFound, "no such host, agent, kind or request"),
+    (Exit::Partial, "some hosts did not answer, or nothing came in time"),
+    (Exit::Degraded, "status or doctor found something wrong"),
+];
+
+/// What scripts can rely on: exit codes, output, JSON
+#[derive(Debug, Args)]
+#[command(
+    before_help = "  p2p members >/dev/null 2>&1; echo $?
+  p2p status --format json | jq -r .data.health
+",
+    after_help = "Exit codes:
+  0  done; also when Ctrl-C ends a stream
+  1  it failed; standard error says why
+  2  the command line, or JSON on it, is wrong
+  3  no daemon answers, or it went away
+  4  not allowed
+  5  no such host, agent, kind or request
+  6  some hosts did not answer, or nothing came in time
+  7  status or doctor found something wrong
+
+Output:
+  Data goes to standard output, messages to standard error.
+  --format json prints one envelope, {\"schema\": \"p2p.members/1\", \"data\": …}; a list that is
+  not complete has \"missing\" beside \"data\". subscribe and events print a line of JSON for each
+  message. Errors are JSON too, on standard error: p2p.error/1.
+  Fields may be added to a schema; when one goes or changes its meaning, the number goes up."
+)]
+pub(crate) struct ExitCodes {}
+
+impl ExitCodes {
+    pub(crate) fn run(self, session: &Session) -> Result<(), Failure> {
+        let mut grid = Grid::new(&["CODE", "MEANING"]);
+        for (exit, meaning) in CODES {
+            grid.row([number(exit as u8), field(meaning)]);
+        }
+        session.out.grid(grid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_says_the_same() {
+        let mut grammar = crate::args::grammar();
+        let topic = grammar.find_subcommand_mut("exit-codes").expect("the topic");
+        let help = topic.render_long_help().to_string();
+        for (exit, meaning) in CODES {
+            assert!(help.contains(&format!("  {}  {meaning}\n", exit as u8)), "{meaning}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Words for people: what may go to a terminal, ids, durations, addresses for queries.
+
+use std::fmt::Write;
+
+/// How many characters of an id people see.
+const SHORT_ID_CHARS: usize = 8;
+
+/// Characters that could steer a terminal or make text look like other text.
+pub(crate) fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// `text` on one line, with harmful characters shown instead of obeyed.
+pub(crate) fn plain(text: &str) -> String {
+    escape(text, false)
+}
+
+/// Like [`plain`], but lines stay lines.
+pub(crate) fn plain_lines(text: &str) -> String {
+    escape(text, true)
+}
+
+fn escape(text: &str, keep_lines: bool) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' if keep_lines => safe.push(c),
+            c if is_harmful(c) => safe.extend(c.escape_default()),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// The beginning of an id: enough to tell ids apart, and accepted by every command.
+pub(crate) fn short(id: &str) -> String {
+    plain(&id.chars().take(SHORT_ID_CHARS).collect::<String>())
+}
+
+/// The two largest units of a duration, as `3h 12m`.
+pub(crate) fn duration(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (size, unit) in UNITS {
+        if rest >= size {
+            parts.push(format!("{}{unit}", rest / size));
+            rest %= size;
+        }
+    }
+    parts.truncate(2);
+    if parts.is_empty() { "0s".into() } else { parts.join(" ") }
+}
+
+/// `1 host`, `2 hosts`.
+pub(crate) fn count(n: usize, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Percent-encoding for the value of a query.
+pub(crate) fn query(value: &str) -> String {
+    let mut encoded = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/@:".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+/// An argument as one would type it in a shell.
+pub(crate) fn shell(arg: &str) -> String {
+    let tame = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !arg.is_empty() && arg.chars().all(tame) {
+        arg.to_owned()
+    } else {
+        format!("'{}'", arg.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remote_text_cannot_steer_a_terminal() {
+        assert_eq!(plain("a\u{1b}[31mb\nc\u{9b}\u{202e}"), r"a\u{1b}[31mb\nc\u{9b}\u{202e}");
+        assert_eq!(plain_lines("a\nb\u{7}"), "a\nb\\u{7}");
+        assert_eq!(plain("grüße, 世界"), "grüße, 世界");
+    }
+
+    #[test]
+    fn ids_are_shortened() {
+        assert_eq!(short("k3v9x2abcdef"), "k3v9x2ab");
+    }
+
+    #[test]
+    fn durations_have_two_units() {
+        assert_eq!(duration(0), "0s");
+        assert_eq!(duration(61), "1m 1s");
+        assert_eq!(duration(90_061), "1d 1h");
+        assert_eq!(duration(86_405), "1d 5s");
+    }
+
+    #[test]
+    fn queries_are_encoded() {
+        assert_eq!(query("chat/said#4 2&x=ü"), "chat/said%234%202%26x%3D%C3%BC");
+    }
+
+    #[test]
+    fn arguments_are_quoted_when_needed() {
+        assert_eq!(shell("/tmp/a-b"), "/tmp/a-b");
+        assert_eq!(shell(r#"{"a": 1}"#), r#"'{"a": 1}'"#);
+        assert_eq!(shell("it's"), r"'it'\''s'");
+    }
+}

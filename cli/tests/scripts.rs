@@ -1,0 +1,181 @@
+//! What scripts rely on: exit codes, JSON, quiet pipes.
+
+mod common;
+
+use std::{io::Write, process::Stdio};
+
+use common::{Fake, Route, members, p2p, problem, status, stderr, stdout};
+use serde_json::{Value, json};
+
+fn code(fake: &Fake, words: &[&str]) -> Option<i32> {
+    fake.run(words).status.code()
+}
+
+#[test]
+fn exit_codes_follow_the_class_of_the_problem() {
+    for (http, class, exit) in [
+        (403, "denied", 4),
+        (404, "not-found", 5),
+        (409, "conflict", 1),
+        (422, "bad-body", 1),
+        (503, "unreachable", 6),
+        (504, "timed-out", 6),
+    ] {
+        let fake = Fake::serve(vec![problem("POST /v1/request", http, class, "it went wrong")]);
+        let output = fake.run(&["request", "a", "b/c"]);
+        assert_eq!(output.status.code(), Some(exit), "{class}");
+        assert_eq!(stderr(&output), "error: it went wrong\n  next: think\n");
+        assert_eq!(stdout(&output), "");
+    }
+}
+
+#[test]
+fn without_a_daemon_it_says_how_to_start_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let shown = dir.path().display();
+    for words in [&["members"][..], &["status"], &["down"], &["events"], &["publish", "a/b"]] {
+        let output = p2p(words).arg("--data-dir").arg(dir.path()).output().expect("p2p runs");
+        assert_eq!(output.status.code(), Some(3), "{words:?}");
+        let expected = format!(
+            "error: no daemon answers at {shown}/control.sock\n  \
+             next: start one with: p2p --data-dir {shown} up\n"
+        );
+        assert_eq!(stderr(&output), expected);
+    }
+}
+
+#[test]
+fn the_command_line_is_checked() {
+    for words in [&["frobnicate"][..], &["members", "--format", "xml"], &["invite", "--ttl", "x"]] {
+        assert_eq!(p2p(words).output().expect("p2p runs").status.code(), Some(2), "{words:?}");
+    }
+}
+
+#[test]
+fn invalid_json_is_shown_before_anything_is_called() {
+    let fake = Fake::serve(vec![]);
+    let output = fake.run(&["request", "echo", "echo/say", r#"{"text" "x"}"#]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = stderr(&output);
+    assert!(told.contains("expected `:` (column 9)\n  {\"text\" \"x\"}\n          ^\n"), "{told}");
+    assert!(fake.calls().is_empty());
+}
+
+#[test]
+fn bodies_come_from_arguments_files_and_standard_input() {
+    let answered = json!({ "agent": "a", "host": "h", "reply": { "text": "hi" } }).to_string();
+    let fake = Fake::serve(vec![("POST /v1/request", 200, answered)]);
+    let file = fake.data_dir().join("body.json");
+    std::fs::write(&file, "{\"n\": 2}\n").expect("written");
+    let at_file = format!("@{}", file.display());
+    assert_eq!(code(&fake, &["request", "a", "b/c", r#"{"n": 1}"#]), Some(0));
+    assert_eq!(code(&fake, &["request", "a", "b/c", &at_file]), Some(0));
+    let mut piped = fake
+        .command(&["request", "a@h", "b/c", "-", "--timeout", "2s"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("p2p runs");
+    piped.stdin.take().expect("a pipe").write_all(b"[3]").expect("written");
+    let output = piped.wait_with_output().expect("p2p ends");
+    assert_eq!(stdout(&output), "{\n  \"text\": \"hi\"\n}\n");
+    let bodies: Vec<Value> =
+        fake.calls().into_iter().map(|(_, body)| body["body"].clone()).collect();
+    assert_eq!(bodies, [json!({ "n": 1 }), json!({ "n": 2 }), json!([3])]);
+    assert_eq!(fake.calls()[2].1["timeout_ms"], 2000);
+}
+
+#[test]
+fn json_comes_in_an_envelope_with_whole_ids() {
+    let fake = Fake::serve(vec![members()]);
+    let output = fake.run(&["members", "--format", "json"]);
+    assert!(stdout(&output).starts_with("{\n  \"schema\": \"p2p.members/1\",\n  \"data\": ["));
+    let envelope: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(envelope["data"][0]["host"], "k3v9x2abcdefghij");
+    assert_eq!(envelope["data"][2]["name"], "ga\u{1b}[31mmma");
+    assert_eq!(envelope.get("missing"), None);
+}
+
+#[test]
+fn errors_are_json_too() {
+    let fake = Fake::serve(vec![problem("GET /v1/members", 403, "denied", "no")]);
+    let output = fake.run(&["members", "--format", "json"]);
+    let error: Value = serde_json::from_slice(&output.stderr).expect("JSON");
+    let data = json!({ "exit": 4, "message": "no", "next": "think" });
+    assert_eq!(error, json!({ "schema": "p2p.error/1", "data": data }));
+}
+
+#[test]
+fn a_partial_list_is_shown_and_told() {
+    let missing = json!([{ "host": "gamma", "why": "timed out" }]);
+    let listing = json!({ "items": [], "missing": missing }).to_string();
+    let fake = Fake::serve(vec![("GET /v1/agents", 200, listing)]);
+    let output = fake.run(&["agents", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(6));
+    let envelope: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(envelope["missing"], missing);
+    assert_eq!(stderr(&output), "warning: nothing from gamma: timed out\n");
+}
+
+#[test]
+fn a_degraded_host_has_its_own_exit_code() {
+    assert_eq!(code(&Fake::serve(vec![status("ok")]), &["status"]), Some(0));
+    assert_eq!(code(&Fake::serve(vec![status("disk is full")]), &["status"]), Some(7));
+}
+
+fn heard(n: u32) -> String {
+    let body = json!({ "n": n });
+    json!({ "heard": "message", "topic": "a/b", "from": "aaaaaaaaaa@hhhhhhhhhh",
+            "from_host": "beta", "body": body })
+    .to_string()
+}
+
+fn talk() -> Route {
+    let gap = json!({ "heard": "gap", "topic": "a/b", "missed": 2 }).to_string();
+    let lines = [heard(1), gap, heard(2), heard(3)].map(|line| line + "\n").concat();
+    ("GET /v1/subscribe?topic=a/b%231", 200, lines)
+}
+
+#[test]
+fn subscribe_ends_after_so_many_messages() {
+    let output = Fake::serve(vec![talk()]).run(&["subscribe", "a/b#1", "--count", "2"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(stdout(&output), "aaaaaaaa@beta  {\"n\":1}\naaaaaaaa@beta  {\"n\":2}\n");
+    assert!(stderr(&output).contains("warning: 2 messages lost on the way\n"));
+}
+
+#[test]
+fn subscribe_prints_json_lines_and_tells_when_the_daemon_ends_it() {
+    let output = Fake::serve(vec![talk()]).run(&["subscribe", "a/b#1", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let lines: Vec<Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[1]["missed"], 2);
+}
+
+#[test]
+fn a_closed_pipe_is_quiet() {
+    let many = (0..20_000).map(heard).map(|line| line + "\n").collect::<String>();
+    let fake = Fake::serve(vec![("GET /v1/subscribe?topic=a/b", 200, many)]);
+    let mut child = fake
+        .command(&["subscribe", "a/b", "-q"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("p2p runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("p2p ends");
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn help_and_completions_survive_a_closed_pipe() {
+    for words in [&["--help"][..], &["completions", "bash"], &["help", "exit-codes"]] {
+        let mut child =
+            p2p(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("p2p runs");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("p2p ends");
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{words:?}");
+    }
+}

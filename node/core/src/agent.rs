@@ -1,0 +1,148 @@
+//! What an agent is, and all that an author needs.
+//!
+//! An agent is a deterministic state machine: the same state, input, time and seed give the same
+//! new state and the same effects. Handlers are synchronous; what would be an `await` elsewhere
+//! is a *continuation value* here: typed, serialisable data about what the agent waits for, which
+//! comes back to it with the answer. So an agent's state can be saved between any two inputs.
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use starling_core::agent::prelude::*;
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct CountHeads;
+//! impl Request for CountHeads {
+//!     const NAME: &'static str = "chat/count-heads";
+//!     type Reply = u32;
+//! }
+//!
+//! #[derive(Default, Serialize, Deserialize)]
+//! struct Room {
+//!     heads: u32,
+//! }
+//!
+//! impl Agent for Room {
+//!     const KIND: &'static str = "room";
+//!     type Then = Never;
+//!     fn interests(interests: &mut Interests<Self>) {
+//!         interests.answers::<CountHeads>();
+//!     }
+//! }
+//!
+//! impl Answers<CountHeads> for Room {
+//!     fn answer(&mut self, _cx: &mut Cx<'_, Self>, _: CountHeads) -> Answer<CountHeads> {
+//!         Answer::now(self.heads)
+//!     }
+//! }
+//!
+//! let mut cage = Cage::new(Room { heads: 3 });
+//! assert_eq!(cage.ask(CountHeads), [Effect::reply(&3u32)]);
+//! cage.replay();
+//! ```
+//!
+//! The wrong message to the wrong agent, a missing handler, a reply of the wrong type and a
+//! continuation that nobody handles do not compile:
+//!
+//! ```compile_fail
+//! # use serde::{Deserialize, Serialize};
+//! # use starling_core::agent::prelude::*;
+//! # #[derive(Serialize, Deserialize)]
+//! # struct CountHeads;
+//! # impl Request for CountHeads { const NAME: &'static str = "n"; type Reply = u32; }
+//! # #[derive(Default, Serialize, Deserialize)]
+//! # struct Room;
+//! impl Agent for Room {
+//!     const KIND: &'static str = "room";
+//!     type Then = Never;
+//!     fn interests(interests: &mut Interests<Self>) {
+//!         interests.answers::<CountHeads>(); // Room does not answer CountHeads
+//!     }
+//! }
+//! ```
+
+mod ball;
+mod cage;
+mod cx;
+mod effect;
+mod input;
+mod interests;
+mod message;
+mod waits;
+
+pub(crate) use ball::{AnyBall, AnyKind, Kind, WaitView};
+pub use ball::{Handled, Init, Rejection};
+pub use cage::Cage;
+pub use cx::Cx;
+pub(crate) use cx::Turn;
+pub use effect::Effect;
+pub use input::Input;
+pub use interests::Interests;
+pub use message::{
+    Answer, Answers, Await, Collects, Dialog, Notification, Outcome, ReplyTo, Request, Topic,
+};
+pub use waits::{Task, WaitId};
+
+use serde::{Serialize, de::DeserializeOwned};
+use starling_protocols::limits::MAILBOX_MESSAGES_MAX;
+
+/// Everything an author usually needs, to be imported whole.
+pub mod prelude {
+    pub use starling_protocols::{
+        exchange::{Delivery, Failure},
+        ident::{Address, AgentId, HostId},
+        interest::Scope,
+        time::{Time, WallTime},
+    };
+
+    pub use super::{
+        Agent, Answer, Answers, Await, Cage, Collects, Continuation, Cx, Effect, Interests, Never,
+        Notification, Outcome, ReplyTo, Request, Task, Topic, WaitId,
+    };
+}
+
+/// An agent: its state is the value itself.
+///
+/// `Default` is the state of an agent that was started without one. The state must be all there
+/// is: no clock, file, global or unordered iteration may decide anything, or replay will differ.
+pub trait Agent: Default + Serialize + DeserializeOwned + Send + Sized + 'static {
+    /// The name of the kind, unique among the kinds of a host: lower case, with hyphens.
+    const KIND: &'static str;
+
+    /// How many messages may wait for one agent of this kind. Further requests are refused as
+    /// busy, further notifications are dropped and counted.
+    const MAILBOX: u32 = MAILBOX_MESSAGES_MAX;
+
+    /// What an agent of this kind can be waiting for: an enum whose variants hold what it must
+    /// remember until then, or [`Never`].
+    type Then: Continuation<Self>;
+
+    /// Declares what agents of this kind answer and listen to.
+    fn interests(interests: &mut Interests<Self>);
+
+    /// The first input of an agent's life.
+    fn started(&mut self, cx: &mut Cx<'_, Self>) {
+        let _ = cx;
+    }
+
+    /// The last input, when the agent is stopped in good order. Requests made here are not
+    /// answered any more; notifications go out.
+    fn stopping(&mut self, cx: &mut Cx<'_, Self>) {
+        let _ = cx;
+    }
+}
+
+/// What an agent was waiting for has come: a reply, a time, the end of a task.
+pub trait Continuation<A: Agent>: Serialize + DeserializeOwned + Send + 'static {
+    /// Goes on where the agent stopped waiting.
+    fn resume(self, agent: &mut A, cx: &mut Cx<'_, A>);
+}
+
+/// The continuation of agents that never wait for anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Never {}
+
+impl<A: Agent> Continuation<A> for Never {
+    fn resume(self, _: &mut A, _: &mut Cx<'_, A>) {
+        match self {}
+    }
+}

@@ -1,0 +1,215 @@
+use std::any::Any;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use starling_protocols::{interest::TopicName, limits::BODY_BYTES_MAX, time::Time, wire};
+
+use super::{
+    Agent, Continuation, Cx, Dialog, Input, Interests, WaitId,
+    cx::Turn,
+    interests::{Does, read_json},
+    waits::{Book, What},
+};
+
+/// The state an agent begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Init {
+    /// The kind's default.
+    #[default]
+    Default,
+    /// The state as its kind encodes it.
+    Native(Vec<u8>),
+    /// The state as JSON text.
+    Json(String),
+}
+
+/// What became of an input.
+pub type Handled = Result<(), Rejection>;
+
+/// Why an agent did not take up an input. Its state is unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It declares no interest of that name.
+    #[error("it does not understand this message")]
+    Unknown,
+    /// The body does not fit the type.
+    #[error("the body does not fit: {0}")]
+    BadBody(String),
+}
+
+/// Where an agent lives (FEAT: the hamsterball): its state and what it waits for, and nothing
+/// else. All of it can be saved between two inputs.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+pub(crate) struct Ball<A: Agent> {
+    pub(crate) state: A,
+    pub(crate) book: Book<A::Then>,
+}
+
+/// A ball of whatever kind.
+pub(crate) type AnyBall = Box<dyn Any + Send>;
+
+/// One thing an agent waits for, for people to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WaitView {
+    pub(crate) what: String,
+    pub(crate) until: Time,
+    pub(crate) then: String,
+}
+
+/// A kind of agent whose type has been forgotten.
+pub(crate) trait AnyKind: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn mailbox(&self) -> u32;
+    /// The names of the messages it understands; `is_request` tells requests from notifications.
+    fn understands(&self) -> Vec<(&'static str, bool)>;
+    /// The name as the kind declares it, if it understands such a message.
+    fn find(&self, name: &str, is_request: bool) -> Option<&'static str>;
+    fn topics(&self) -> &[TopicName];
+    fn make(&self, init: &Init) -> Result<AnyBall, Rejection>;
+    fn handle(&self, ball: &mut AnyBall, input: &Input<'_>, turn: Turn<'_>) -> Handled;
+    /// When a wait ends, if it is still open.
+    fn until(&self, ball: &AnyBall, wait: WaitId) -> Option<Time>;
+    /// Whether a wait is for a reply.
+    fn is_request(&self, ball: &AnyBall, wait: WaitId) -> bool;
+    /// The deadlines of all that is open.
+    fn deadlines(&self, ball: &AnyBall) -> Vec<(Time, WaitId)>;
+    /// Questions it has promised to answer.
+    fn deferred(&self, ball: &AnyBall) -> Vec<Dialog>;
+    fn state(&self, ball: &AnyBall) -> Value;
+    fn waits(&self, ball: &AnyBall) -> Vec<WaitView>;
+    /// Shows the body of a notification or request that it understands.
+    fn show(&self, name: &str, body: &[u8]) -> Option<Value>;
+}
+
+/// The kind of the agent type `A`.
+pub(crate) struct Kind<A: Agent>(Interests<A>);
+
+impl<A: Agent> Kind<A> {
+    /// Collects what `A` declares.
+    ///
+    /// # Panics
+    /// When it declares a message twice.
+    pub(crate) fn new() -> Self {
+        Self(Interests::of_kind())
+    }
+
+    fn ball(any: &AnyBall) -> &Ball<A> {
+        any.downcast_ref().expect("a ball is handled by its own kind")
+    }
+
+    pub(crate) fn run(&self, ball: &mut Ball<A>, input: &Input<'_>, turn: Turn<'_>) -> Handled {
+        let Ball { state, book } = ball;
+        match input {
+            Input::Started => state.started(&mut Cx::new(turn, book)),
+            Input::Stopping => state.stopping(&mut Cx::new(turn, book)),
+            Input::Request { name, dialog, body } => {
+                let Does::Answer(answer) = self.does(name)? else {
+                    return Err(Rejection::Unknown);
+                };
+                return answer(state, &mut Cx::new(turn, book), dialog.codec(), body);
+            }
+            Input::Notification { name, codec, body, .. } => {
+                let Does::Collect { collect, .. } = self.does(name)? else {
+                    return Err(Rejection::Unknown);
+                };
+                return collect(state, &mut Cx::new(turn, book), *codec, body);
+            }
+            Input::Missed { topic, count } => {
+                if let Does::Collect { missed, .. } = self.does(topic.notification())? {
+                    missed(state, &mut Cx::new(turn, book), topic.clone(), *count);
+                }
+            }
+            Input::Resume { wait, .. } => resume(state, book, *wait, turn),
+        }
+        Ok(())
+    }
+
+    fn does(&self, name: &str) -> Result<&Does<A>, Rejection> {
+        self.0.find(name).map(|handler| &handler.does).ok_or(Rejection::Unknown)
+    }
+}
+
+fn resume<A: Agent>(state: &mut A, book: &mut Book<A::Then>, id: WaitId, turn: Turn<'_>) {
+    let Some(wait) = book.take(id) else { return };
+    let mut cx = Cx::new(turn, book);
+    if wait.what == What::Task {
+        cx.end_children(id);
+    }
+    wait.then.resume(state, &mut cx);
+}
+
+impl<A: Agent> AnyKind for Kind<A> {
+    fn name(&self) -> &'static str {
+        A::KIND
+    }
+
+    fn mailbox(&self) -> u32 {
+        A::MAILBOX
+    }
+
+    fn understands(&self) -> Vec<(&'static str, bool)> {
+        let handlers = self.0.handlers.iter();
+        handlers.map(|handler| (handler.name, matches!(handler.does, Does::Answer(_)))).collect()
+    }
+
+    fn find(&self, name: &str, is_request: bool) -> Option<&'static str> {
+        let handler = self.0.find(name)?;
+        (matches!(handler.does, Does::Answer(_)) == is_request).then_some(handler.name)
+    }
+
+    fn topics(&self) -> &[TopicName] {
+        &self.0.topics
+    }
+
+    fn make(&self, init: &Init) -> Result<AnyBall, Rejection> {
+        let state: A = match init {
+            Init::Default => A::default(),
+            Init::Native(bytes) => wire::decode(bytes, BODY_BYTES_MAX)
+                .map_err(|why| Rejection::BadBody(why.to_string()))?,
+            Init::Json(text) => read_json(text.as_bytes()).map_err(Rejection::BadBody)?,
+        };
+        Ok(Box::new(Ball { state, book: Book::default() }))
+    }
+
+    fn handle(&self, ball: &mut AnyBall, input: &Input<'_>, turn: Turn<'_>) -> Handled {
+        let ball = ball.downcast_mut().expect("a ball is handled by its own kind");
+        self.run(ball, input, turn)
+    }
+
+    fn until(&self, ball: &AnyBall, wait: WaitId) -> Option<Time> {
+        Self::ball(ball).book.get(wait).map(|wait| wait.until)
+    }
+
+    fn is_request(&self, ball: &AnyBall, wait: WaitId) -> bool {
+        Self::ball(ball).book.get(wait).is_some_and(|wait| wait.what == What::Reply)
+    }
+
+    fn deadlines(&self, ball: &AnyBall) -> Vec<(Time, WaitId)> {
+        Self::ball(ball).book.iter().map(|(id, wait)| (wait.until, id)).collect()
+    }
+
+    fn deferred(&self, ball: &AnyBall) -> Vec<Dialog> {
+        Self::ball(ball).book.deferred.clone()
+    }
+
+    fn state(&self, ball: &AnyBall) -> Value {
+        let state = serde_json::to_value(&Self::ball(ball).state);
+        state.unwrap_or_else(|why| Value::String(format!("cannot be shown as JSON: {why}")))
+    }
+
+    fn waits(&self, ball: &AnyBall) -> Vec<WaitView> {
+        let waits = Self::ball(ball).book.iter();
+        waits
+            .map(|(_, wait)| WaitView {
+                what: format!("{:?}", wait.what).to_lowercase(),
+                until: wait.until,
+                then: serde_json::to_string(&wait.then).unwrap_or_default(),
+            })
+            .collect()
+    }
+
+    fn show(&self, name: &str, body: &[u8]) -> Option<Value> {
+        (self.0.find(name)?.show)(body)
+    }
+}

@@ -1,0 +1,148 @@
+use serde_json::Value;
+use starling_protocols::{
+    exchange::Codec,
+    interest::{Scope, TopicName},
+    limits::BODY_BYTES_MAX,
+    wire,
+};
+
+use super::{
+    Agent, Answers, Collects, Cx, Notification, Request, Topic, ball::Rejection, message::Answered,
+};
+
+/// What a kind of agent answers, collects and listens to.
+pub struct Interests<A: Agent> {
+    pub(super) handlers: Vec<Handler<A>>,
+    pub(super) topics: Vec<TopicName>,
+}
+
+pub(super) struct Handler<A: Agent> {
+    pub(super) name: &'static str,
+    pub(super) does: Does<A>,
+    /// Shows a body to people.
+    pub(super) show: fn(&[u8]) -> Option<Value>,
+}
+
+type Handle<A> = fn(&mut A, &mut Cx<'_, A>, Codec, &[u8]) -> Result<(), Rejection>;
+
+pub(super) enum Does<A: Agent> {
+    Answer(Handle<A>),
+    Collect { collect: Handle<A>, missed: fn(&mut A, &mut Cx<'_, A>, TopicName, u64) },
+}
+
+impl<A: Agent> Interests<A> {
+    pub(super) fn of_kind() -> Self {
+        let mut interests = Self { handlers: Vec::new(), topics: Vec::new() };
+        A::interests(&mut interests);
+        interests.handlers.sort_by_key(|handler| handler.name);
+        let names = interests.handlers.windows(2);
+        for pair in names {
+            assert!(
+                pair[0].name != pair[1].name,
+                "kind {} declares {} twice",
+                A::KIND,
+                pair[0].name
+            );
+        }
+        interests
+    }
+
+    /// Agents of this kind answer `R`.
+    pub fn answers<R: Request>(&mut self)
+    where
+        A: Answers<R>,
+    {
+        let handler =
+            Handler { name: R::NAME, does: Does::Answer(answer::<A, R>), show: show::<R> };
+        self.handlers.push(handler);
+    }
+
+    /// Agents of this kind take up `N` when it is sent to them, or comes on a topic they listen
+    /// to by [`Cx::listen`].
+    pub fn collects<N: Notification>(&mut self)
+    where
+        A: Collects<N>,
+    {
+        let does = Does::Collect { collect: collect::<A, N>, missed: missed::<A, N> };
+        self.handlers.push(Handler { name: N::NAME, does, show: show::<N> });
+    }
+
+    /// As [`collects`](Self::collects); and from the beginning of their lives, agents of this
+    /// kind listen to all `N` within `scope`.
+    ///
+    /// # Panics
+    /// When `N::NAME` is no valid name.
+    pub fn listens<N: Notification>(&mut self, scope: Scope)
+    where
+        A: Collects<N>,
+    {
+        self.collects::<N>();
+        let topic = TopicName::new(scope, N::NAME, None);
+        self.topics.push(topic.expect("the name of a notification makes a topic"));
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Handler<A>> {
+        let place = self.handlers.binary_search_by(|handler| handler.name.cmp(name));
+        place.ok().map(|place| &self.handlers[place])
+    }
+}
+
+fn answer<A: Answers<R>, R: Request>(
+    agent: &mut A,
+    cx: &mut Cx<'_, A>,
+    codec: Codec,
+    body: &[u8],
+) -> Result<(), Rejection> {
+    let request: R = read(codec, body)?;
+    match agent.answer(cx, request).0 {
+        Answered::Now(reply) => cx.answer_now(Ok(&reply)),
+        Answered::Refused(why) => cx.answer_now::<R::Reply>(Err(why)),
+        Answered::Later => {}
+    }
+    Ok(())
+}
+
+fn collect<A: Collects<N>, N: Notification>(
+    agent: &mut A,
+    cx: &mut Cx<'_, A>,
+    codec: Codec,
+    body: &[u8],
+) -> Result<(), Rejection> {
+    let notification: N = read(codec, body)?;
+    agent.collect(cx, notification);
+    Ok(())
+}
+
+fn missed<A: Collects<N>, N: Notification>(
+    agent: &mut A,
+    cx: &mut Cx<'_, A>,
+    topic: TopicName,
+    count: u64,
+) {
+    agent.missed(cx, &Topic::named(topic), count);
+}
+
+fn read<T: serde::de::DeserializeOwned>(codec: Codec, body: &[u8]) -> Result<T, Rejection> {
+    match codec {
+        Codec::Native => {
+            wire::decode(body, BODY_BYTES_MAX).map_err(|why| Rejection::BadBody(why.to_string()))
+        }
+        Codec::Json => read_json(body).map_err(Rejection::BadBody),
+    }
+}
+
+/// Reads JSON; an error names the field.
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|why| {
+        let path = why.path().to_string();
+        if path == "." { why.inner().to_string() } else { format!("{path}: {}", why.inner()) }
+    })?;
+    json.end().map_err(|why| why.to_string())?;
+    Ok(value)
+}
+
+fn show<T: serde::de::DeserializeOwned + serde::Serialize>(body: &[u8]) -> Option<Value> {
+    let value: T = wire::decode(body, BODY_BYTES_MAX).ok()?;
+    serde_json::to_value(&value).ok()
+}

@@ -1,0 +1,345 @@
+//! The conductor of one host: routes inputs to protocol machines and agents.
+//!
+//! The engine never awaits, locks, reads a clock or names a built-in agent. It is driven like
+//! every machine: one call of [`handle`](Engine::handle) or of another verb, then
+//! [`poll`](Engine::poll) until there is nothing left, then the next mutation; `now` never goes
+//! back, and [`next_deadline`](Engine::next_deadline) says when it wants to be called at the
+//! latest. Lanes are pulled: after [`Output::Transmit`], and whenever a lane can take bytes,
+//! [`transmit`](Engine::transmit) gives what is to be written.
+//!
+//! Local and remote messages take the same path with the same bytes; a local one skips the
+//! network only. Messages to the agents of this host stand in one queue in the order of their
+//! arrival; each agent counts its own and refuses beyond its limit.
+
+mod admit;
+mod agents;
+mod calls;
+mod counters;
+mod event;
+mod io;
+mod lanes;
+mod mail;
+mod mesh;
+mod outside;
+mod run;
+mod service;
+mod topics;
+
+#[cfg(test)]
+mod tests;
+
+pub use agents::Start;
+pub use counters::{Counter, Counters};
+pub use event::Event;
+pub use io::{GossipId, Input, LinkChange, Now, Output, Save, Ticket, Verdict};
+pub use mesh::{HostState, HostView};
+pub use outside::Published;
+pub use service::{
+    AgentDetail, AgentSummary, Inspect, ListAgents, ListKinds, Listed, StartAgent, StartError,
+    StopAgent,
+};
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use starling_protocols::{
+    admission::Ledger,
+    entropy::Entropy,
+    ident::{AgentId, Credential, HostId, Incarnation, SecretKey, Signed},
+    interest::{Incoming, Listeners, Outgoing},
+    link::Links,
+    roster::{HostRecord, Roster},
+    time::{Deadlines, Time, WallTime},
+};
+
+use crate::agent::{Agent, AnyKind, Effect, Kind};
+
+/// The kinds of agents that a host can run.
+#[derive(Clone, Default)]
+pub struct Kinds(BTreeMap<&'static str, Arc<dyn AnyKind>>);
+
+impl Kinds {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the kind of `A`.
+    ///
+    /// # Panics
+    /// When there is another kind of that name, or `A` declares an interest twice.
+    #[must_use]
+    pub fn kind<A: Agent>(mut self) -> Self {
+        let before = self.0.insert(A::KIND, Arc::new(Kind::<A>::new()));
+        assert!(before.is_none(), "two kinds are named {:?}", A::KIND);
+        self
+    }
+}
+
+/// What an engine is made of.
+pub struct Config {
+    /// The host's key.
+    pub key: SecretKey,
+    /// The host's membership.
+    pub credential: Credential,
+    /// The host's name, for people.
+    pub name: String,
+    /// This life of the host.
+    pub incarnation: Incarnation,
+    /// The version of the software, for people.
+    pub software: String,
+    /// Decides all randomness of this life.
+    pub seed: [u8; 32],
+    /// The kinds of agents it can run.
+    pub kinds: Kinds,
+    /// Agents that run from the beginning, each with its reserved id.
+    pub residents: Vec<(AgentId, Start)>,
+    /// Hosts known from earlier lives.
+    pub known: Vec<Signed<HostRecord>>,
+    /// Invites issued in earlier lives.
+    pub ledger: Ledger,
+}
+
+/// The engine of one host.
+pub struct Engine {
+    key: SecretKey,
+    me: HostId,
+    credential: Credential,
+    record: HostRecord,
+    now: Time,
+    wall: WallTime,
+    entropy: Entropy,
+    agent_seed: Entropy,
+    kinds: Vec<Arc<dyn AnyKind>>,
+    kind_numbers: BTreeMap<&'static str, u16>,
+    agents: agents::Agents,
+    queue: VecDeque<mail::Parcel>,
+    effects: Vec<Effect>,
+    /// Waits begun since the last look at the deadlines: most are settled before it.
+    fresh: Vec<(Time, agents::Waiter)>,
+    due: Deadlines<Due>,
+    calls: calls::Calls,
+    asks: BTreeMap<Ticket, outside::Ask>,
+    peers: lanes::Peers,
+    listeners: Listeners<topics::Listener>,
+    remote: Listeners<lanes::PeerNo>,
+    outgoing: Outgoing,
+    incoming: Incoming,
+    /// Topics whose latest messages did not fit into a peer's queue.
+    tails: BTreeSet<(lanes::PeerNo, starling_protocols::interest::TopicName)>,
+    buckets: BTreeMap<u8, usize>,
+    roster: Roster,
+    links: Links,
+    ledger: Ledger,
+    counters: Counters,
+    outputs: VecDeque<Output>,
+    /// Peers to which something is to be written.
+    writable: BTreeSet<lanes::PeerNo>,
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    /// An agent's request, timer or task.
+    Wait(agents::Waiter),
+    /// A question from outside.
+    Ask(Ticket),
+    /// A peer has been out of reach for so long that what is queued for it is dropped.
+    Abandon(lanes::PeerNo),
+    /// A peer's items have been unacknowledged for a while.
+    Ack(lanes::PeerNo),
+}
+
+impl Engine {
+    /// An engine whose clock stands at `now`.
+    ///
+    /// # Panics
+    /// When a resident's kind is not among the kinds, or its state does not fit.
+    #[must_use]
+    pub fn new(config: Config, now: Now) -> Self {
+        let entropy = Entropy::from_seed(config.seed);
+        let kinds: Vec<_> = config.kinds.0.into_values().collect();
+        let numbers = kinds.iter().map(|kind| kind.name()).zip(0..).collect();
+        let me = config.key.host();
+        let mut engine = Self {
+            me,
+            record: first_record(
+                &config.credential,
+                me,
+                config.name,
+                config.incarnation,
+                config.software,
+            ),
+            now: now.time,
+            wall: now.wall,
+            agent_seed: entropy.fork("agents"),
+            links: Links::new(entropy.fork("links")),
+            entropy: entropy.fork("engine"),
+            kinds,
+            kind_numbers: numbers,
+            agents: agents::Agents::default(),
+            queue: VecDeque::new(),
+            effects: Vec::new(),
+            fresh: Vec::new(),
+            due: Deadlines::default(),
+            calls: calls::Calls::default(),
+            asks: BTreeMap::new(),
+            peers: lanes::Peers::new(config.incarnation),
+            listeners: Listeners::default(),
+            remote: Listeners::default(),
+            outgoing: Outgoing::default(),
+            incoming: Incoming::default(),
+            tails: BTreeSet::new(),
+            buckets: BTreeMap::new(),
+            roster: Roster::new(config.credential.mesh()),
+            ledger: config.ledger,
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+            writable: BTreeSet::new(),
+            key: config.key,
+            credential: config.credential,
+        };
+        engine.publish_record();
+        engine.learn(&config.known);
+        for (id, start) in config.residents {
+            engine.start_as(id, start).expect("residents are of known kinds and states");
+        }
+        engine.finish();
+        engine
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, input: Input<'_>, now: Now) {
+        self.begin(now);
+        match input {
+            Input::Tick => {}
+            Input::Link { host, change } => self.link_changed(host, change),
+            Input::LaneUp { host } => self.lane_up(host),
+            Input::LaneBytes { host, bytes } => self.lane_bytes(host, bytes),
+            Input::LaneDown { host, why } => self.lane_down(host, &why),
+            Input::Gossip { id, origin, bytes } => self.gossiped(id, origin, bytes),
+            Input::Listening { addresses } => self.listening(addresses),
+            Input::Discovered { host, addresses } => self.discovered(host, addresses),
+            Input::Redeem { ticket, joiner, token } => self.redeem(ticket, joiner, &token),
+        }
+        self.finish();
+    }
+
+    /// What the engine wants done, in order.
+    pub fn poll(&mut self) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        let peer = self.writable.pop_first()?;
+        Some(Output::Transmit { host: self.peers[peer].host })
+    }
+
+    /// When [`handle`](Self::handle) must be called at the latest, and why.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<(Time, &'static str)> {
+        let backlog = (!self.queue.is_empty()).then_some((self.now, "messages wait"));
+        let deadlines = [
+            backlog,
+            self.due.next().map(|at| (at, "a wait ends")),
+            self.links.next_deadline().map(|at| (at, "a dial is due")),
+            self.incoming.next_deadline().map(|at| (at, "a gap is given up")),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// What has been counted since the engine was made.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// This host.
+    #[must_use]
+    pub const fn host(&self) -> HostId {
+        self.me
+    }
+
+    /// This host's key.
+    #[must_use]
+    pub const fn key(&self) -> &SecretKey {
+        &self.key
+    }
+
+    /// This host's membership.
+    #[must_use]
+    pub const fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Ends all agents in good order, and tells the mesh that this host leaves. The host then
+    /// drains the outputs, transmits what is queued, and drops the engine.
+    pub fn leave(&mut self, now: Now) {
+        self.begin(now);
+        self.stop_all();
+        self.record.left = true;
+        self.announce_record();
+        self.finish();
+    }
+
+    fn begin(&mut self, now: Now) {
+        self.now = self.now.max(now.time);
+        self.wall = now.wall;
+    }
+
+    /// What every mutation ends with: deadlines that have passed, then a turn for the agents.
+    fn finish(&mut self) {
+        self.pass_deadlines();
+        self.run();
+        self.settle_fresh();
+    }
+
+    fn pass_deadlines(&mut self) {
+        while let Some(due) = self.due.pop(self.now) {
+            match due {
+                Due::Wait(waiter) => self.wait_is_due(waiter),
+                Due::Ask(ticket) => self.ask_is_due(ticket),
+                Due::Abandon(peer) => self.abandon(peer),
+                Due::Ack(peer) => self.ack_is_due(peer),
+            }
+        }
+        while let Some(host) = self.links.due(self.now) {
+            self.dial(host);
+        }
+        while let Some((origin, topic, arrivals)) = self.incoming.give_up(self.now) {
+            self.counters.add(Counter::GapsGivenUp, 1);
+            self.deliver_arrivals(origin, &topic, arrivals, None);
+        }
+    }
+
+    fn emit(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.emit(Output::Event(event));
+    }
+}
+
+fn first_record(
+    credential: &Credential,
+    host: HostId,
+    name: String,
+    incarnation: Incarnation,
+    software: String,
+) -> HostRecord {
+    let credential = credential.clone();
+    let addresses = Vec::new();
+    HostRecord {
+        host,
+        name,
+        incarnation,
+        sequence: 0,
+        addresses,
+        software,
+        credential,
+        left: false,
+    }
+}

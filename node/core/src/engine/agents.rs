@@ -1,0 +1,243 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasherDefault, Hasher},
+};
+
+use serde::{Deserialize, Serialize};
+use starling_protocols::{
+    ident::AgentId,
+    limits::{AGENTS_PER_HOST_MAX, NAME_BYTES_MAX},
+};
+
+use super::{
+    Counter, Engine, Event, StartError,
+    mail::{Mail, Parcel},
+};
+use crate::agent::{AnyBall, Effect, Init, Rejection, WaitId};
+
+const STOP_TURNS_MAX: usize = 1024;
+
+/// How an agent is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// Its kind.
+    pub kind: String,
+    /// A name, unique on its host.
+    pub name: Option<String>,
+    /// Its first state.
+    pub init: Init,
+}
+
+/// An agent's place in the table, and which of those who had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct AgentNo {
+    place: u32,
+    generation: u32,
+}
+
+/// An agent and one thing that it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Waiter {
+    pub(super) agent: AgentNo,
+    pub(super) wait: WaitId,
+}
+
+pub(super) struct Row {
+    pub(super) id: AgentId,
+    pub(super) ball: AnyBall,
+    pub(super) name: Option<Box<str>>,
+    pub(super) inputs: u64,
+    pub(super) waiting: u32,
+    pub(super) kind: u16,
+}
+
+/// The agents of a host: rows of a table, not tasks. A free place is taken again, under another
+/// generation, so that a message to its former agent never reaches the new one.
+#[derive(Default)]
+pub(super) struct Agents {
+    places: Vec<Place>,
+    free: Vec<u32>,
+    by_id: HashMap<AgentId, u32, BuildHasherDefault<IdHasher>>,
+    by_name: BTreeMap<Box<str>, u32>,
+}
+
+struct Place {
+    generation: u32,
+    row: Option<Row>,
+}
+
+/// Agents' ids are random and drawn on this host, so that their own bits are hash enough.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are folded in")]
+    fn write_u128(&mut self, id: u128) {
+        self.0 = (id as u64) ^ ((id >> 64) as u64);
+    }
+}
+
+impl Agents {
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn find(&self, id: AgentId) -> Option<AgentNo> {
+        self.number(*self.by_id.get(&id)?)
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<AgentNo> {
+        self.number(*self.by_name.get(name)?)
+    }
+
+    pub(super) fn get(&self, number: AgentNo) -> Option<&Row> {
+        let place = self.places.get(number.place as usize)?;
+        place.row.as_ref().filter(|_| place.generation == number.generation)
+    }
+
+    pub(super) fn get_mut(&mut self, number: AgentNo) -> Option<&mut Row> {
+        let place = self.places.get_mut(number.place as usize)?;
+        place.row.as_mut().filter(|_| place.generation == number.generation)
+    }
+
+    /// All agents, in the order of their places.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (AgentNo, &Row)> {
+        self.places.iter().zip(0..).filter_map(|(place, index)| {
+            let number = AgentNo { place: index, generation: place.generation };
+            Some((number, place.row.as_ref()?))
+        })
+    }
+
+    fn insert(&mut self, row: Row) -> AgentNo {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place { generation: 0, row: None });
+            u32::try_from(self.places.len() - 1).expect("a host has fewer than 2³² agents")
+        });
+        self.by_id.insert(row.id, place);
+        if let Some(name) = row.name.clone() {
+            self.by_name.insert(name, place);
+        }
+        let slot = &mut self.places[place as usize];
+        slot.row = Some(row);
+        AgentNo { place, generation: slot.generation }
+    }
+
+    fn remove(&mut self, number: AgentNo) -> Option<Row> {
+        self.get(number)?;
+        let place = &mut self.places[number.place as usize];
+        place.generation = place.generation.wrapping_add(1);
+        let row = place.row.take()?;
+        self.free.push(number.place);
+        self.by_id.remove(&row.id);
+        if let Some(name) = &row.name {
+            self.by_name.remove(name);
+        }
+        Some(row)
+    }
+
+    fn number(&self, place: u32) -> Option<AgentNo> {
+        let generation = self.places.get(place as usize)?.generation;
+        Some(AgentNo { place, generation })
+    }
+}
+
+impl Engine {
+    /// Starts an agent under a new id.
+    pub(super) fn start(&mut self, start: Start) -> Result<AgentId, StartError> {
+        let id = loop {
+            let id = AgentId(self.entropy.u128());
+            if id.0 >= AgentId::RESERVED && self.agents.find(id).is_none() {
+                break id;
+            }
+        };
+        self.start_as(id, start).map(|()| id)
+    }
+
+    pub(super) fn start_as(&mut self, id: AgentId, start: Start) -> Result<(), StartError> {
+        let Start { kind: kind_name, name, init } = start;
+        self.check_name(name.as_deref())?;
+        if self.agents.len() >= AGENTS_PER_HOST_MAX {
+            return Err(StartError::TooMany);
+        }
+        let Some(number) = self.kind_numbers.get(kind_name.as_str()).copied() else {
+            let known = self.kinds.iter().map(|kind| kind.name().to_owned()).collect();
+            return Err(StartError::UnknownKind { kind: kind_name, known });
+        };
+        let kind = &self.kinds[usize::from(number)];
+        let ball = kind.make(&init).map_err(|why| match why {
+            Rejection::BadBody(why) => StartError::BadState(why),
+            Rejection::Unknown => StartError::BadState(String::new()),
+        })?;
+        let topics = kind.topics().to_vec();
+        let boxed = name.clone().map(String::into_boxed_str);
+        let row = Row { id, ball, name: boxed, inputs: 0, waiting: 1, kind: number };
+        let agent = self.agents.insert(row);
+        for topic in topics {
+            self.listen(&topic, super::topics::Listener::Agent(agent));
+        }
+        self.counters.add(Counter::AgentsStarted, 1);
+        self.queue.push_back(Parcel { to: agent, mail: Mail::Started });
+        self.tell(Event::AgentStarted { agent: id, kind: kind_name, name });
+        Ok(())
+    }
+
+    fn check_name(&self, name: Option<&str>) -> Result<(), StartError> {
+        let Some(name) = name else { return Ok(()) };
+        let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(plain) {
+            return Err(StartError::BadName(name.to_owned()));
+        }
+        if self.agents.named(name).is_some() {
+            return Err(StartError::NameTaken(name.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Asks an agent to end; it does so after what already waits for it.
+    pub(super) fn stop(&mut self, agent: AgentNo) {
+        if let Some(row) = self.agents.get_mut(agent) {
+            row.waiting += 1;
+            self.queue.push_back(Parcel { to: agent, mail: Mail::Stop });
+        }
+    }
+
+    pub(super) fn stop_all(&mut self) {
+        let all: Vec<AgentNo> = self.agents.iter().map(|(agent, _)| agent).collect();
+        all.into_iter().for_each(|agent| self.stop(agent));
+        // Agents that keep talking to each other while they stop do not hold the host up.
+        for _ in 0..STOP_TURNS_MAX {
+            if self.queue.is_empty() {
+                break;
+            }
+            self.run();
+        }
+    }
+
+    /// Takes an agent out of the table, and tells all who wait for it.
+    pub(super) fn remove(&mut self, agent: AgentNo) -> Option<(AgentId, &'static str)> {
+        let row = self.agents.remove(agent)?;
+        let kind = &self.kinds[usize::from(row.kind)];
+        let name = kind.name();
+        let (deadlines, deferred) = (kind.deadlines(&row.ball), kind.deferred(&row.ball));
+        for (at, wait) in deadlines {
+            self.forget_wait(at, Waiter { agent, wait });
+        }
+        self.forget_listener(super::topics::Listener::Agent(agent));
+        for dialog in deferred {
+            self.counters.add(Counter::Gone, 1);
+            let outcome = Err(starling_protocols::exchange::Failure::Gone);
+            self.apply_one(row.id, agent, Effect::Reply { to: dialog, outcome });
+        }
+        Some((row.id, name))
+    }
+}

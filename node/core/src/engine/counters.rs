@@ -1,0 +1,79 @@
+macro_rules! counters {
+    ($($name:ident = $text:literal, $help:literal;)*) => {
+        /// What the engine counts. Nothing is dropped or refused without being counted here.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Counter {
+            $(#[doc = $help] $name,)*
+        }
+
+        impl Counter {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Its name, as metrics show it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What it counts.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$name => $help,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    Inputs = "agent_inputs", "Inputs that agents have handled.";
+    AgentsStarted = "agents_started", "Agents started.";
+    AgentsStopped = "agents_stopped", "Agents stopped in good order.";
+    AgentsDied = "agents_died", "Agents that ended by a panic.";
+    MailboxFull = "mailbox_full", "Messages refused or dropped because too many waited for the agent.";
+    NoSuchAgent = "no_such_agent", "Messages to agents that do not live here.";
+    NotUnderstood = "not_understood", "Messages that their agent does not understand.";
+    BadBodies = "bad_bodies", "Messages whose body does not fit the type.";
+    TimedOut = "timed_out", "Requests that had no answer in time.";
+    Gone = "gone", "Requests whose agent or host ended with the outcome unknown.";
+    Unreachable = "unreachable", "Messages to hosts that are not known.";
+    QueueFull = "queue_full", "Messages refused or dropped because too much was queued for the host.";
+    TooLarge = "too_large", "Messages refused because they are larger than a message may be.";
+    LaneViolations = "lane_violations", "Lanes closed because the other side broke the rules.";
+    StrayReplies = "stray_replies", "Replies that nobody waited for.";
+    BadRecords = "bad_records", "Host records refused.";
+    BadGossip = "bad_gossip", "Gossip messages rejected.";
+    OldGossip = "old_gossip", "Gossip messages ignored as old or of no known host.";
+    BadInterests = "bad_interests", "Interests of other hosts refused.";
+    HintsMissed = "hints_missed", "Topic messages that were never seen, on topics without repair.";
+    GapsGivenUp = "gaps_given_up", "Gaps in ordered topics that could not be repaired in time.";
+    Missed = "missed", "Topic messages that listeners were told are lost.";
+    Repaired = "repaired", "Topic messages sent again to a host that had missed them.";
+    JoinsAccepted = "joins_accepted", "Hosts admitted here.";
+    JoinsRefused = "joins_refused", "Hosts refused at the gate by their token.";
+    Dials = "dials", "Dials.";
+    DialsFailed = "dials_failed", "Dials that failed.";
+    Abandoned = "abandoned", "Peers given up after a long silence.";
+}
+
+/// One number for each [`Counter`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters([u64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; Counter::ALL.len()])
+    }
+}
+
+impl Counters {
+    pub(super) const fn add(&mut self, counter: Counter, by: u64) {
+        self.0[counter as usize] += by;
+    }
+
+    /// How often it was counted.
+    #[must_use]
+    pub const fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+}

@@ -1,0 +1,98 @@
+use serde::{Deserialize, Serialize};
+use starling_protocols::ident::{AgentId, HostId};
+
+/// Something that happened on a host, for people to follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// An agent began to live.
+    AgentStarted {
+        /// Which.
+        agent: AgentId,
+        /// Of which kind.
+        kind: String,
+        /// Its name, if it has one.
+        name: Option<String>,
+    },
+    /// An agent ended in good order.
+    AgentStopped {
+        /// Which.
+        agent: AgentId,
+        /// Of which kind.
+        kind: String,
+    },
+    /// An agent panicked; its ball is gone, everything else goes on.
+    AgentDied {
+        /// Which.
+        agent: AgentId,
+        /// Of which kind.
+        kind: String,
+        /// What it panicked with.
+        why: String,
+    },
+    /// A host that was not known.
+    HostKnown {
+        /// Which.
+        host: HostId,
+        /// Its name.
+        name: String,
+    },
+    /// A host went down on purpose.
+    HostLeft {
+        /// Which.
+        host: HostId,
+        /// Its name.
+        name: String,
+    },
+    /// A host can be talked to.
+    LaneUp {
+        /// Which.
+        host: HostId,
+        /// Its name.
+        name: String,
+        /// Whether it began a new life since it was last met: what was under way with the old one
+        /// has an unknown outcome.
+        anew: bool,
+    },
+    /// A host cannot be talked to for now.
+    LaneDown {
+        /// Which.
+        host: HostId,
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// A host could not be reached.
+    DialFailed {
+        /// Which.
+        host: HostId,
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+        /// When it is tried again, in milliseconds, if it is.
+        again_in_ms: Option<u64>,
+    },
+    /// A host broke the rules of the lane; the lane was closed.
+    Violation {
+        /// Which.
+        host: HostId,
+        /// Its name.
+        name: String,
+        /// Which rule.
+        why: String,
+    },
+    /// A host was admitted here.
+    Joined {
+        /// Which.
+        host: HostId,
+    },
+    /// A host showed a token and was refused.
+    JoinRefused {
+        /// Which.
+        host: HostId,
+        /// Why.
+        why: String,
+    },
+}

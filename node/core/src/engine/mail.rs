@@ -1,0 +1,61 @@
+use std::borrow::Cow;
+
+use starling_protocols::{
+    exchange::{Codec, Failure},
+    ident::Address,
+    interest::TopicName,
+};
+
+use super::agents::AgentNo;
+use crate::agent::{Dialog, Input, WaitId};
+
+/// A message that waits for an agent of this host.
+pub(super) struct Parcel {
+    pub(super) to: AgentNo,
+    pub(super) mail: Mail,
+}
+
+/// An [`Input`] that owns its parts, with the names as the agent's kind declares them.
+pub(super) enum Mail {
+    Started,
+    Request { name: &'static str, dialog: Dialog, body: Vec<u8> },
+    Notification(Box<Notification>),
+    Missed { topic: TopicName, count: u64 },
+    Resume { wait: WaitId, outcome: Option<Result<Vec<u8>, Failure>> },
+    Stop,
+}
+
+pub(super) struct Notification {
+    pub(super) name: &'static str,
+    pub(super) from: Address,
+    pub(super) topic: Option<TopicName>,
+    pub(super) codec: Codec,
+    pub(super) body: Vec<u8>,
+}
+
+impl Mail {
+    pub(super) fn input(&self) -> Input<'_> {
+        match self {
+            Self::Started => Input::Started,
+            Self::Request { name, dialog, body } => {
+                Input::Request { name: Cow::Borrowed(name), dialog: *dialog, body: body.into() }
+            }
+            Self::Notification(told) => Input::Notification {
+                name: Cow::Borrowed(told.name),
+                from: told.from,
+                topic: told.topic.clone(),
+                codec: told.codec,
+                body: Cow::Borrowed(&told.body),
+            },
+            Self::Missed { topic, count } => Input::Missed { topic: topic.clone(), count: *count },
+            Self::Resume { wait, outcome } => Input::Resume {
+                wait: *wait,
+                outcome: outcome.as_ref().map(|outcome| match outcome {
+                    Ok(body) => Ok(Cow::Borrowed(body.as_slice())),
+                    Err(why) => Err(why.clone()),
+                }),
+            },
+            Self::Stop => Input::Stopping,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+use serde::{Deserialize, Serialize};
+use starling_protocols::{
+    exchange::{Class, Item},
+    ident::{HostId, Signed},
+    limits::LINKS_KEPT_MAX,
+    link,
+    roster::{Change, HostRecord},
+};
+
+use super::{Counter, Engine, Event, LinkChange, Output, Save, lanes::PeerNo};
+
+/// Records in one item when a lane opens.
+const RECORDS_PER_ITEM: usize = 64;
+
+/// Topics in one item when a lane opens.
+const TOPICS_PER_ITEM: usize = 1024;
+
+/// How a host is reached from this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostState {
+    /// This host.
+    Myself,
+    /// There is a lane to it.
+    Linked,
+    /// It is being dialled.
+    Dialling,
+    /// It could not be reached and is dialled again later.
+    Unreachable,
+    /// It is known; nobody had to talk to it yet.
+    Known,
+    /// It went down on purpose.
+    Left,
+}
+
+/// What is known of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostView {
+    /// What it says of itself.
+    pub record: HostRecord,
+    /// How it is reached.
+    pub state: HostState,
+    /// Why it could not be reached the last time.
+    pub trouble: Option<String>,
+}
+
+impl Engine {
+    /// All hosts of the mesh, in the order of their ids.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<HostView> {
+        self.roster.iter().map(|record| self.view(record)).collect()
+    }
+
+    /// What is known of `host`.
+    #[must_use]
+    pub fn host_view(&self, host: HostId) -> Option<HostView> {
+        self.roster.get(host).map(|record| self.view(record))
+    }
+
+    fn view(&self, record: &HostRecord) -> HostView {
+        let host = record.host;
+        let peer = self.peers.find(host);
+        let trouble = peer.and_then(|peer| self.peers[peer].trouble.clone());
+        let state = match self.links.state(host) {
+            _ if host == self.me => HostState::Myself,
+            _ if self.is_linked(host) => HostState::Linked,
+            _ if record.left => HostState::Left,
+            link::State::Up | link::State::Dialling => HostState::Dialling,
+            link::State::Waiting { .. } => HostState::Unreachable,
+            link::State::Down => HostState::Known,
+        };
+        HostView { record: record.clone(), state, trouble }
+    }
+
+    pub(super) fn name_of(&self, host: HostId) -> String {
+        self.roster.get(host).map_or_else(|| host.short(), |record| record.name.clone())
+    }
+
+    /// The host listens on other addresses than before.
+    pub(super) fn listening(&mut self, addresses: Vec<String>) {
+        if self.record.addresses != addresses {
+            self.record.addresses = addresses;
+            self.announce_record();
+        }
+    }
+
+    pub(super) fn publish_record(&mut self) -> Signed<HostRecord> {
+        self.record.sequence += 1;
+        self.roster.publish(&self.key, self.record.clone())
+    }
+
+    /// Tells the mesh what has changed about this host.
+    pub(super) fn announce_record(&mut self) {
+        let record = self.publish_record();
+        self.spread(&[record], None);
+    }
+
+    /// Takes up records from disk or from the gate.
+    pub(super) fn learn(&mut self, records: &[Signed<HostRecord>]) {
+        self.take_up(records);
+        self.keep_links();
+    }
+
+    /// Takes up records from a peer, and passes on what was news.
+    pub(super) fn learn_from(&mut self, peer: PeerNo, records: &[Signed<HostRecord>]) {
+        let news = self.take_up(records);
+        if !news.is_empty() {
+            self.spread(&news, Some(peer));
+            self.keep_links();
+            let all = self.roster.signed().cloned().collect();
+            self.emit(Output::Save(Save::Hosts(all)));
+        }
+    }
+
+    fn take_up(&mut self, records: &[Signed<HostRecord>]) -> Vec<Signed<HostRecord>> {
+        let mut news = Vec::new();
+        let me = self.me;
+        for record in records.iter().filter(|record| record.signer() != me) {
+            match self.roster.merge(record, self.wall) {
+                Ok(Change::None) => {}
+                Ok(change) => {
+                    self.learned(record.signer(), change);
+                    news.push(record.clone());
+                }
+                Err(_) => self.counters.add(Counter::BadRecords, 1),
+            }
+        }
+        news
+    }
+
+    fn learned(&mut self, host: HostId, change: Change) {
+        let Some(record) = self.roster.get(host) else { return };
+        let (name, left) = (record.name.clone(), record.left);
+        if left {
+            self.links.release(host);
+            self.tell(Event::HostLeft { host, name });
+        } else if change == Change::New {
+            self.tell(Event::HostKnown { host, name });
+        }
+    }
+
+    /// Sends records to all linked peers but the one they came from.
+    fn spread(&mut self, records: &[Signed<HostRecord>], but: Option<PeerNo>) {
+        for peer in self.peers.numbers() {
+            if Some(peer) != but && self.peers[peer].session.is_open() {
+                let item = Item::Hosts(records.to_vec());
+                let _ = self.push(peer, item, Class::Vital);
+            }
+        }
+    }
+
+    /// Tells a peer what it must know of this host: who is in the mesh, and what is listened to.
+    pub(super) fn introduce(&mut self, peer: PeerNo) {
+        let records: Vec<_> = self.roster.signed().cloned().collect();
+        for part in records.chunks(RECORDS_PER_ITEM) {
+            let _ = self.push(peer, Item::Hosts(part.to_vec()), Class::Vital);
+        }
+        let topics: Vec<_> = self.listeners.topics().cloned().collect();
+        for part in topics.chunks(TOPICS_PER_ITEM) {
+            let listen = part.iter().map(|topic| topic.as_str()).collect();
+            let item = Item::Interests { listen, ignore: Vec::new() };
+            let _ = self.push(peer, item, Class::Vital);
+        }
+    }
+
+    /// Whether some hosts are reached by gossip only, because the mesh is too large for a link
+    /// between every two.
+    pub(super) fn is_large(&self) -> bool {
+        self.roster.len() > LINKS_KEPT_MAX + 1
+    }
+
+    /// Asks for the links that the mesh wants: to everybody, or in a large mesh to the nearest
+    /// on the ring of ids on both sides, so that every host wants those that want it and the
+    /// graph of links hangs together.
+    fn keep_links(&mut self) {
+        let others: Vec<HostId> = self
+            .roster
+            .iter()
+            .filter(|record| record.host != self.me && !record.left)
+            .map(|record| record.host)
+            .collect();
+        let wanted = nearest(&others, self.me);
+        for host in &others {
+            if !wanted.contains(host) {
+                self.links.release(*host);
+            }
+        }
+        for host in wanted {
+            if self.links.want(host, true) {
+                self.dial(host);
+            }
+        }
+    }
+
+    pub(super) fn dial(&mut self, host: HostId) {
+        let Some(record) = self.roster.get(host).filter(|record| !record.left) else {
+            self.links.release(host);
+            self.links.down(host, self.now);
+            return;
+        };
+        let addresses = record.addresses.clone();
+        self.counters.add(Counter::Dials, 1);
+        self.emit(Output::Dial { host, addresses });
+    }
+
+    pub(super) fn discovered(&mut self, host: HostId, addresses: Vec<String>) {
+        // Only members are dialled: whoever else is on the network is none of our business.
+        if host != self.me && self.roster.get(host).is_some() && self.links.want(host, true) {
+            self.counters.add(Counter::Dials, 1);
+            self.emit(Output::Dial { host, addresses });
+        }
+    }
+
+    pub(super) fn link_changed(&mut self, host: HostId, change: LinkChange) {
+        let peer = self.peers.find_or_add(host);
+        match change {
+            LinkChange::Up => self.links.up(host),
+            LinkChange::Down { why } => {
+                self.lane_down(host, &why);
+                self.peers[peer].trouble = Some(why);
+                self.links.down(host, self.now);
+            }
+            LinkChange::DialFailed { why } => {
+                self.counters.add(Counter::DialsFailed, 1);
+                let again = self.links.down(host, self.now);
+                let again_in_ms = again.map(|at| at.since(self.now).as_millis());
+                let again_in_ms = again_in_ms.and_then(|ms| u64::try_from(ms).ok());
+                self.peers[peer].trouble = Some(why.clone());
+                let name = self.name_of(host);
+                self.tell(Event::DialFailed { host, name, why, again_in_ms });
+            }
+        }
+    }
+}
+
+fn nearest(others: &[HostId], me: HostId) -> Vec<HostId> {
+    if others.len() <= LINKS_KEPT_MAX {
+        return others.to_vec();
+    }
+    let after = others.partition_point(|host| *host < me);
+    let ring = |step: usize| others[(after + step) % others.len()];
+    let half = LINKS_KEPT_MAX / 2;
+    let mut near: Vec<HostId> =
+        (0..half).map(ring).chain((others.len() - half..others.len()).map(ring)).collect();
+    near.sort_unstable();
+    near
+}

@@ -1,0 +1,255 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use starling_protocols::{
+    exchange::{Codec, Failure},
+    ident::{Address, AgentId},
+    limits::{BODY_BYTES_MAX, STEPS_PER_TURN_MAX},
+};
+
+use super::{
+    Counter, Due, Engine, Event,
+    agents::{AgentNo, Waiter},
+    calls::Caller,
+    mail::{Mail, Notification, Parcel},
+};
+use crate::agent::{Dialog, Effect, Handled, Rejection, Turn, WaitId};
+
+impl Engine {
+    /// Lets agents handle what waits for them, up to a number of inputs: then the host's sockets
+    /// have their turn.
+    pub(super) fn run(&mut self) {
+        for _ in 0..STEPS_PER_TURN_MAX {
+            let Some(parcel) = self.queue.pop_front() else { break };
+            self.step(&parcel);
+        }
+    }
+
+    fn step(&mut self, parcel: &Parcel) {
+        let Parcel { to: agent, mail } = parcel;
+        let Some(row) = self.agents.get_mut(*agent) else { return self.undeliverable(mail) };
+        row.waiting = row.waiting.saturating_sub(1);
+        let kind = &*self.kinds[usize::from(row.kind)];
+        if let Mail::Resume { wait, .. } = mail {
+            let Some(until) = kind.until(&row.ball, *wait) else { return };
+            self.due.clear(until, Due::Wait(Waiter { agent: *agent, wait: *wait }));
+        }
+        let number = row.inputs;
+        row.inputs += 1;
+        let id = row.id;
+        let me = Address { host: self.me, agent: id };
+        let mut effects = std::mem::take(&mut self.effects);
+        let input = mail.input();
+        let (seed, now, wall) = (&self.agent_seed, self.now, self.wall);
+        let turn = Turn::new(me, seed, now, wall, number, &input, &mut effects);
+        // A broken invariant ends the agent and nothing else: its state is dropped with it.
+        let handled = catch_unwind(AssertUnwindSafe(|| kind.handle(&mut row.ball, &input, turn)));
+        self.counters.add(Counter::Inputs, 1);
+        match handled {
+            Ok(handled) => {
+                for effect in effects.drain(..) {
+                    self.apply_one(id, *agent, effect);
+                }
+                self.after(id, *agent, mail, handled);
+            }
+            Err(panic) => {
+                effects.clear();
+                self.died(*agent, mail, panic_text(&*panic));
+            }
+        }
+        self.effects = effects;
+    }
+
+    fn after(&mut self, id: AgentId, agent: AgentNo, mail: &Mail, handled: Handled) {
+        if let Err(rejection) = handled {
+            self.rejected(id, agent, mail, rejection);
+        }
+        if matches!(mail, Mail::Stop)
+            && let Some((agent, kind)) = self.remove(agent)
+        {
+            self.counters.add(Counter::AgentsStopped, 1);
+            self.tell(Event::AgentStopped { agent, kind: kind.to_owned() });
+        }
+    }
+
+    fn rejected(&mut self, id: AgentId, agent: AgentNo, mail: &Mail, rejection: Rejection) {
+        let (counter, why) = match rejection {
+            Rejection::Unknown => (Counter::NotUnderstood, Failure::Unknown(String::new())),
+            Rejection::BadBody(why) => (Counter::BadBodies, Failure::BadBody(why)),
+        };
+        self.counters.add(counter, 1);
+        if let Mail::Request { dialog, .. } = mail {
+            self.apply_one(id, agent, Effect::Reply { to: *dialog, outcome: Err(why) });
+        }
+    }
+
+    fn died(&mut self, agent: AgentNo, mail: &Mail, why: String) {
+        if let Mail::Request { dialog, .. } = mail {
+            self.answer(*dialog, Err(Failure::Gone));
+        }
+        if let Some((agent, kind)) = self.remove(agent) {
+            self.counters.add(Counter::AgentsDied, 1);
+            self.tell(Event::AgentDied { agent, kind: kind.to_owned(), why });
+        }
+    }
+
+    fn undeliverable(&mut self, mail: &Mail) {
+        self.counters.add(Counter::NoSuchAgent, 1);
+        if let Mail::Request { dialog, .. } = mail {
+            self.answer(*dialog, Err(Failure::NoAgent));
+        }
+    }
+
+    /// Carries out one effect of an agent.
+    pub(super) fn apply_one(&mut self, id: AgentId, agent: AgentNo, effect: Effect) {
+        match effect {
+            Effect::Notify { to, name, body } => {
+                let from = Address { host: self.me, agent: id };
+                self.notify(from, to, &name, Codec::Native, body);
+            }
+            Effect::Request { to, name, body, wait, budget } => {
+                let waiter = Waiter { agent, wait };
+                self.fresh.push((self.now + budget, waiter));
+                let dialog = Dialog {
+                    asker: Address { host: self.me, agent: id },
+                    number: wait.0,
+                    json: false,
+                };
+                self.call(Caller::Agent(waiter), to, &name, dialog, body, budget);
+            }
+            Effect::Reply { to, outcome } => self.answer(to, outcome),
+            Effect::Publish { topic, delivery, body } => {
+                self.publish(id, &topic, delivery, Codec::Native, body);
+            }
+            Effect::Listen { topic } => self.listen(&topic, super::topics::Listener::Agent(agent)),
+            Effect::Ignore { topic } => self.ignore(&topic, super::topics::Listener::Agent(agent)),
+            Effect::Wake { at, wait } => self.fresh.push((at, Waiter { agent, wait })),
+            Effect::Forget { at, wait } => self.forget_wait(at, Waiter { agent, wait }),
+            Effect::StopSelf => self.stop(agent),
+        }
+    }
+
+    /// Takes a request for an agent of this host.
+    pub(super) fn deliver_request(
+        &mut self,
+        to: AgentId,
+        name: &str,
+        dialog: Dialog,
+        body: Vec<u8>,
+    ) -> Result<(), Failure> {
+        let Some(agent) = self.agents.find(to) else {
+            self.counters.add(Counter::NoSuchAgent, 1);
+            return Err(Failure::NoAgent);
+        };
+        let Some(name) = self.understood(agent, name, true) else {
+            return Err(Failure::Unknown(name.to_owned()));
+        };
+        if !self.take_place(agent) {
+            return Err(Failure::Busy);
+        }
+        self.queue.push_back(Parcel { to: agent, mail: Mail::Request { name, dialog, body } });
+        Ok(())
+    }
+
+    /// Takes a notification for an agent of this host; drops and counts it where it cannot.
+    pub(super) fn deliver_notification(&mut self, agent: AgentNo, name: &str, told: Told<'_>) {
+        let Some(name) = self.understood(agent, name, false) else { return };
+        if !self.take_place(agent) {
+            return;
+        }
+        let Told { from, topic, codec, body } = told;
+        let topic = topic.cloned();
+        let told = Box::new(Notification { name, from, topic, codec, body });
+        self.queue.push_back(Parcel { to: agent, mail: Mail::Notification(told) });
+    }
+
+    /// Brings an agent of this host what it waits for.
+    pub(super) fn resume(&mut self, waiter: Waiter, outcome: Option<Result<Vec<u8>, Failure>>) {
+        if let Some(row) = self.agents.get_mut(waiter.agent) {
+            row.waiting += 1;
+            let mail = Mail::Resume { wait: waiter.wait, outcome };
+            self.queue.push_back(Parcel { to: waiter.agent, mail });
+        }
+    }
+
+    /// Moves the waits begun in this turn that are still open into the table of deadlines.
+    pub(super) fn settle_fresh(&mut self) {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        for (at, waiter) in fresh.drain(..) {
+            if self.is_open(waiter) {
+                self.due.set(at, Due::Wait(waiter));
+            }
+        }
+        self.fresh = fresh;
+    }
+
+    /// A wait's time has come: a timer or a task resumes, a request has timed out.
+    pub(super) fn wait_is_due(&mut self, waiter: Waiter) {
+        if self.calls.remove(Caller::Agent(waiter)) || self.is_request(waiter) {
+            self.counters.add(Counter::TimedOut, 1);
+            self.resume(waiter, Some(Err(Failure::TimedOut)));
+        } else {
+            self.resume(waiter, None);
+        }
+    }
+
+    pub(super) fn forget_wait(&mut self, at: starling_protocols::time::Time, waiter: Waiter) {
+        self.due.clear(at, Due::Wait(waiter));
+        self.calls.remove(Caller::Agent(waiter));
+    }
+
+    fn is_open(&self, waiter: Waiter) -> bool {
+        self.agents.get(waiter.agent).is_some_and(|row| {
+            self.kinds[usize::from(row.kind)].until(&row.ball, waiter.wait).is_some()
+        })
+    }
+
+    fn is_request(&self, waiter: Waiter) -> bool {
+        self.agents
+            .get(waiter.agent)
+            .is_some_and(|row| self.kinds[usize::from(row.kind)].is_request(&row.ball, waiter.wait))
+    }
+
+    fn understood(&mut self, agent: AgentNo, name: &str, request: bool) -> Option<&'static str> {
+        let kind = self.agents.get(agent)?.kind;
+        let found = self.kinds[usize::from(kind)].find(name, request);
+        if found.is_none() {
+            self.counters.add(Counter::NotUnderstood, 1);
+        }
+        found
+    }
+
+    /// Takes a place in an agent's mailbox, if there is one.
+    fn take_place(&mut self, agent: AgentNo) -> bool {
+        let Some(row) = self.agents.get_mut(agent) else { return false };
+        let free = row.waiting < self.kinds[usize::from(row.kind)].mailbox();
+        if free {
+            row.waiting += 1;
+        } else {
+            self.counters.add(Counter::MailboxFull, 1);
+        }
+        free
+    }
+}
+
+/// A notification on its way to an agent.
+pub(super) struct Told<'a> {
+    pub(super) from: Address,
+    pub(super) topic: Option<&'a starling_protocols::interest::TopicName>,
+    pub(super) codec: Codec,
+    pub(super) body: Vec<u8>,
+}
+
+/// Whether a body may be sent at all.
+pub(super) const fn fits(body: &[u8]) -> bool {
+    body.len() <= BODY_BYTES_MAX
+}
+
+pub(super) const fn wait_id(number: u64) -> WaitId {
+    WaitId(number)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it panicked without a message".to_owned())
+}

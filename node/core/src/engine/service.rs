@@ -1,0 +1,225 @@
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use starling_protocols::{
+    exchange::{Codec, Failure},
+    ident::AgentId,
+    limits::{AGENTS_PER_LISTING_MAX, BODY_BYTES_MAX},
+    wire,
+};
+
+use super::{
+    Engine, Start,
+    agents::{AgentNo, Row},
+};
+use crate::agent::{Dialog, Request};
+
+/// Asks the engine to start an agent on this host.
+///
+/// The engine itself answers this and the other requests of this module, at
+/// [`AgentId::ENGINE`] and to agents of its own host only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartAgent(pub Start);
+
+impl Request for StartAgent {
+    const NAME: &'static str = "engine/start";
+    type Reply = Result<AgentId, StartError>;
+}
+
+/// Why an agent was not started. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum StartError {
+    /// The host has no such kind.
+    #[error("unknown kind {kind:?}; this host has: {}", known.join(", "))]
+    UnknownKind {
+        /// The kind asked for.
+        kind: String,
+        /// The kinds there are.
+        known: Vec<String>,
+    },
+    /// The state does not fit the kind.
+    #[error("the state does not fit the kind: {0}")]
+    BadState(String),
+    /// Another agent of the host has the name.
+    #[error("another agent of this host is named {0:?}; choose another name")]
+    NameTaken(String),
+    /// The name is empty, too long, or has other characters than letters, digits and `-_.`
+    #[error("{0:?} is no name: letters, digits, '-', '_' and '.' make one")]
+    BadName(String),
+    /// The host is full.
+    #[error("this host runs as many agents as it may")]
+    TooMany,
+}
+
+/// Asks the engine to stop an agent of this host in good order. The reply says whether there was
+/// one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopAgent(pub AgentId);
+
+impl Request for StopAgent {
+    const NAME: &'static str = "engine/stop";
+    type Reply = bool;
+}
+
+/// Asks the engine for the agents of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListAgents;
+
+impl Request for ListAgents {
+    const NAME: &'static str = "engine/agents";
+    type Reply = Listed;
+}
+
+/// The agents of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// The agents, at most [`AGENTS_PER_LISTING_MAX`] of them.
+    pub agents: Vec<AgentSummary>,
+    /// How many there are.
+    pub total: u64,
+}
+
+/// One agent in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSummary {
+    /// Its id.
+    pub agent: AgentId,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// Its kind.
+    pub kind: String,
+    /// Inputs it has handled.
+    pub inputs: u64,
+    /// Messages that wait for it.
+    pub waiting: u32,
+}
+
+/// Asks the engine about one agent of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspect(pub AgentId);
+
+impl Request for Inspect {
+    const NAME: &'static str = "engine/inspect";
+    type Reply = Option<AgentDetail>;
+}
+
+/// One agent in detail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentDetail {
+    /// As in a list.
+    pub summary: AgentSummary,
+    /// Its state, as JSON text.
+    pub state: String,
+    /// The messages it understands.
+    pub understands: Vec<String>,
+    /// The topics it listens to.
+    pub topics: Vec<String>,
+    /// What it waits for, each as JSON text with `what`, `then` and `left_ms`.
+    pub waits: Vec<String>,
+}
+
+/// Asks the engine which kinds of agents this host can start, each with the messages it
+/// understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListKinds;
+
+impl Request for ListKinds {
+    const NAME: &'static str = "engine/kinds";
+    type Reply = Vec<(String, Vec<String>)>;
+}
+
+impl Engine {
+    pub(super) fn serve(&mut self, name: &str, dialog: Dialog, body: &[u8]) {
+        let outcome = if dialog.codec() == Codec::Json {
+            Err(Failure::NoAgent)
+        } else {
+            self.served(name, body)
+        };
+        self.answer(dialog, outcome);
+    }
+
+    fn served(&mut self, name: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
+        match name {
+            StartAgent::NAME => serve(body, |StartAgent(start)| self.start(start)),
+            StopAgent::NAME => serve(body, |StopAgent(agent)| self.stop_agent(agent)),
+            ListAgents::NAME => serve(body, |ListAgents| self.list()),
+            Inspect::NAME => serve(body, |Inspect(agent)| self.inspect(agent)),
+            ListKinds::NAME => serve(body, |ListKinds| self.list_kinds()),
+            _ => Err(Failure::Unknown(name.to_owned())),
+        }
+    }
+
+    fn stop_agent(&mut self, agent: AgentId) -> bool {
+        // Built-in agents live as long as their host.
+        let found = self.agents.find(agent).filter(|_| agent.0 >= AgentId::RESERVED);
+        found.map(|agent| self.stop(agent)).is_some()
+    }
+
+    fn list(&self) -> Listed {
+        let rows = self.agents.iter().take(AGENTS_PER_LISTING_MAX);
+        let agents = rows.map(|(_, row)| self.summary(row)).collect();
+        Listed { agents, total: self.agents.len() as u64 }
+    }
+
+    fn summary(&self, row: &Row) -> AgentSummary {
+        AgentSummary {
+            agent: row.id,
+            name: row.name.as_deref().map(str::to_owned),
+            kind: self.kinds[usize::from(row.kind)].name().to_owned(),
+            inputs: row.inputs,
+            waiting: row.waiting,
+        }
+    }
+
+    fn inspect(&self, agent: AgentId) -> Option<AgentDetail> {
+        let agent = self.agents.find(agent)?;
+        let row = self.agents.get(agent)?;
+        let kind = &self.kinds[usize::from(row.kind)];
+        let mut state = kind.state(&row.ball).to_string();
+        if state.len() > BODY_BYTES_MAX / 2 {
+            state =
+                Value::String(format!("too large to be shown: {} bytes", state.len())).to_string();
+        }
+        Some(AgentDetail {
+            summary: self.summary(row),
+            state,
+            understands: names(&kind.understands()),
+            topics: self.topics_of(agent),
+            waits: kind.waits(&row.ball).into_iter().map(|wait| self.wait_text(&wait)).collect(),
+        })
+    }
+
+    fn topics_of(&self, agent: AgentNo) -> Vec<String> {
+        let topics = self.listeners.topics_of(super::topics::Listener::Agent(agent));
+        topics.take(AGENTS_PER_LISTING_MAX).map(ToString::to_string).collect()
+    }
+
+    fn wait_text(&self, wait: &crate::agent::WaitView) -> String {
+        let left = u64::try_from(wait.until.since(self.now).as_millis()).unwrap_or(u64::MAX);
+        let then: Value = serde_json::from_str(&wait.then).unwrap_or_default();
+        serde_json::json!({ "what": wait.what, "then": then, "left_ms": left }).to_string()
+    }
+
+    fn list_kinds(&self) -> Vec<(String, Vec<String>)> {
+        let kinds = self.kinds.iter();
+        kinds.map(|kind| (kind.name().to_owned(), names(&kind.understands()))).collect()
+    }
+
+    /// How many agents live here.
+    #[must_use]
+    pub fn agent_count(&self) -> usize {
+        self.agents.len()
+    }
+}
+
+fn names(understands: &[(&'static str, bool)]) -> Vec<String> {
+    understands.iter().map(|(name, _)| (*name).to_owned()).collect()
+}
+
+fn serve<R: DeserializeOwned, T: Serialize>(
+    body: &[u8],
+    serve: impl FnOnce(R) -> T,
+) -> Result<Vec<u8>, Failure> {
+    let request = wire::decode(body, BODY_BYTES_MAX);
+    let request = request.map_err(|why| Failure::BadBody(why.to_string()))?;
+    Ok(wire::encode(&serve(request)))
+}

@@ -1,0 +1,344 @@
+//! Whole engines, joined by pipes in memory under a clock of the test's own.
+
+mod dialogs;
+mod lanes;
+mod local;
+mod topics;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use starling_protocols::{
+    admission::Ledger,
+    exchange::Failure,
+    ident::{Address, AgentId, Credential, Genesis, HostId, Incarnation, SecretKey},
+    time::{Time, WallTime},
+};
+
+use super::{Config, Counter, Engine, Event, Input, Kinds, LinkChange, Now, Output, Start, Ticket};
+use crate::agent::{Init, prelude::*};
+
+const WALL: WallTime = WallTime::from_millis(1_700_000_000_000);
+
+/// An agent that remembers what happened to it, and does as it is told.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Probe {
+    pub(super) log: Vec<String>,
+    open: Vec<ReplyTo<Put>>,
+}
+
+/// Asks a probe: `wait` puts the answer off, `die` kills it, `no` is refused.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Put(pub(super) String);
+impl Request for Put {
+    const NAME: &'static str = "probe/put";
+    type Reply = String;
+}
+
+/// Tells a probe to ask another.
+#[derive(Serialize, Deserialize)]
+pub(super) struct AskFor(pub(super) Address, pub(super) String);
+impl Notification for AskFor {
+    const NAME: &'static str = "probe/ask-for";
+}
+
+/// Tells a probe to publish.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Shout(pub(super) u64, pub(super) u64);
+impl Notification for Shout {
+    const NAME: &'static str = "probe/shout";
+}
+
+/// What probes listen to.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Word(pub(super) u64);
+impl Notification for Word {
+    const NAME: &'static str = "probe/word";
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum Then {
+    Answered(Await<Put>),
+}
+
+impl Agent for Probe {
+    const KIND: &'static str = "probe";
+    const MAILBOX: u32 = 2048;
+    type Then = Then;
+    fn interests(interests: &mut Interests<Self>) {
+        interests.answers::<Put>();
+        interests.collects::<AskFor>();
+        interests.collects::<Shout>();
+        interests.listens::<Word>(Scope::Mesh);
+    }
+    fn stopping(&mut self, _: &mut Cx<'_, Self>) {
+        self.log.push("stopping".into());
+    }
+}
+
+impl Answers<Put> for Probe {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, Put(text): Put) -> Answer<Put> {
+        self.log.push(format!("put {text}"));
+        match text.as_str() {
+            "die" => panic!("as it was told"),
+            "no" => Answer::refuse("not today"),
+            "wait" => {
+                let (answer, reply_to) = Answer::later(cx);
+                self.open.push(reply_to);
+                answer
+            }
+            "release" => {
+                for open in std::mem::take(&mut self.open) {
+                    cx.reply(open, &"at last".to_owned());
+                }
+                Answer::now("released".into())
+            }
+            _ => Answer::now(format!("got {text}")),
+        }
+    }
+}
+
+impl Collects<AskFor> for Probe {
+    fn collect(&mut self, cx: &mut Cx<'_, Self>, AskFor(whom, text): AskFor) {
+        cx.request(whom, &Put(text), Then::Answered);
+    }
+}
+
+impl Collects<Shout> for Probe {
+    fn collect(&mut self, cx: &mut Cx<'_, Self>, Shout(from, until): Shout) {
+        (from..until).for_each(|word| cx.publish(&Topic::all(), &Word(word)));
+    }
+}
+
+impl Collects<Word> for Probe {
+    fn collect(&mut self, _: &mut Cx<'_, Self>, Word(word): Word) {
+        self.log.push(format!("word {word}"));
+    }
+    fn missed(&mut self, _: &mut Cx<'_, Self>, _: &Topic<Word>, count: u64) {
+        self.log.push(format!("missed {count}"));
+    }
+}
+
+impl Continuation<Probe> for Then {
+    fn resume(self, probe: &mut Probe, cx: &mut Cx<'_, Probe>) {
+        let Self::Answered(slot) = self;
+        let line = match cx.take(slot) {
+            Ok(text) => text,
+            Err(why) => format!("{why:?}"),
+        };
+        probe.log.push(line);
+    }
+}
+
+/// Some engines of one mesh, and the pipes between them.
+pub(super) struct Mesh {
+    pub(super) engines: Vec<Engine>,
+    genesis: Genesis,
+    now: Time,
+    lanes: BTreeSet<(usize, usize)>,
+    /// Bytes under way are held back where the test says so.
+    pub(super) held: BTreeSet<(usize, usize)>,
+    pub(super) answers: BTreeMap<Ticket, Result<String, Failure>>,
+    pub(super) heard: Vec<String>,
+    pub(super) events: Vec<(usize, Event)>,
+    tickets: u64,
+}
+
+pub(super) fn key(host: usize) -> SecretKey {
+    SecretKey::from_bytes(&[u8::try_from(host).expect("few hosts") + 1; 32])
+}
+
+impl Mesh {
+    pub(super) fn new(hosts: usize) -> Self {
+        let genesis = Genesis {
+            version: 1,
+            name: "test".into(),
+            founder: key(0).host(),
+            created: WALL,
+            nonce: [0; 16],
+        };
+        let mut mesh = Self {
+            engines: Vec::new(),
+            genesis,
+            now: Time::ZERO,
+            lanes: BTreeSet::new(),
+            held: BTreeSet::new(),
+            answers: BTreeMap::new(),
+            heard: Vec::new(),
+            events: Vec::new(),
+            tickets: 0,
+        };
+        for host in 0..hosts {
+            let engine = mesh.engine(host, 1);
+            mesh.engines.push(engine);
+        }
+        for a in 0..hosts {
+            (0..a).for_each(|b| mesh.connect(a, b));
+        }
+        mesh.settle();
+        mesh
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now { time: self.now, wall: WALL }
+    }
+
+    fn engine(&self, host: usize, life: u64) -> Engine {
+        let founder = Credential::of_founder(&key(0), self.genesis.clone(), WALL);
+        let credential = match host {
+            0 => founder,
+            _ => founder.admit(&key(0), key(host).host(), false, WALL).expect("a short chain"),
+        };
+        let probe = Start { kind: "probe".into(), name: Some("probe".into()), init: Init::Default };
+        let config = Config {
+            key: key(host),
+            credential,
+            name: format!("host-{host}"),
+            incarnation: Incarnation(life),
+            software: "test".into(),
+            seed: [u8::try_from(host).expect("few hosts"); 32],
+            kinds: crate::society::with_residents(Kinds::new().kind::<Probe>()),
+            residents: [crate::society::residents(), vec![(AgentId(7), probe)]].concat(),
+            known: Vec::new(),
+            ledger: Ledger::default(),
+        };
+        Engine::new(config, self.now())
+    }
+
+    pub(super) fn probe(&self, host: usize) -> Address {
+        Address { host: self.engines[host].host(), agent: AgentId(7) }
+    }
+
+    pub(super) fn host(&self, host: usize) -> HostId {
+        self.engines[host].host()
+    }
+
+    pub(super) fn connect(&mut self, a: usize, b: usize) {
+        for (here, there) in [(a, b), (b, a)] {
+            let (host, now) = (self.host(there), self.now());
+            self.engines[here].handle(Input::Link { host, change: LinkChange::Up }, now);
+            self.engines[here].handle(Input::LaneUp { host }, now);
+            self.lanes.insert((here, there));
+        }
+    }
+
+    pub(super) fn cut(&mut self, a: usize, b: usize) {
+        for (here, there) in [(a, b), (b, a)] {
+            self.lanes.remove(&(here, there));
+            let (host, now) = (self.host(there), self.now());
+            self.engines[here].handle(Input::LaneDown { host, why: "cut".into() }, now);
+            let change = LinkChange::Down { why: "cut".into() };
+            self.engines[here].handle(Input::Link { host, change }, now);
+        }
+    }
+
+    pub(super) fn restart(&mut self, host: usize, life: u64) {
+        for other in (0..self.engines.len()).filter(|other| *other != host) {
+            self.cut(host, other);
+        }
+        self.engines[host] = self.engine(host, life);
+        for other in (0..self.engines.len()).filter(|other| *other != host) {
+            self.connect(host, other);
+        }
+    }
+
+    /// Lets everything happen that happens without time passing.
+    pub(super) fn settle(&mut self) {
+        while (0..self.engines.len()).any(|host| self.turn(host)) {}
+    }
+
+    fn turn(&mut self, host: usize) -> bool {
+        let mut busy = false;
+        while let Some(output) = self.engines[host].poll() {
+            busy = true;
+            self.output(host, output);
+        }
+        busy
+    }
+
+    fn output(&mut self, here: usize, output: Output) {
+        match output {
+            Output::Transmit { host } => self.transmit(here, host),
+            Output::Answered { ticket, outcome, .. } => {
+                let outcome = outcome.map(|body| String::from_utf8(body).expect("JSON is text"));
+                self.answers.insert(ticket, outcome);
+            }
+            Output::Heard { body, .. } => self.heard.push(body.expect("known here").to_string()),
+            Output::Missed { count, .. } => self.heard.push(format!("missed {count}")),
+            Output::Event(event) => self.events.push((here, event)),
+            _ => {}
+        }
+    }
+
+    fn transmit(&mut self, here: usize, host: HostId) {
+        let there = self.engines.iter().position(|engine| engine.host() == host);
+        let there = there.expect("lanes lead to engines of the test");
+        if !self.lanes.contains(&(here, there)) || self.held.contains(&(here, there)) {
+            return;
+        }
+        loop {
+            let mut bytes = Vec::new();
+            let now = self.now();
+            self.engines[here].transmit(host, &mut bytes, now);
+            if bytes.is_empty() {
+                break;
+            }
+            let from = self.host(here);
+            // In two parts, so that frames are cut anywhere.
+            let (one, two) = bytes.split_at(bytes.len() / 2);
+            self.engines[there].handle(Input::LaneBytes { host: from, bytes: one }, now);
+            self.engines[there].handle(Input::LaneBytes { host: from, bytes: two }, now);
+        }
+    }
+
+    /// Lets what was held back go.
+    pub(super) fn release(&mut self) {
+        for (here, there) in std::mem::take(&mut self.held) {
+            let host = self.host(there);
+            self.transmit(here, host);
+        }
+        self.settle();
+    }
+
+    pub(super) fn advance(&mut self, by: Duration) {
+        let until = self.now + by;
+        loop {
+            let next = self.engines.iter().filter_map(Engine::next_deadline).map(|(at, _)| at);
+            let Some(next) = next.min().filter(|at| *at <= until) else { break };
+            self.now = self.now.max(next);
+            let now = self.now();
+            self.engines.iter_mut().for_each(|engine| engine.handle(Input::Tick, now));
+            self.settle();
+        }
+        self.now = until;
+    }
+
+    /// Asks from outside, at host `here`.
+    pub(super) fn ask(&mut self, here: usize, to: Address, name: &str, body: &str) -> Ticket {
+        self.tickets += 1;
+        let (ticket, now) = (Ticket(self.tickets), self.now());
+        let budget = Duration::from_secs(10);
+        self.engines[here].ask(ticket, to, name, body.as_bytes().to_vec(), budget, now);
+        self.settle();
+        ticket
+    }
+
+    pub(super) fn put(&mut self, here: usize, to: Address, text: &str) -> Ticket {
+        self.ask(here, to, "probe/put", &format!("{text:?}"))
+    }
+
+    /// What a probe has seen.
+    pub(super) fn log(&mut self, host: usize) -> Vec<String> {
+        let to = Address { host: self.host(host), agent: AgentId::HOST };
+        let body = format!(r#"{{"agent":"{}"}}"#, AgentId(7));
+        let ticket = self.ask(host, to, "host/inspect", &body);
+        let reply = self.answers[&ticket].as_ref().expect("the host agent answers");
+        let detail: serde_json::Value = serde_json::from_str(reply).expect("JSON");
+        let state = detail["state"].as_str().expect("a state");
+        let state: serde_json::Value = serde_json::from_str(state).expect("JSON");
+        serde_json::from_value(state["log"].clone()).expect("a log")
+    }
+}

@@ -1,0 +1,95 @@
+use super::*;
+
+#[test]
+fn a_broken_lane_resumes_and_nothing_happens_twice() {
+    let mut mesh = Mesh::new(2);
+    // The call arrives; its reply does not, because the lane breaks before.
+    mesh.held.insert((1, 0));
+    let ticket = mesh.put(0, mesh.probe(1), "once");
+    mesh.cut(0, 1);
+    mesh.held.clear();
+    mesh.connect(0, 1);
+    mesh.settle();
+    assert_eq!(mesh.answers[&ticket], Ok("\"got once\"".into()));
+    assert_eq!(mesh.log(1), ["put once"], "carried out once");
+}
+
+#[test]
+fn a_call_that_was_not_sent_reaches_the_next_life() {
+    let mut mesh = Mesh::new(2);
+    mesh.held.insert((0, 1));
+    let ticket = mesh.put(0, mesh.probe(1), "early");
+    mesh.held.clear();
+    mesh.restart(1, 2);
+    mesh.settle();
+    assert_eq!(mesh.answers[&ticket], Ok("\"got early\"".into()));
+}
+
+#[test]
+fn a_call_under_way_to_a_host_that_restarts_is_gone() {
+    let mut mesh = Mesh::new(2);
+    let sent = mesh.put(0, mesh.probe(1), "wait");
+    mesh.cut(0, 1);
+    let unsent = mesh.put(0, mesh.probe(1), "later");
+    mesh.restart(1, 2);
+    mesh.settle();
+    assert_eq!(mesh.answers[&sent], Err(Failure::Gone));
+    assert_eq!(mesh.answers[&unsent], Ok("\"got later\"".into()));
+    let ticket = mesh.put(1, mesh.probe(0), "back");
+    assert_eq!(mesh.answers[&ticket], Ok("\"got back\"".into()));
+}
+
+#[test]
+fn an_earlier_life_is_turned_away() {
+    let mut mesh = Mesh::new(2);
+    mesh.restart(1, 5);
+    mesh.settle();
+    mesh.restart(1, 4);
+    mesh.settle();
+    assert_eq!(mesh.engines[0].counters().get(Counter::LaneViolations), 1);
+}
+
+#[test]
+fn a_host_out_of_reach_for_long_is_given_up_and_met_anew() {
+    let mut mesh = Mesh::new(2);
+    let waiting = mesh.put(0, mesh.probe(1), "wait");
+    mesh.cut(0, 1);
+    mesh.advance(Duration::from_secs(61));
+    assert_eq!(mesh.answers[&waiting], Err(Failure::TimedOut));
+    assert_eq!(mesh.engines[0].counters().get(Counter::Abandoned), 1);
+    mesh.connect(0, 1);
+    mesh.settle();
+    for (here, there) in [(0, 1), (1, 0)] {
+        let ticket = mesh.put(here, mesh.probe(there), "again");
+        assert_eq!(mesh.answers[&ticket], Ok("\"got again\"".into()));
+    }
+    super::dialogs::tell(&mut mesh, 0, &Shout(1, 2));
+    assert_eq!(mesh.log(1).last().map(String::as_str), Some("word 1"));
+}
+
+#[test]
+fn garbage_on_a_lane_closes_it_and_is_counted() {
+    for bytes in [&[0xff; 64][..], &[3, 0, 0, 0, 9, 9, 9], &[1, 0, 0, 0, 0xfe]] {
+        let mut mesh = Mesh::new(2);
+        let (host, now) = (mesh.host(1), mesh.now());
+        mesh.engines[0].handle(Input::LaneBytes { host, bytes }, now);
+        assert_eq!(mesh.engines[0].counters().get(Counter::LaneViolations), 1);
+        let closed = std::iter::from_fn(|| mesh.engines[0].poll())
+            .any(|output| matches!(output, Output::CloseLane { .. }));
+        assert!(closed, "{bytes:?}");
+    }
+}
+
+#[test]
+fn everybody_learns_of_everybody() {
+    let mut mesh = Mesh::new(4);
+    mesh.settle();
+    for engine in &mesh.engines {
+        assert_eq!(engine.hosts().len(), 4);
+    }
+    let now = mesh.now();
+    mesh.engines[2].leave(now);
+    mesh.settle();
+    let left = mesh.engines[0].host_view(mesh.host(2)).expect("known");
+    assert!(left.record.left);
+}

@@ -1,0 +1,79 @@
+use super::{dialogs::tell, *};
+
+fn words(mesh: &mut Mesh, host: usize) -> Vec<String> {
+    mesh.log(host)
+}
+
+fn expected(range: std::ops::Range<u64>) -> Vec<String> {
+    range.map(|word| format!("word {word}")).collect()
+}
+
+#[test]
+fn all_listeners_hear_all_words_in_order() {
+    let mut mesh = Mesh::new(3);
+    tell(&mut mesh, 0, &Shout(0, 500));
+    for host in 0..3 {
+        assert_eq!(words(&mut mesh, host), expected(0..500), "host {host}");
+    }
+}
+
+#[test]
+fn a_broken_lane_loses_no_word() {
+    let mut mesh = Mesh::new(2);
+    tell(&mut mesh, 0, &Shout(0, 10));
+    mesh.cut(0, 1);
+    tell(&mut mesh, 0, &Shout(10, 20));
+    mesh.connect(0, 1);
+    mesh.settle();
+    assert_eq!(words(&mut mesh, 1), expected(0..20));
+}
+
+#[test]
+fn a_listener_that_cannot_keep_up_learns_of_the_gap() {
+    let mut mesh = Mesh::new(2);
+    let (topic, now) = ("bulk/data".parse().expect("a topic"), mesh.now());
+    mesh.engines[1].subscribe(Ticket(50), &topic, now);
+    mesh.settle();
+    mesh.engines[0].publish_json(&topic, b"0".to_vec(), now);
+    mesh.settle();
+    mesh.held.insert((0, 1));
+    // More than a lane's queue holds, and more than the origin keeps for repair.
+    let body = format!("\"{}\"", "x".repeat(64 * 1024)).into_bytes();
+    let published: u64 = 300;
+    for _ in 0..published {
+        mesh.engines[0].publish_json(&topic, body.clone(), now);
+    }
+    mesh.release();
+    let dropped = mesh.engines[0].counters().get(Counter::QueueFull);
+    let repaired = mesh.engines[0].counters().get(Counter::Repaired);
+    let missed = mesh.engines[1].counters().get(Counter::Missed);
+    assert!(dropped > repaired && repaired > 0, "{dropped} dropped, {repaired} repaired");
+    assert_eq!(missed + repaired, dropped, "each word is heard or known to be lost");
+    let heard = mesh.heard.iter().filter(|line| !line.starts_with("missed")).count() as u64;
+    assert_eq!(heard, 1 + published - missed);
+}
+
+#[test]
+fn people_outside_hear_in_json() {
+    let mut mesh = Mesh::new(2);
+    let now = mesh.now();
+    mesh.engines[1].subscribe(Ticket(50), &"probe/word".parse().expect("a topic"), now);
+    mesh.settle();
+    tell(&mut mesh, 0, &Shout(7, 8));
+    assert_eq!(mesh.heard, ["7"]);
+    mesh.engines[1].unsubscribe(Ticket(50), now);
+    tell(&mut mesh, 0, &Shout(8, 9));
+    assert_eq!(mesh.heard, ["7"]);
+}
+
+#[test]
+fn what_nobody_listens_to_is_not_sent() {
+    let mut mesh = Mesh::new(2);
+    let now = mesh.now();
+    let topic = "nobody/listens".parse().expect("a topic");
+    let reach = mesh.engines[0].publish_json(&topic, b"{}".to_vec(), now);
+    assert_eq!((reach.local, reach.hosts), (0, 0));
+    let topic = "probe/word".parse().expect("a topic");
+    let reach = mesh.engines[0].publish_json(&topic, b"1".to_vec(), now);
+    assert_eq!((reach.local, reach.hosts), (1, 1));
+}

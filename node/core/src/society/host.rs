@@ -1,0 +1,191 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    agent::{Init, prelude::*},
+    engine::{AgentDetail, Inspect, ListAgents, ListKinds, Listed, Start, StartAgent, StopAgent},
+};
+
+/// The host agent: what other hosts may ask of this one. Runs everywhere, at
+/// [`AgentId::HOST`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {}
+
+/// Asks a host to start an agent. Refused with the reason when it cannot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartHere {
+    /// The kind.
+    pub kind: String,
+    /// A name, unique on the host.
+    pub name: Option<String>,
+    /// The first state, as JSON text; the kind's default when absent.
+    pub state: Option<String>,
+}
+
+impl Request for StartHere {
+    const NAME: &'static str = "host/start";
+    type Reply = AgentId;
+}
+
+/// Asks a host to stop one of its agents. The reply says whether there was one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopHere {
+    /// Which.
+    pub agent: AgentId,
+}
+
+impl Request for StopHere {
+    const NAME: &'static str = "host/stop";
+    type Reply = bool;
+}
+
+/// Asks a host for its agents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentsHere {}
+
+impl Request for AgentsHere {
+    const NAME: &'static str = "host/agents";
+    type Reply = Listed;
+}
+
+/// Asks a host about one of its agents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InspectHere {
+    /// Which.
+    pub agent: AgentId,
+}
+
+impl Request for InspectHere {
+    const NAME: &'static str = "host/inspect";
+    type Reply = Option<AgentDetail>;
+}
+
+/// Asks a host which kinds of agents it can start, each with the messages it understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KindsHere {}
+
+impl Request for KindsHere {
+    const NAME: &'static str = "host/kinds";
+    type Reply = Vec<(String, Vec<String>)>;
+}
+
+/// The host agent passes questions on to its engine, and the answers back.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Then {
+    /// An agent is being started.
+    Started(Await<StartAgent>, ReplyTo<StartHere>),
+    /// An agent is being stopped.
+    Stopped(Await<StopAgent>, ReplyTo<StopHere>),
+    /// Agents are being listed.
+    Listed(Await<ListAgents>, ReplyTo<AgentsHere>),
+    /// An agent is being inspected.
+    Inspected(Await<Inspect>, ReplyTo<InspectHere>),
+    /// Kinds are being listed.
+    Kinds(Await<ListKinds>, ReplyTo<KindsHere>),
+}
+
+impl Agent for Host {
+    const KIND: &'static str = "host";
+    type Then = Then;
+    fn interests(interests: &mut Interests<Self>) {
+        interests.answers::<StartHere>();
+        interests.answers::<StopHere>();
+        interests.answers::<AgentsHere>();
+        interests.answers::<InspectHere>();
+        interests.answers::<KindsHere>();
+    }
+}
+
+/// Passes a question on to the engine.
+fn pass<Q: Request, R: Request>(
+    cx: &mut Cx<'_, Host>,
+    question: &Q,
+    then: impl FnOnce(Await<Q>, ReplyTo<R>) -> Then,
+) -> Answer<R> {
+    let (answer, reply_to) = Answer::later(cx);
+    let engine = Address { host: cx.host(), agent: AgentId::ENGINE };
+    cx.request(engine, question, |slot| then(slot, reply_to));
+    answer
+}
+
+impl Answers<StartHere> for Host {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, start: StartHere) -> Answer<StartHere> {
+        let StartHere { kind, name, state } = start;
+        let init = state.map_or(Init::Default, Init::Json);
+        pass(cx, &StartAgent(Start { kind, name, init }), Then::Started)
+    }
+}
+
+impl Answers<StopHere> for Host {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, StopHere { agent }: StopHere) -> Answer<StopHere> {
+        pass(cx, &StopAgent(agent), Then::Stopped)
+    }
+}
+
+impl Answers<AgentsHere> for Host {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, AgentsHere {}: AgentsHere) -> Answer<AgentsHere> {
+        pass(cx, &ListAgents, Then::Listed)
+    }
+}
+
+impl Answers<InspectHere> for Host {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, inspect: InspectHere) -> Answer<InspectHere> {
+        pass(cx, &Inspect(inspect.agent), Then::Inspected)
+    }
+}
+
+impl Answers<KindsHere> for Host {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, KindsHere {}: KindsHere) -> Answer<KindsHere> {
+        pass(cx, &ListKinds, Then::Kinds)
+    }
+}
+
+impl Continuation<Host> for Then {
+    fn resume(self, _: &mut Host, cx: &mut Cx<'_, Host>) {
+        match self {
+            Self::Started(slot, to) => match cx.take(slot) {
+                Ok(Ok(agent)) => cx.reply(to, &agent),
+                Ok(Err(why)) => cx.refuse(to, &why.to_string()),
+                Err(why) => cx.refuse(to, &why.to_string()),
+            },
+            Self::Stopped(slot, to) => hand_back(cx, slot, to),
+            Self::Listed(slot, to) => hand_back(cx, slot, to),
+            Self::Inspected(slot, to) => hand_back(cx, slot, to),
+            Self::Kinds(slot, to) => hand_back(cx, slot, to),
+        }
+    }
+}
+
+fn hand_back<Q: Request, R: Request<Reply = Q::Reply>>(
+    cx: &mut Cx<'_, Host>,
+    slot: Await<Q>,
+    to: ReplyTo<R>,
+) {
+    match cx.take(slot) {
+        Ok(reply) => cx.reply(to, &reply),
+        Err(why) => cx.refuse(to, &why.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_passes_a_start_on_and_the_refusal_back() {
+        let mut cage = Cage::new(Host {});
+        let here = StartHere { kind: "room".into(), name: None, state: Some("{}".into()) };
+        let start = Start { kind: "room".into(), name: None, init: Init::Json("{}".into()) };
+        let engine = Address { host: Cage::<Host>::ME.host, agent: AgentId::ENGINE };
+        let wait = WaitId(0);
+        assert_eq!(cage.ask(here), [Effect::request(engine, &StartAgent(start), wait)]);
+        let taken = crate::engine::StartError::NameTaken("room".into());
+        let why = taken.to_string();
+        assert_eq!(cage.answer::<StartAgent>(wait, &Err(taken)), [Effect::refuse(&why)]);
+        cage.replay();
+    }
+}

@@ -1,0 +1,267 @@
+//! The daemon: one task with one loop over everything that can happen. It translates in and out;
+//! what is to be done, the engine decides.
+
+mod answers;
+mod client;
+mod clock;
+mod doctor;
+mod events;
+mod metrics;
+mod serve;
+mod start;
+
+pub use start::{Initialised, NodeError, init, join, run};
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use starling_core::engine::{Engine, GossipId, Input, LinkChange, Output, Save, Ticket, Verdict};
+use starling_protocols::{
+    admission::Refusal,
+    ident::{Credential, HostId, Signed},
+    limits::LANE_WRITE_BYTES_MAX,
+    roster::HostRecord,
+};
+use tokio::sync::{mpsc, watch};
+
+use self::{answers::Waiting, client::Job, clock::Clock, events::EventLog};
+use crate::{
+    api::{Code, Problem},
+    config::Config,
+    control,
+    disk::Disk,
+    net::{self, Net, NetEvent},
+};
+
+/// How the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The daemon goes down.
+    Down,
+    /// The host has joined another mesh and starts anew in it.
+    Rejoined,
+}
+
+/// One life of a host in one mesh.
+struct Node {
+    config: Config,
+    clock: Clock,
+    engine: Engine,
+    net: Net,
+    disk: Arc<Disk>,
+    /// Host records to be kept; the latest wins.
+    peers: watch::Sender<Vec<Signed<HostRecord>>>,
+    jobs: mpsc::Sender<Job>,
+    /// Hosts whose lane could not take bytes when there were some.
+    blocked: BTreeSet<HostId>,
+    gossip: BTreeMap<GossipId, net::GossipId>,
+    joins: BTreeMap<Ticket, net::JoinAnswer>,
+    waiting: Waiting,
+    events: EventLog,
+    tickets: u64,
+    strangers: u64,
+    control_refused: prometheus_client::metrics::counter::Counter,
+    /// Why storage does not work, if it does not.
+    storage_trouble: Option<String>,
+    end: Option<End>,
+    scratch: Vec<u8>,
+}
+
+impl Node {
+    /// Runs until the end.
+    async fn run(
+        mut self,
+        calls: &mut mpsc::Receiver<control::Call>,
+        mut jobs: mpsc::Receiver<Job>,
+        mut signals: start::Signals,
+    ) -> End {
+        let alarm = tokio::time::sleep(std::time::Duration::ZERO);
+        tokio::pin!(alarm);
+        let mut alarm_at = None;
+        loop {
+            self.drain();
+            if let Some(end) = self.end {
+                self.leave().await;
+                return end;
+            }
+            let next = self.engine.next_deadline().map(|(at, _)| self.clock.instant(at));
+            if next != alarm_at
+                && let Some(at) = next
+            {
+                alarm.as_mut().reset(at);
+            }
+            alarm_at = next;
+            tokio::select! {
+                event = self.net.next() => self.on_net(event),
+                Some(call) = calls.recv() => self.on_call(call),
+                Some(job) = jobs.recv() => job(&mut self),
+                () = &mut alarm, if next.is_some() => {
+                    alarm_at = None;
+                    self.engine.handle(Input::Tick, self.clock.now());
+                }
+                () = signals.stop() => self.end = Some(End::Down),
+            }
+        }
+    }
+
+    /// Carries out what the engine wants.
+    fn drain(&mut self) {
+        while let Some(output) = self.engine.poll() {
+            self.carry_out(output);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Transmit { host } => self.transmit(host),
+            Output::Dial { host, addresses } => self.net.dial(host, &addresses),
+            Output::Disconnect { host, .. } => self.net.disconnect(host),
+            Output::CloseLane { host, .. } => self.net.close_lane(host),
+            Output::Gossip { bucket, bytes } => self.publish(bucket, bytes),
+            Output::JoinBucket { bucket } => self.net.subscribe(bucket),
+            Output::LeaveBucket { bucket } => self.net.unsubscribe(bucket),
+            Output::Judge { id, verdict } => self.judge(id, verdict),
+            Output::Save(save) => self.save(save),
+            Output::Answered { ticket, by, outcome } => {
+                self.waiting.answered(ticket, by, outcome);
+            }
+            Output::Heard { ticket, topic, from, body } => {
+                let host = self.engine.host_view(from.host);
+                let host = host.map_or_else(|| from.host.short(), |view| view.record.name);
+                if !self.waiting.heard(ticket, &topic, from, &host, body) {
+                    self.engine.unsubscribe(ticket, self.clock.now());
+                }
+            }
+            Output::Missed { ticket, topic, count } => self.waiting.missed(ticket, &topic, count),
+            Output::Redeemed { ticket, outcome } => self.redeemed(ticket, outcome),
+            Output::Event(event) => self.events.put(&event, self.clock.now().wall),
+        }
+    }
+
+    /// Gives a lane what there is to write, if it can take it; otherwise it says when it can.
+    fn transmit(&mut self, host: HostId) {
+        if !self.net.lane_ready(host) {
+            self.blocked.insert(host);
+            return;
+        }
+        self.blocked.remove(&host);
+        let now = self.clock.now();
+        self.engine.transmit(host, &mut self.scratch, now);
+        if !self.scratch.is_empty() {
+            let capacity = self.scratch.len().min(LANE_WRITE_BYTES_MAX);
+            let bytes = std::mem::replace(&mut self.scratch, Vec::with_capacity(capacity));
+            self.net.lane_send(host, bytes);
+        }
+    }
+
+    fn on_net(&mut self, event: NetEvent) {
+        let now = self.clock.now();
+        let input = match event {
+            NetEvent::Listening { mut addresses } => {
+                addresses.splice(0..0, self.config.advertise.iter().cloned());
+                Input::Listening { addresses }
+            }
+            NetEvent::LinkUp { host, .. } => Input::Link { host, change: LinkChange::Up },
+            NetEvent::LinkDown { host, why } => {
+                Input::Link { host, change: LinkChange::Down { why } }
+            }
+            NetEvent::DialFailed { host, why } => {
+                Input::Link { host, change: LinkChange::DialFailed { why } }
+            }
+            NetEvent::LaneUp { host } => Input::LaneUp { host },
+            NetEvent::LaneBytes { host, bytes } => {
+                return self.engine.handle(Input::LaneBytes { host, bytes: &bytes }, now);
+            }
+            NetEvent::LaneWritable { host } => {
+                if self.blocked.contains(&host) {
+                    self.transmit(host);
+                }
+                return;
+            }
+            NetEvent::LaneDown { host, why } => Input::LaneDown { host, why },
+            NetEvent::Gossip { id, origin, bytes, .. } => {
+                let number = GossipId(self.ticket().0);
+                self.gossip.insert(number, id);
+                let input = Input::Gossip { id: number, origin, bytes: &bytes };
+                return self.engine.handle(input, now);
+            }
+            NetEvent::Discovered { host, addresses } => Input::Discovered { host, addresses },
+            NetEvent::Join { joiner, token, answer } => {
+                let ticket = self.ticket();
+                self.joins.insert(ticket, answer);
+                Input::Redeem { ticket, joiner, token }
+            }
+            NetEvent::Stranger { address, why } => return self.stranger(&address, &why),
+        };
+        self.engine.handle(input, now);
+    }
+
+    fn stranger(&mut self, address: &str, why: &str) {
+        self.strangers += 1;
+        self.events.stranger(address, why, self.clock.now().wall);
+    }
+
+    fn publish(&mut self, bucket: u8, bytes: Vec<u8>) {
+        // Gossip is a hint; what it cannot carry now is found missing by its number.
+        if let Err(why) = self.net.publish(bucket, bytes) {
+            tracing::debug!(%why, "gossip did not take a message");
+        }
+    }
+
+    fn judge(&mut self, id: GossipId, verdict: Verdict) {
+        let verdict = match verdict {
+            Verdict::Accept => net::Verdict::Accept,
+            Verdict::Ignore => net::Verdict::Ignore,
+            Verdict::Reject => net::Verdict::Reject,
+        };
+        if let Some(id) = self.gossip.remove(&id) {
+            self.net.judge(id, verdict);
+        }
+    }
+
+    fn save(&mut self, save: Save) {
+        match save {
+            // Nobody is told of a host; the records are written in the background.
+            Save::Hosts(hosts) => drop(self.peers.send(hosts)),
+            Save::Ledger(ledger) => {
+                self.storage_trouble = self.disk.save_ledger(&ledger).err().map(|why| {
+                    tracing::error!(%why, "the ledger of invites could not be saved");
+                    why.to_string()
+                });
+            }
+        }
+    }
+
+    /// Answers a stranger; what could not be made durable is not granted.
+    fn redeemed(
+        &mut self,
+        ticket: Ticket,
+        outcome: Result<(Credential, Vec<Signed<HostRecord>>), Refusal>,
+    ) {
+        let Some(answer) = self.joins.remove(&ticket) else { return };
+        let unsaved = self.storage_trouble.is_some() && outcome.is_ok();
+        let refusal = || Refusal::CannotAdmit("it cannot store the admission".into());
+        answer.send(if unsaved { Err(refusal()) } else { outcome });
+    }
+
+    /// Tells the mesh, writes out what is queued, and closes everything.
+    async fn leave(mut self) {
+        self.engine.leave(self.clock.now());
+        self.drain();
+        self.waiting.end();
+        self.net.shutdown().await;
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    fn storage_problem(&self) -> Option<Problem> {
+        let why = self.storage_trouble.as_ref()?;
+        let problem = Problem::new(Code::Internal, format!("storage does not work: {why}"));
+        Some(problem.next("make room or mend the disk, then try again"))
+    }
+}

@@ -1,0 +1,110 @@
+use std::time::Duration;
+
+use starling_core::engine::{Counter, HostState};
+
+use super::{Node, clock, serve::certificate_left};
+use crate::api::{Finding, Verdict};
+
+/// Warn this long before the certificate expires.
+const CERTIFICATE_WARN: Duration = Duration::from_secs(30 * 86_400);
+
+/// Warn below this much free space.
+const FREE_BYTES_WARN: u64 = 256 * 1024 * 1024;
+
+/// Looks at everything that this host can see of itself and of the others. It works when the
+/// mesh does not.
+pub(super) fn look(node: &Node) -> Vec<Finding> {
+    let mut findings = vec![storage(node), space(node), addresses(node), certificate(node)];
+    findings.push(mesh(node));
+    findings.extend(counted(node));
+    findings
+}
+
+fn finding(check: &str, verdict: Verdict, seen: impl Into<String>, fix: &str) -> Finding {
+    let fix = (verdict != Verdict::Pass).then(|| fix.to_owned());
+    Finding { check: check.into(), verdict, seen: seen.into(), fix }
+}
+
+fn storage(node: &Node) -> Finding {
+    match &node.storage_trouble {
+        None => finding("storage", Verdict::Pass, "the last write succeeded", ""),
+        Some(why) => finding("storage", Verdict::Fail, why, "make room or mend the disk"),
+    }
+}
+
+fn space(node: &Node) -> Finding {
+    let fix = "make room, or move the data directory (data_dir)";
+    match fs4::available_space(&node.config.data_dir) {
+        Ok(free) if free >= FREE_BYTES_WARN => {
+            finding("disk space", Verdict::Pass, mebibytes(free), fix)
+        }
+        Ok(free) => finding("disk space", Verdict::Warn, mebibytes(free), fix),
+        Err(why) => finding("disk space", Verdict::Warn, why.to_string(), fix),
+    }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB free", bytes / (1024 * 1024))
+}
+
+fn addresses(node: &Node) -> Finding {
+    let addresses = node.own().addresses;
+    let verdict = if addresses.is_empty() { Verdict::Fail } else { Verdict::Pass };
+    let seen = match addresses.len() {
+        0 => "none: nobody can dial this host".to_owned(),
+        n => format!("{n}, the first is {}", addresses[0]),
+    };
+    finding("addresses", verdict, seen, "set `listen` in the configuration, or --listen")
+}
+
+fn certificate(node: &Node) -> Finding {
+    let left = certificate_left(node, clock::wall());
+    let verdict = match left {
+        Duration::ZERO => Verdict::Fail,
+        left if left < CERTIFICATE_WARN => Verdict::Warn,
+        _ => Verdict::Pass,
+    };
+    let seen = format!("{} days left", left.as_secs() / 86_400);
+    finding("certificate", verdict, seen, "join again with a new token from `p2p invite`")
+}
+
+fn mesh(node: &Node) -> Finding {
+    let hosts = node.engine.hosts();
+    let lost: Vec<String> = hosts
+        .iter()
+        .filter(|view| view.state == HostState::Unreachable)
+        .map(|view| {
+            let why = view.trouble.as_deref().unwrap_or("no reason is known");
+            format!("{} ({why})", view.record.name)
+        })
+        .collect();
+    let linked = hosts.iter().filter(|view| view.state == HostState::Linked).count();
+    if lost.is_empty() {
+        let seen = format!("{} hosts known, {linked} linked", hosts.len());
+        return finding("mesh", Verdict::Pass, seen, "");
+    }
+    let seen =
+        format!("{} of {} hosts cannot be reached: {}", lost.len(), hosts.len(), lost.join(", "));
+    finding("mesh", Verdict::Warn, seen, "see that these hosts run and can be dialled from here")
+}
+
+/// What was dropped, refused or lost since the start.
+fn counted(node: &Node) -> Vec<Finding> {
+    let watched = [
+        (Counter::AgentsDied, "an agent panicked: see p2p events"),
+        (Counter::MailboxFull, "an agent is slower than its senders: see p2p agents"),
+        (Counter::QueueFull, "a host reads slower than this one writes: see p2p members"),
+        (Counter::LaneViolations, "a host broke the rules: see p2p events; update both sides"),
+        (Counter::BadRecords, "a host spreads records that are not good: see its log"),
+        (Counter::BadGossip, "a host spreads messages that are not good: see its log"),
+    ];
+    let counters = node.engine.counters();
+    let found = watched.into_iter().filter(|(counter, _)| counters.get(*counter) > 0);
+    found
+        .map(|(counter, fix)| {
+            let name = counter.name().replace('_', " ");
+            let seen = format!("{} since the start", counters.get(counter));
+            finding(&name, Verdict::Warn, seen, fix)
+        })
+        .collect()
+}

@@ -1,0 +1,121 @@
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+use starling_core::engine::Event;
+use starling_protocols::{limits::EVENTS_BACKLOG_MAX, time::WallTime};
+use tokio::sync::{
+    broadcast::{self, error::RecvError},
+    mpsc,
+};
+
+use crate::api::EventLine;
+
+/// What has happened lately, for people to look at and to follow.
+pub(super) struct EventLog {
+    latest: VecDeque<EventLine>,
+    followers: broadcast::Sender<EventLine>,
+}
+
+impl EventLog {
+    pub(super) fn new() -> Self {
+        Self { latest: VecDeque::new(), followers: broadcast::Sender::new(EVENTS_BACKLOG_MAX) }
+    }
+
+    pub(super) fn put(&mut self, event: &Event, at: WallTime) {
+        let mut details = serde_json::to_value(event).unwrap_or_default();
+        let name = details.as_object_mut().and_then(|map| map.remove("event"));
+        let name = name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
+        let text = sentence(event);
+        tracing::info!(event = name, "{text}");
+        self.add(at, name, text, details);
+    }
+
+    /// Somebody did not get through the gate.
+    pub(super) fn stranger(&mut self, address: &str, why: &str, at: WallTime) {
+        tracing::debug!(address, why, "a stranger was turned away");
+        let text = format!("a stranger at {address} was turned away: {why}");
+        let details = json!({ "address": address, "why": why });
+        self.add(at, "stranger".into(), text, details);
+    }
+
+    /// Gives the last `backlog` events to `sink`, and with `follow` those that come.
+    pub(super) fn follow(&self, backlog: usize, follow: bool, sink: mpsc::Sender<EventLine>) {
+        let skip = self.latest.len().saturating_sub(backlog);
+        for line in self.latest.iter().skip(skip) {
+            // The sink has room for the backlog; a reader that has gone needs nothing.
+            if sink.try_send(line.clone()).is_err() {
+                break;
+            }
+        }
+        if follow {
+            tokio::spawn(forward(self.followers.subscribe(), sink));
+        }
+    }
+
+    fn add(&mut self, at: WallTime, event: String, text: String, details: Value) {
+        let line = EventLine { at_ms: at.as_millis(), event, text, details };
+        if self.latest.len() == EVENTS_BACKLOG_MAX {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(line.clone());
+        // Nobody may be following.
+        drop(self.followers.send(line));
+    }
+}
+
+async fn forward(mut from: broadcast::Receiver<EventLine>, to: mpsc::Sender<EventLine>) {
+    loop {
+        let line = tokio::select! {
+            () = to.closed() => return,
+            line = from.recv() => line,
+        };
+        let line = match line {
+            Ok(line) => line,
+            Err(RecvError::Closed) => return,
+            Err(RecvError::Lagged(missed)) => EventLine {
+                at_ms: super::clock::wall().as_millis(),
+                event: "missed".into(),
+                text: format!("{missed} events were missed: this reader is too slow"),
+                details: json!({ "missed": missed }),
+            },
+        };
+        if to.send(line).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn sentence(event: &Event) -> String {
+    match event {
+        Event::AgentStarted { agent, kind, name } => {
+            let name = name.as_deref().map(|name| format!(" {name:?}")).unwrap_or_default();
+            format!("agent {}{name} of kind {kind} started", agent.short())
+        }
+        Event::AgentStopped { agent, kind } => {
+            format!("agent {} of kind {kind} stopped", agent.short())
+        }
+        Event::AgentDied { agent, kind, why } => {
+            format!("agent {} of kind {kind} died: {why}", agent.short())
+        }
+        Event::HostKnown { host, name } => format!("host {name} ({}) is known", host.short()),
+        Event::HostLeft { host, name } => format!("host {name} ({}) has left", host.short()),
+        Event::LaneUp { host, name, anew } => {
+            let anew = if *anew { " in a new life" } else { "" };
+            format!("host {name} ({}) is linked{anew}", host.short())
+        }
+        Event::LaneDown { host, name, why } => {
+            format!("host {name} ({}) is not linked any more: {why}", host.short())
+        }
+        Event::DialFailed { host, name, why, again_in_ms } => {
+            let again = again_in_ms.map(|ms| format!("; next try in {ms} ms")).unwrap_or_default();
+            format!("host {name} ({}) cannot be reached: {why}{again}", host.short())
+        }
+        Event::Violation { host, name, why } => {
+            format!("host {name} ({}) broke the rules of the lane: {why}", host.short())
+        }
+        Event::Joined { host } => format!("host {} was admitted", host.short()),
+        Event::JoinRefused { host, why } => {
+            format!("host {} was refused at the gate: {why}", host.short())
+        }
+    }
+}

@@ -1,0 +1,324 @@
+use std::{sync::Arc, time::Duration};
+
+use starling_core::{
+    engine::{Config as EngineConfig, Engine, Kinds},
+    society,
+};
+use starling_protocols::{
+    admission::{Invite, Ledger, Token, TokenError},
+    ident::{Credential, HostId, MeshId, SecretKey, Signed},
+    roster::HostRecord,
+};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, watch},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    End, Node,
+    answers::Waiting,
+    clock::{self, Clock},
+    events::EventLog,
+};
+use crate::{
+    api::{self, Code, Problem},
+    config::Config,
+    control::{ControlError, Handle, Server},
+    disk::{Disk, DiskError},
+    net::{self, JoinError, Joined, Net, NetConfig, NetError},
+};
+
+/// Things to do for tasks beside the main loop that may wait for it.
+const JOBS_WAITING_MAX: usize = 256;
+
+/// How long records of hosts are gathered before they are written.
+const PEERS_SETTLE: Duration = Duration::from_millis(200);
+
+/// Why a daemon does not run. What it had stored is untouched.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The network cannot be used.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The control socket cannot be used.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The operating system gives no randomness or signals.
+    #[error("the operating system fails this process: {0}")]
+    System(std::io::Error),
+    /// The stored membership is not good.
+    #[error("the membership stored in {dir} is not good: {why}; join again with a new token")]
+    Membership {
+        /// The data directory.
+        dir: String,
+        /// What is wrong.
+        why: starling_protocols::ident::CredentialError,
+    },
+    /// An address to listen on is none.
+    #[error("{0:?} is no address to listen on; one looks like /ip4/0.0.0.0/tcp/4077")]
+    Address(String),
+    /// The token is not good.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// Joining failed, or must not be tried.
+    #[error(transparent)]
+    Join(#[from] Problem),
+}
+
+/// A mesh was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Initialised {
+    /// Its first host.
+    pub host: HostId,
+    /// The mesh.
+    pub mesh: MeshId,
+}
+
+/// Runs a daemon with these kinds of agents until it is told to go down, by a signal or by
+/// `p2p down`. On a machine with nothing it makes an identity and a mesh of one host.
+///
+/// ```no_run
+/// # async fn daemon() -> Result<(), Box<dyn std::error::Error>> {
+/// use starling_node::{Config, Kinds, Overrides, run};
+/// let config = Config::load(&Overrides::default())?;
+/// run(config, Kinds::new()).await?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// [`NodeError`] says what keeps it from running.
+pub async fn run(config: Config, agents: Kinds) -> Result<(), NodeError> {
+    // As a task of its own, because waking what a runtime blocks on takes a system call.
+    let running = tokio::spawn(run_lives(config, agents));
+    running.await.map_err(|why| NodeError::System(std::io::Error::other(why)))?
+}
+
+/// Runs one life after the other: each mesh that the host joins begins a new one.
+async fn run_lives(config: Config, agents: Kinds) -> Result<(), NodeError> {
+    let disk = Arc::new(Disk::open(&config.data_dir)?);
+    let (handle, mut calls) = Handle::new();
+    let stop = CancellationToken::new();
+    let server = Server::bind(&config.control_socket()).await?;
+    let refused = server.refused();
+    let serving = tokio::spawn(server.serve(handle, stop.clone()));
+    let result = loop {
+        let (jobs, job_queue) = mpsc::channel(JOBS_WAITING_MAX);
+        let node =
+            Node::new(config.clone(), Arc::clone(&disk), agents.clone(), jobs, refused.clone());
+        let (node, signals) = match (node, Signals::new()) {
+            (Ok(node), Ok(signals)) => (node, signals),
+            (Err(why), _) => break Err(why),
+            (_, Err(why)) => break Err(NodeError::System(why)),
+        };
+        drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+        match node.run(&mut calls, job_queue, signals).await {
+            End::Down => break Ok(()),
+            End::Rejoined => tracing::info!("starting anew in the other mesh"),
+        }
+    };
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    stop.cancel();
+    drop(calls);
+    drop(serving.await);
+    result
+}
+
+/// Makes a mesh of one host in the data directory, without starting a daemon.
+///
+/// # Errors
+/// [`NodeError`] when the directory belongs to a mesh already or cannot be used.
+pub fn init(config: &Config) -> Result<Initialised, NodeError> {
+    let disk = Disk::open(&config.data_dir)?;
+    let credential = disk.found(&config.mesh_name, clock::wall())?;
+    Ok(Initialised { host: credential.genesis.founder, mesh: credential.mesh() })
+}
+
+/// Joins a mesh by a token, without starting a daemon.
+///
+/// # Errors
+/// [`NodeError`]; the host is in whatever mesh it was in.
+pub async fn join(config: &Config, token: &str) -> Result<api::Joined, NodeError> {
+    let token: Token = token.parse()?;
+    let invite = token.open(clock::wall())?;
+    let disk = Disk::open(&config.data_dir)?;
+    let key = disk.key()?.map_or_else(|| disk.create_key(), Ok)?;
+    if let Some(member) = disk.membership()? {
+        let (known, _) = disk.peers()?;
+        let others = known.iter().filter(|record| record.signer() != key.host()).count();
+        may_join(member.mesh(), others, &invite)?;
+    }
+    let joined = net::redeem(&key, &token, &invite).await.map_err(join_problem)?;
+    save_joined(&disk, &joined)?;
+    let members = joined.hosts.len() + 1;
+    Ok(api::Joined { mesh: invite.mesh.to_string(), mesh_name: invite.mesh_name, members })
+}
+
+/// A host leaves a mesh for another only when it is alone in it; and it may join its own mesh
+/// again, to renew its certificate.
+pub(super) fn may_join(mesh: MeshId, others: usize, invite: &Invite) -> Result<(), Problem> {
+    if mesh == invite.mesh || others == 0 {
+        return Ok(());
+    }
+    let message = format!("this host belongs to a mesh with {others} other hosts already");
+    Err(Problem::new(Code::Conflict, message)
+        .next("give the new membership a data directory of its own: p2p --data-dir DIR join TOKEN"))
+}
+
+pub(super) fn join_problem(why: JoinError) -> Problem {
+    let code = match &why {
+        JoinError::Unreachable { .. } => Code::Unreachable,
+        JoinError::Refused(_) | JoinError::NotTheRedeemer { .. } => Code::Denied,
+        JoinError::BadAnswer(_) => Code::Refused,
+        JoinError::SetUp(_) => Code::Internal,
+    };
+    Problem::new(code, why.to_string())
+}
+
+/// Stores a new membership. The membership comes last: without it, nothing has happened.
+pub(super) fn save_joined(disk: &Disk, joined: &Joined) -> Result<(), DiskError> {
+    disk.save_peers(&joined.hosts)?;
+    disk.save_ledger(&Ledger::default())?;
+    disk.save_membership(&joined.credential)
+}
+
+/// What ends a daemon from outside.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when the daemon is to go down. A hang-up is ignored: the terminal it was started
+    /// from may close.
+    pub(super) async fn stop(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {}
+            }
+        }
+    }
+}
+
+impl Node {
+    fn new(
+        config: Config,
+        disk: Arc<Disk>,
+        agents: Kinds,
+        jobs: mpsc::Sender<super::Job>,
+        control_refused: prometheus_client::metrics::counter::Counter,
+    ) -> Result<Self, NodeError> {
+        let clock = Clock::start();
+        let (key, credential) = identity(&disk, &config)?;
+        let net = Net::new(&net_config(&config)?, &key, credential.clone())?;
+        let engine = engine(&disk, &config, agents, key, credential, clock)?;
+        let peers = watch::Sender::new(Vec::new());
+        tokio::spawn(keep_peers(Arc::clone(&disk), peers.subscribe()));
+        Ok(Self {
+            config,
+            clock,
+            engine,
+            net,
+            disk,
+            peers,
+            jobs,
+            blocked: Default::default(),
+            gossip: Default::default(),
+            joins: Default::default(),
+            waiting: Waiting::default(),
+            events: EventLog::new(),
+            tickets: 0,
+            strangers: 0,
+            control_refused,
+            storage_trouble: None,
+            end: None,
+            scratch: Vec::new(),
+        })
+    }
+}
+
+/// The host's key and membership; both are made on a machine with nothing.
+fn identity(disk: &Disk, config: &Config) -> Result<(SecretKey, Credential), NodeError> {
+    let now = clock::wall();
+    let stored = match disk.membership()? {
+        Some(stored) => stored,
+        None => disk.found(&config.mesh_name, now)?,
+    };
+    let key = disk.key()?.map_or_else(|| disk.create_key(), Ok)?;
+    if stored.genesis.founder == key.host() {
+        return Ok((key.clone(), Credential::of_founder(&key, stored.genesis, now)));
+    }
+    let dir = || config.data_dir.display().to_string();
+    stored
+        .verify(stored.mesh(), key.host(), now)
+        .map_err(|why| NodeError::Membership { dir: dir(), why })?;
+    Ok((key, stored))
+}
+
+fn net_config(config: &Config) -> Result<NetConfig, NodeError> {
+    let listen = config
+        .listen
+        .iter()
+        .map(|address| address.parse().map_err(|_| NodeError::Address(address.clone())));
+    Ok(NetConfig { listen: listen.collect::<Result<_, _>>()?, mdns: config.mdns })
+}
+
+fn engine(
+    disk: &Disk,
+    config: &Config,
+    agents: Kinds,
+    key: SecretKey,
+    credential: Credential,
+    clock: Clock,
+) -> Result<Engine, NodeError> {
+    let now = clock.now();
+    let (known, damage) = disk.peers()?;
+    if let Some(damage) = damage {
+        tracing::warn!(
+            path = %damage.path.display(), set_aside = %damage.set_aside.display(), why = damage.why,
+            "the file of known hosts was damaged and has been set aside; what could be read is used"
+        );
+    }
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|why| NodeError::System(std::io::Error::other(why)))?;
+    let config = EngineConfig {
+        key,
+        credential,
+        name: config.name.clone(),
+        incarnation: disk.next_incarnation(now.wall)?,
+        software: format!("starling {}", env!("CARGO_PKG_VERSION")),
+        seed,
+        kinds: society::with_residents(agents),
+        residents: society::residents(),
+        known,
+        ledger: disk.ledger()?,
+    };
+    Ok(Engine::new(config, now))
+}
+
+/// Writes host records whenever they have changed, without holding the main loop up.
+async fn keep_peers(disk: Arc<Disk>, mut peers: watch::Receiver<Vec<Signed<HostRecord>>>) {
+    while peers.changed().await.is_ok() {
+        tokio::time::sleep(PEERS_SETTLE).await;
+        let records = peers.borrow_and_update().clone();
+        let disk = Arc::clone(&disk);
+        let saved = tokio::task::spawn_blocking(move || disk.save_peers(&records)).await;
+        if let Ok(Err(why)) = saved {
+            tracing::warn!(%why, "the known hosts could not be saved; they are a hint only");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The benchmarks of the mesh, each beside what it compares to, in the same run on the same
+//! machine. Every round runs everything in turn; the table shows the median with the least and
+//! the most.
+//!
+//! ```text
+//! cargo bench -p starling-tests -- [--rounds N] [--only WORD] [--peers PROGRAM]
+//! ```
+//!
+//! The peers are `tests/peers`, built apart; without them only Starling is measured. All results
+//! go to `target/bench/mesh.json` as well.
+
+#[path = "mesh/daemons.rs"]
+mod daemons;
+#[path = "mesh/local.rs"]
+mod local;
+#[path = "mesh/report.rs"]
+mod report;
+
+use std::{path::PathBuf, process::Command};
+
+use serde_json::Value;
+
+use daemons::Mesh;
+use report::Report;
+
+struct Options {
+    rounds: u32,
+    only: String,
+    peers: PathBuf,
+}
+
+fn options() -> Options {
+    let mut options = Options {
+        rounds: 5,
+        only: String::new(),
+        peers: concat!(env!("CARGO_MANIFEST_DIR"), "/peers/target/release/starling-peers").into(),
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().unwrap_or_default();
+        match word.as_str() {
+            "--rounds" => options.rounds = value().parse().expect("--rounds takes a number"),
+            "--only" => options.only = value(),
+            "--peers" => options.peers = value().into(),
+            _ => {}
+        }
+    }
+    options
+}
+
+fn main() {
+    let options = options();
+    let mut report = Report::default();
+    for _ in 0..options.rounds {
+        local(&options, &mut report);
+        requests(&options, &mut report);
+        topics(&options, &mut report);
+        joining(&options, &mut report);
+        idle(&options, &mut report);
+    }
+    report.print();
+    report.save();
+}
+
+fn wanted(options: &Options, section: &str) -> bool {
+    section.contains(&options.only)
+}
+
+fn local(options: &Options, report: &mut Report) {
+    if !wanted(options, "local") {
+        return;
+    }
+    for outstanding in [1, 64] {
+        report.add("ask, one host", &format!("{outstanding} outstanding"), local::ask(outstanding));
+        for peer in ["actix-ask", "ractor-ask", "kameo-ask"] {
+            let load = outstanding.to_string();
+            let found = peer_run(options, &[peer, "--outstanding", &load]);
+            report.add("ask, one host", &format!("{outstanding} outstanding"), found);
+        }
+    }
+    report.add("tell, one host", "", local::tell());
+    for peer in ["actix-tell", "ractor-tell", "kameo-tell", "tokio-mpsc"] {
+        report.add("tell, one host", "", peer_run(options, &[peer]));
+    }
+    report.add("start and stop", "100,000 agents", local::spawn(100_000));
+    for peer in ["actix-spawn", "ractor-spawn", "kameo-spawn"] {
+        report.add("start and stop", "100,000 agents", peer_run(options, &[peer]));
+    }
+}
+
+fn requests(options: &Options, report: &mut Report) {
+    if !wanted(options, "requests") {
+        return;
+    }
+    let mesh = Mesh::new(2);
+    for (outstanding, count) in [(1, 20_000), (16, 200_000), (64, 400_000), (256, 400_000)] {
+        let how = format!("{outstanding} outstanding, 128 B");
+        report.add("requests", &how, daemons::requests(&mesh, outstanding, count));
+        for peer in ["tcp-echo", "libp2p-stream", "libp2p-request-response", "kameo-remote", "nats"]
+        {
+            let load = outstanding.to_string();
+            report.add("requests", &how, peer_run(options, &[peer, "--outstanding", &load]));
+        }
+    }
+}
+
+fn topics(options: &Options, report: &mut Report) {
+    if !wanted(options, "topics") {
+        return;
+    }
+    for listeners in [1, 8, 29] {
+        let mesh = Mesh::new(listeners + 1);
+        let how = format!("{listeners} listeners");
+        report.add("publish", &how, daemons::publish(&mesh, listeners, 200));
+        let hosts = listeners.to_string();
+        report.add("publish", &how, peer_run(options, &["nats-publish", "--subscribers", &hosts]));
+        if listeners > 1 {
+            let all = (listeners + 1).to_string();
+            report.add("publish", &how, peer_run(options, &["gossipsub-publish", "--hosts", &all]));
+        }
+        if listeners == 29 {
+            report.add("burst of 2,000", &how, daemons::burst(&mesh, listeners, 2000));
+            report.add("burst of 2,000", &how, peer_run(options, &["nats-burst"]));
+        }
+    }
+}
+
+fn joining(options: &Options, report: &mut Report) {
+    if wanted(options, "join") {
+        report.add("join", "token typed → first answer", daemons::join(&mut Mesh::new(2)));
+    }
+}
+
+fn idle(options: &Options, report: &mut Report) {
+    if wanted(options, "idle") {
+        report.add("idle", "10 hosts", daemons::idle(&Mesh::new(10), 10));
+    }
+}
+
+/// Runs a peer; gives its line, or why there is none.
+fn peer_run(options: &Options, arguments: &[&str]) -> Value {
+    let skipped = |why: String| serde_json::json!({ "name": arguments[0], "skipped": why });
+    match Command::new(&options.peers).args(arguments).output() {
+        Err(why) => skipped(format!("{}: {why}", options.peers.display())),
+        Ok(output) => serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| skipped(String::from_utf8_lossy(&output.stderr).into_owned())),
+    }
+}
+
+fn rss_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
+    line.trim().trim_end_matches(" kB").trim().parse().unwrap_or(0)
+}
+
+/// Processor seconds of a process, in hundredths as Linux counts them.
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |place: usize| fields.get(place).and_then(|field| field.parse::<f64>().ok());
+    (ticks(11).unwrap_or_default() + ticks(12).unwrap_or_default()) / 100.0
+}
+
+/// Bytes that have gone over the loopback.
+fn loopback_bytes() -> u64 {
+    let table = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
+    let line = table.lines().find_map(|line| line.trim().strip_prefix("lo:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
+}
