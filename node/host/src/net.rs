@@ -81,6 +81,9 @@ const IDLE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// How long [`Net::shutdown`] waits for lanes, and then again for connections.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(2);
 
+/// Parts polled in a row without an event before the task yields.
+const POLLS_MAX: usize = 64;
+
 /// The network of one host.
 pub struct Net {
     swarm: Swarm<Behaviour>,
@@ -93,6 +96,8 @@ pub struct Net {
     /// Dials that have been asked for and whose outcome has not been told.
     dialling: BTreeMap<HostId, ConnectionId>,
     lanes_made: u64,
+    /// Going down: no lane is opened or accepted any more.
+    closing: bool,
     retries: Alarm<HostId>,
     /// What has happened and was not asked for yet. It grows only while one part is polled and by
     /// the main loop's own calls; no part is polled before it is empty.
@@ -163,6 +168,7 @@ impl Net {
             lanes: BTreeMap::new(),
             dialling: BTreeMap::new(),
             lanes_made: 0,
+            closing: false,
             retries: Alarm::new(ready.bell(Source::Clock)),
             events: VecDeque::new(),
             scratch: vec![0; lane::READ_BYTES_MAX],
@@ -174,7 +180,8 @@ impl Net {
 
     /// What happens next. Cancelling loses nothing.
     pub async fn next(&mut self) -> NetEvent {
-        poll_fn(|cx| self.poll_next(cx)).await
+        // A busy lane must not keep the connections' own tasks from their turn.
+        tokio::task::coop::cooperative(poll_fn(|cx| self.poll_next(cx))).await
     }
 
     /// Dials a host at these addresses, the best first, one after the other. The outcome is told:
@@ -280,9 +287,8 @@ impl Net {
     /// Writes out what was given to lanes and closes all connections, within a few seconds.
     /// Events that come meanwhile are lost.
     pub async fn shutdown(mut self) {
-        let flushed = tokio::time::timeout(SHUTDOWN_WAIT, self.flush_lanes()).await;
-        if flushed.is_err() {
-            tracing::debug!("not all lanes could be written out in time");
+        if tokio::time::timeout(SHUTDOWN_WAIT, self.close_lanes()).await.is_err() {
+            tracing::debug!("not all that was given to lanes has been read in time");
         }
         let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
@@ -309,13 +315,17 @@ impl Net {
 
     fn poll_next(&mut self, cx: &Context<'_>) -> Poll<NetEvent> {
         self.ready.register(cx.waker());
-        loop {
+        for _ in 0..POLLS_MAX {
             if let Some(told) = self.events.pop_front() {
                 return Poll::Ready(self.told(told));
             }
             let Some(source) = self.ready.pop() else { return Poll::Pending };
             self.poll_source(source);
         }
+        // A socket whose turn is over rings again at once and gives nothing until this task has
+        // yielded: to go on here would be to go on for ever.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll_source(&mut self, source: Source) {

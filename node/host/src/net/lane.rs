@@ -51,6 +51,16 @@ pub(super) struct Lane {
     buffers: VecDeque<Vec<u8>>,
     /// How much of the first buffer is written.
     written: usize,
+    end: End,
+}
+
+/// Whether this side has said its last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    /// It is said after the buffers.
+    Closing,
+    Closed,
 }
 
 impl Lane {
@@ -69,15 +79,19 @@ impl Lane {
             bell,
             buffers: VecDeque::new(),
             written: 0,
+            end: End::Open,
         }
     }
 
     pub(super) fn takes_buffer(&self) -> bool {
-        self.announced && self.buffers.len() < BUFFERS_MAX
+        self.announced && self.end == End::Open && self.buffers.len() < BUFFERS_MAX
     }
 
-    pub(super) fn is_flushed(&self) -> bool {
-        self.buffers.is_empty()
+    /// Says the last word after what is waiting. The other side then closes too, which shows that
+    /// it has read everything.
+    pub(super) fn close(&mut self) {
+        self.end = End::Closing;
+        self.again();
     }
 
     /// Takes a buffer and writes what can be written at once; gives whether one was finished.
@@ -97,6 +111,13 @@ impl Lane {
                 Poll::Pending => break,
             }
             finished = true;
+        }
+        if self.end == End::Closing
+            && self.buffers.is_empty()
+            && let Poll::Ready(closed) = Pin::new(&mut self.stream).poll_close(&mut cx)
+        {
+            closed?;
+            self.end = End::Closed;
         }
         Ok(finished)
     }

@@ -46,8 +46,14 @@ impl Net {
         self.lane_down(host, "closed by this host");
     }
 
-    pub(super) async fn flush_lanes(&mut self) {
-        while !self.lanes.values().all(Lane::is_flushed) {
+    /// Closes all lanes, from this side first: they are gone when the other sides have read
+    /// everything. The libraries promise less when a connection is closed under a stream.
+    pub(super) async fn close_lanes(&mut self) {
+        self.closing = true;
+        for lane in self.lanes.values_mut() {
+            lane.close();
+        }
+        while !self.lanes.is_empty() {
             self.next().await;
         }
     }
@@ -130,7 +136,7 @@ impl Net {
 
     /// Opens a lane if it is for this host to do and there is none.
     pub(super) fn open_lane(&mut self, host: HostId) {
-        if self.host > host || self.lanes.contains_key(&host) {
+        if self.closing || self.host > host || self.lanes.contains_key(&host) {
             return;
         }
         let Some(link) = self.links.get_mut(&host).filter(|link| link.opening.is_none()) else {
@@ -171,7 +177,7 @@ impl Net {
 
     fn lane_up(&mut self, host: HostId, connection: ConnectionId, stream: libp2p::Stream) {
         let linked = self.links.get(&host);
-        if !linked.is_some_and(|link| link.connections.contains(&connection)) {
+        if self.closing || !linked.is_some_and(|link| link.connections.contains(&connection)) {
             return;
         }
         self.drop_lane(host, "replaced by a new one");

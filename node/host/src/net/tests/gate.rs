@@ -66,15 +66,15 @@ async fn a_renewed_credential_opens_the_gate() {
     two.link_up().await;
 }
 
-fn socket_of(host: &Host) -> String {
-    let parts: Vec<&str> = host.addresses[0].split('/').collect();
+pub(super) fn socket_of(addresses: &[String]) -> String {
+    let parts: Vec<&str> = addresses[0].split('/').collect();
     format!("{}:{}", parts[2], parts[4])
 }
 
 #[tokio::test]
 async fn garbage_on_the_socket_is_reported() {
     let mut host = Host::start(1, TCP, Mesh::new(0).member(1)).await;
-    let mut stranger = TcpStream::connect(socket_of(&host)).await.expect("a listener");
+    let mut stranger = TcpStream::connect(socket_of(&host.addresses)).await.expect("a listener");
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("it is sent");
     host.stranger().await;
     host.assert_never_linked();
@@ -83,7 +83,7 @@ async fn garbage_on_the_socket_is_reported() {
 #[tokio::test]
 async fn silence_on_the_socket_is_reported() {
     let mut host = Host::start(1, TCP, Mesh::new(0).member(1)).await;
-    let _stranger = TcpStream::connect(socket_of(&host)).await.expect("a listener");
+    let _stranger = TcpStream::connect(socket_of(&host.addresses)).await.expect("a listener");
     let why = host.stranger().await;
     assert!(why.to_lowercase().contains("timeout"), "{why}");
 }

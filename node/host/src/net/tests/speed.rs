@@ -22,6 +22,12 @@ struct Setting {
     /// A task and two channels between the lane and who uses it, as a reader and a writer task
     /// for each lane would have it.
     hop: bool,
+    /// Whether the user of the lane is a task among others, or what the runtime was made for.
+    spawned: bool,
+}
+
+async fn maybe_spawned(spawned: bool, work: impl Future<Output = ()> + Send + 'static) {
+    if spawned { tokio::spawn(work).await.expect("it ends") } else { work.await }
 }
 
 fn runtime(workers: usize) -> Runtime {
@@ -175,9 +181,11 @@ async fn messages_per_second(line: &mut Line) -> f64 {
 #[allow(clippy::print_stdout, reason = "the figures are what this is for")]
 fn measure(setting: Setting) {
     let (tell, told) = std::sync::mpsc::channel();
-    let other = std::thread::spawn(move || runtime(setting.workers).block_on(echo(setting, tell)));
+    let other = std::thread::spawn(move || {
+        runtime(setting.workers).block_on(maybe_spawned(setting.spawned, echo(setting, tell)));
+    });
     let addresses = told.recv().expect("it listens");
-    runtime(setting.workers).block_on(async {
+    runtime(setting.workers).block_on(maybe_spawned(setting.spawned, async move {
         let mut net = start(1, setting);
         let host = key(2).host();
         net.dial(host, &addresses);
@@ -187,7 +195,7 @@ fn measure(setting: Setting) {
         let rate = messages_per_second(&mut line).await;
         let [p50, p99] = [50, 99].map(|part| times[ROUNDS * part / 100].as_nanos() / 1000);
         println!("{setting:?}: round trip {p50} µs, p99 {p99} µs; {rate:.0} echoes/s");
-    });
+    }));
     other.join().expect("it ends");
 }
 
@@ -195,15 +203,17 @@ fn measure(setting: Setting) {
 #[ignore = "a measurement"]
 fn lane_speed() {
     for listen in [TCP, QUIC] {
-        for (workers, connection_tasks, hop) in [
-            (0, true, false),
-            (0, false, false),
-            (0, true, true),
-            (2, true, false),
-            (2, false, false),
-            (2, true, true),
+        for (workers, connection_tasks, hop, spawned) in [
+            (0, true, false, false),
+            (0, false, false, false),
+            (0, true, true, false),
+            (2, true, false, false),
+            (2, false, false, false),
+            (2, true, true, false),
+            (2, true, false, true),
+            (2, true, true, true),
         ] {
-            measure(Setting { listen, workers, connection_tasks, hop });
+            measure(Setting { listen, workers, connection_tasks, hop, spawned });
         }
     }
 }
