@@ -28,6 +28,9 @@ impl Inbox {
             self.partial.extend_from_slice(chunk);
             let rest = split(&self.partial, &mut each)?.len();
             self.partial.drain(..self.partial.len() - rest);
+            if self.partial.is_empty() {
+                self.partial = Vec::new(); // A quiet lane costs nothing.
+            }
         }
         Ok(())
     }
