@@ -28,6 +28,9 @@ pub enum TopicError {
     /// Too long.
     #[error("a topic has at most {NAME_BYTES_MAX} bytes; this one has {0}")]
     TooLong(usize),
+    /// The name of a notification that would be read as a scope or a room.
+    #[error("the name of a notification has no '#' and does not begin with {SHARD:?}")]
+    BadName,
     /// Control characters or blanks.
     #[error("a topic has no blanks and no control characters")]
     BadCharacter,
@@ -41,6 +44,9 @@ impl TopicName {
     /// # Errors
     /// [`TopicError`] when the parts do not make a topic.
     pub fn new(scope: Scope, name: &str, room: Option<&str>) -> Result<Self, TopicError> {
+        if name.contains('#') || name.starts_with(SHARD) {
+            return Err(TopicError::BadName);
+        }
         let prefix = match scope {
             Scope::Mesh => "",
             Scope::Shard => SHARD,
