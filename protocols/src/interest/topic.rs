@@ -31,6 +31,9 @@ pub enum TopicError {
     /// The name of a notification that would be read as a scope or a room.
     #[error("the name of a notification has no '#' and does not begin with {SHARD:?}")]
     BadName,
+    /// A topic of another notification than the one wanted.
+    #[error("the topic is not one of the notification {0:?}")]
+    OtherName(&'static str),
     /// Control characters or blanks.
     #[error("a topic has no blanks and no control characters")]
     BadCharacter,
