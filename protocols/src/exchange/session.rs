@@ -400,3 +400,6 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

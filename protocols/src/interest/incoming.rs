@@ -261,10 +261,10 @@ impl Incoming {
         self.close(id);
         let stream = self.streams.get_mut(&id)?;
         let first_held = *stream.held.keys().next()?;
-        if first_held <= stream.asked_until {
+        let from = stream.next.max(stream.asked_until);
+        if first_held <= from {
             return None;
         }
-        let from = stream.next.max(stream.asked_until);
         stream.asked_until = first_held;
         self.extend(id, now);
         Some(Repair { from, until: first_held })
@@ -322,6 +322,7 @@ impl Stream {
         crowded: bool,
         out: &mut VecDeque<Arrival>,
     ) {
+        self.release(out); // A hint may have made way for what is held.
         if sequence < self.next || self.held.contains_key(&sequence) {
             return;
         }
@@ -396,3 +397,6 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
