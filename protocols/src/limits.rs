@@ -45,8 +45,8 @@ pub const REASON_BYTES_MAX: usize = 1024;
 /// notifications are dropped and counted.
 pub const MAILBOX_MESSAGES_MAX: u32 = 1024;
 
-/// Continuations (open requests, timers, tasks) one agent may hold. At the cap the next request
-/// comes back as busy at once; a timer beyond it panics inside the agent's ball.
+/// Continuations (open requests, timers, tasks) one agent may hold. One beyond it panics inside
+/// the agent's ball.
 pub const WAITS_PER_AGENT_MAX: usize = 65_536;
 
 /// Effects one input may cause. An agent beyond it is in a loop and dies.
@@ -64,25 +64,36 @@ pub const AGENTS_PER_HOST_MAX: usize = 1_000_000;
 /// Agents listed in one answer; a longer list says that it was cut.
 pub const AGENTS_PER_LISTING_MAX: usize = 10_000;
 
-/// Topics for which one host keeps a numbering of its own publications.
+/// Topics for which one host keeps a numbering of its own publications. At the cap the longest
+/// unused is forgotten; its next message gets a number above all those forgotten, so that who
+/// still follows it sees a gap and not an old message.
 pub const STREAMS_OUT_MAX: usize = 65_536;
 
-/// Numberings of other hosts' publications that one host follows. At the cap the longest unused
-/// is forgotten and its next message starts anew.
+/// Numberings of other hosts' publications that one host follows. At the cap the one that was
+/// begun first is forgotten and its next message starts anew.
 pub const STREAMS_IN_MAX: usize = 262_144;
 
-/// Messages of one topic kept at the origin for repair.
+/// Messages of one topic kept at the origin for repair. Older ones are lost to who asks.
 pub const REPAIR_MESSAGES_MAX: usize = 256;
 
-/// Bytes of one topic kept at the origin for repair.
+/// Bytes of one topic kept at the origin for repair. Older messages are lost to who asks.
 pub const REPAIR_BYTES_MAX: usize = 1024 * 1024;
 
-/// Bytes of all topics kept at the origin for repair.
+/// Bytes of all topics kept at the origin for repair. Beyond it the topic that was longest unused
+/// keeps none (its numbering goes on).
 pub const REPAIR_TOTAL_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Messages of one stream held back while a gap before them is being repaired. Beyond it the gap
 /// is given up and reported.
 pub const REORDER_MESSAGES_MAX: usize = 4096;
+
+/// Bytes of one stream held back while a gap before them is being repaired. Beyond it the gap is
+/// given up and reported.
+pub const REORDER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of all streams held back. While there are more, a stream with a new gap gives it up at
+/// once.
+pub const REORDER_TOTAL_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How long a gap may stay open before it is given up and reported.
 pub const REPAIR_TIMEOUT: Duration = Duration::from_secs(5);

@@ -82,8 +82,17 @@ impl Links {
         link.failures = 0;
     }
 
-    /// The last connection to `host` was lost, or a dial of it failed. Gives when it is dialled
-    /// again, if it is.
+    /// A dial of `host` failed. Gives when it is dialled again, if it is.
+    ///
+    /// A host that is connected stays so: its own dial came through first.
+    pub fn dial_failed(&mut self, host: HostId, now: Time) -> Option<Time> {
+        if self.state(host) == State::Up {
+            return None;
+        }
+        self.down(host, now)
+    }
+
+    /// The last connection to `host` was lost. Gives when it is dialled again, if it is.
     pub fn down(&mut self, host: HostId, now: Time) -> Option<Time> {
         let link = self.links.get_mut(&host)?;
         if let State::Waiting { until } = link.state {

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{Invite, InviteId, Refusal, Token, TokenError};
 use crate::{
     ident::{Credential, HostId, SecretKey},
-    limits::{INVITE_LIFE_MAX, INVITE_USES_MAX, INVITES_MAX},
+    limits::{
+        ADDRESS_BYTES_MAX, ADDRESSES_PER_HOST_MAX, INVITE_LIFE_MAX, INVITE_USES_MAX, INVITES_MAX,
+    },
     time::WallTime,
     wire,
 };
@@ -66,7 +68,8 @@ pub enum InviteError {
 }
 
 impl Ledger {
-    /// Issues an invite, to be redeemed at this host.
+    /// Issues an invite, to be redeemed at this host, and forgets those that have expired. Of the
+    /// addresses, only as many and as long ones go into it as a token may carry.
     ///
     /// # Errors
     /// [`InviteError`]; nothing was issued.
@@ -79,17 +82,18 @@ impl Ledger {
         id: InviteId,
         now: WallTime,
     ) -> Result<Token, InviteError> {
-        self.0.retain(|_, entry| entry.expires >= now);
         check_terms(terms)?;
         if !credential.own().is_some_and(|own| own.may_admit) {
             return Err(InviteError::MayNotAdmit);
         }
+        let addresses = bounded(addresses);
         if addresses.is_empty() {
             return Err(InviteError::NoAddress);
         }
-        if self.0.len() >= INVITES_MAX {
+        if self.0.values().filter(|entry| entry.expires >= now).count() >= INVITES_MAX {
             return Err(InviteError::TooMany);
         }
+        self.0.retain(|_, entry| entry.expires >= now);
         let Terms { life, uses, may_admit } = *terms;
         let expires = now + life;
         self.0.insert(id, Entry { expires, uses, may_admit, joined: BTreeSet::new() });
@@ -149,6 +153,12 @@ impl Ledger {
             .filter(|(_, entry)| entry.joined.len() < entry.uses as usize)
             .map(|(id, entry)| (*id, entry))
     }
+}
+
+fn bounded(mut addresses: Vec<String>) -> Vec<String> {
+    addresses.retain(|address| address.len() <= ADDRESS_BYTES_MAX);
+    addresses.truncate(ADDRESSES_PER_HOST_MAX);
+    addresses
 }
 
 fn check_terms(terms: &Terms) -> Result<(), InviteError> {

@@ -120,8 +120,9 @@ impl FromStr for Token {
         if body.len() > 2 * GATE_BYTES_MAX {
             return Err(TokenError::Damaged);
         }
-        let bytes =
-            BASE32_NOPAD.decode(body.to_uppercase().as_bytes()).map_err(|_| TokenError::Damaged)?;
+        let bytes = BASE32_NOPAD
+            .decode(body.to_ascii_uppercase().as_bytes())
+            .map_err(|_| TokenError::Damaged)?;
         wire::decode(&bytes, GATE_BYTES_MAX).map_err(|_| TokenError::Damaged)
     }
 }

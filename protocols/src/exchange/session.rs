@@ -257,7 +257,7 @@ impl Session {
         let heard = hello.heard.filter(|(session, _)| *session == self.own);
         let heard = heard.map_or(0, |(_, items)| items);
         let greeting = if self.peer == Some(hello.session) {
-            self.acked(heard)?;
+            self.settle(heard)?;
             Greeting::Resumed
         } else if self.peer.replace(hello.session).is_some() {
             Greeting::Anew { sent: self.begin_anew() }
@@ -271,16 +271,11 @@ impl Session {
     /// The other side has `items` of ours.
     ///
     /// # Errors
-    /// [`Violation::FalseAck`] when it claims what was never sent.
+    /// [`Violation::OutOfOrder`] before hello; [`Violation::FalseAck`] when it claims what was
+    /// never sent.
     pub fn acked(&mut self, items: u64) -> Result<(), Violation> {
-        if items > self.ever_sent {
-            return Err(Violation::FalseAck(items));
-        }
-        while self.first < items {
-            self.drop_first();
-        }
-        self.compact();
-        Ok(())
+        self.check_open()?;
+        self.settle(items)
     }
 
     /// The next item waited this long on the other side.
@@ -314,6 +309,17 @@ impl Session {
             ..Self::new(self.own.incarnation)
         };
         sent
+    }
+
+    fn settle(&mut self, items: u64) -> Result<(), Violation> {
+        if items > self.ever_sent {
+            return Err(Violation::FalseAck(items));
+        }
+        while self.first < items {
+            self.drop_first();
+        }
+        self.compact();
+        Ok(())
     }
 
     const fn queued_bytes(&self) -> usize {
@@ -394,3 +400,6 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,7 @@ fn to_text(bytes: &[u8]) -> String {
 
 fn from_text<const N: usize>(text: &str, what: &'static str) -> Result<[u8; N], ParseIdError> {
     BASE32_NOPAD
-        .decode(text.to_uppercase().as_bytes())
+        .decode(text.to_ascii_uppercase().as_bytes())
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
         .ok_or_else(|| ParseIdError {

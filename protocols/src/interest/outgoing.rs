@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::TopicName;
 use crate::{
@@ -13,13 +13,18 @@ pub struct Outgoing {
     streams: BTreeMap<TopicName, Stream>,
     /// Topics in the order of their last use, to forget the longest unused.
     order: BTreeMap<u64, TopicName>,
+    /// Those uses whose topic keeps messages.
+    keeping: BTreeSet<u64>,
     uses: u64,
     kept_bytes: usize,
+    /// The highest number of any topic that was forgotten.
+    forgotten: u64,
 }
 
 #[derive(Debug, Default)]
 struct Stream {
-    next: u64,
+    /// The number of the last message.
+    last: u64,
     kept: VecDeque<Kept>,
     bytes: usize,
     used: u64,
@@ -36,76 +41,86 @@ pub struct Kept {
     pub body: Vec<u8>,
 }
 
+impl Kept {
+    /// What it takes in memory, roughly: small messages count too.
+    const fn bytes(&self) -> usize {
+        size_of::<Self>() + self.body.len()
+    }
+}
+
 impl Outgoing {
     /// Numbers a message on `topic` and, with `keep`, keeps it for repair. A topic's numbers
-    /// begin at one.
+    /// begin at one, or after all numbers of topics that were forgotten.
     pub fn number(&mut self, topic: &TopicName, keep: impl FnOnce() -> Option<Kept>) -> u64 {
-        self.touch(topic);
-        let stream = self.streams.entry(topic.clone()).or_default();
-        stream.next += 1;
-        if let Some(kept) = keep() {
-            stream.bytes += kept.body.len();
-            self.kept_bytes += kept.body.len();
-            stream.kept.push_back(kept);
-        } else {
-            self.kept_bytes -= stream.forget_all();
+        self.uses += 1;
+        let fresh = || Stream { last: self.forgotten, ..Stream::default() };
+        let stream = self.streams.entry(topic.clone()).or_insert_with(fresh);
+        self.order.remove(&stream.used);
+        self.keeping.remove(&stream.used);
+        stream.used = self.uses;
+        stream.last += 1;
+        let number = stream.last;
+        let before = stream.bytes;
+        stream.keep(keep());
+        self.kept_bytes = self.kept_bytes + stream.bytes - before;
+        if !stream.kept.is_empty() {
+            self.keeping.insert(self.uses);
         }
-        let number = stream.next;
-        self.shrink(topic);
+        self.order.insert(self.uses, topic.clone());
+        self.shrink();
         number
     }
 
     /// The number of the next message on `topic`.
     #[must_use]
     pub fn next(&self, topic: &str) -> u64 {
-        self.streams.get(topic).map_or(1, |stream| stream.next + 1)
+        self.streams.get(topic).map_or(self.forgotten, |stream| stream.last) + 1
     }
 
     /// The kept messages of `topic` numbered `from` up to before `until`, each with its number.
     /// What is missing at the beginning is lost.
     pub fn kept(&self, topic: &str, from: u64, until: u64) -> impl Iterator<Item = (u64, &Kept)> {
         self.streams.get(topic).into_iter().flat_map(move |stream| {
-            let first = stream.next + 1 - stream.kept.len() as u64;
+            let first = stream.last + 1 - stream.kept.len() as u64;
             let numbered = (first..).zip(&stream.kept);
             numbered.filter(move |(number, _)| (from..until).contains(number))
         })
     }
 
-    fn touch(&mut self, topic: &TopicName) {
-        self.uses += 1;
-        let stream = match self.streams.get_mut(topic) {
-            Some(stream) => stream,
-            None => self.streams.entry(topic.clone()).or_default(),
-        };
-        self.order.remove(&stream.used);
-        stream.used = self.uses;
-        self.order.insert(self.uses, topic.clone());
-    }
-
-    fn shrink(&mut self, topic: &TopicName) {
-        if let Some(stream) = self.streams.get_mut(topic) {
-            while stream.kept.len() > REPAIR_MESSAGES_MAX || stream.bytes > REPAIR_BYTES_MAX {
-                self.kept_bytes -= stream.forget_first();
-            }
+    fn shrink(&mut self) {
+        while self.kept_bytes > REPAIR_TOTAL_BYTES_MAX {
+            let oldest = self.keeping.pop_first().and_then(|used| self.order.get(&used));
+            let Some(stream) = oldest.and_then(|topic| self.streams.get_mut(topic)) else { break };
+            self.kept_bytes -= stream.forget_all();
         }
-        while self.kept_bytes > REPAIR_TOTAL_BYTES_MAX || self.streams.len() > STREAMS_OUT_MAX {
-            let Some((_, oldest)) = self.order.pop_first() else { break };
+        while self.streams.len() > STREAMS_OUT_MAX {
+            let Some((used, oldest)) = self.order.pop_first() else { break };
+            self.keeping.remove(&used);
             if let Some(mut stream) = self.streams.remove(&oldest) {
                 self.kept_bytes -= stream.forget_all();
+                self.forgotten = self.forgotten.max(stream.last);
             }
         }
     }
 }
 
 impl Stream {
-    fn forget_first(&mut self) -> usize {
-        let bytes = self.kept.pop_front().map_or(0, |kept| kept.body.len());
-        self.bytes -= bytes;
-        bytes
+    /// Keeps a message and what is allowed of those before it. A message that is not kept makes
+    /// all before it useless, because what is kept has consecutive numbers.
+    fn keep(&mut self, kept: Option<Kept>) {
+        let Some(kept) = kept else {
+            self.forget_all();
+            return;
+        };
+        self.bytes += kept.bytes();
+        self.kept.push_back(kept);
+        while self.kept.len() > REPAIR_MESSAGES_MAX || self.bytes > REPAIR_BYTES_MAX {
+            self.bytes -= self.kept.pop_front().map_or(0, |kept| kept.bytes());
+        }
     }
 
     fn forget_all(&mut self) -> usize {
-        self.kept.clear();
+        self.kept = VecDeque::new();
         std::mem::take(&mut self.bytes)
     }
 }

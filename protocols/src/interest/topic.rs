@@ -28,6 +28,12 @@ pub enum TopicError {
     /// Too long.
     #[error("a topic has at most {NAME_BYTES_MAX} bytes; this one has {0}")]
     TooLong(usize),
+    /// The name of a notification that would be read as a scope or a room.
+    #[error("the name of a notification has no '#' and does not begin with {SHARD:?}")]
+    BadName,
+    /// A topic of another notification than the one wanted.
+    #[error("the topic is not one of the notification {0:?}")]
+    OtherName(&'static str),
     /// Control characters or blanks.
     #[error("a topic has no blanks and no control characters")]
     BadCharacter,
@@ -41,6 +47,9 @@ impl TopicName {
     /// # Errors
     /// [`TopicError`] when the parts do not make a topic.
     pub fn new(scope: Scope, name: &str, room: Option<&str>) -> Result<Self, TopicError> {
+        if name.contains('#') || name.starts_with(SHARD) {
+            return Err(TopicError::BadName);
+        }
         let prefix = match scope {
             Scope::Mesh => "",
             Scope::Shard => SHARD,

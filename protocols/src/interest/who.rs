@@ -16,12 +16,12 @@ impl<K> Default for Listeners<K> {
 }
 
 impl<K: Ord + Copy> Listeners<K> {
-    /// `who` listens to `topic` from now on. Gives whether it is the first to.
+    /// `who` listens to `topic` from now on. Gives whether it is the first to; not again when it does
+    /// already.
     pub fn listen(&mut self, topic: &TopicName, who: K) -> bool {
         self.by_listener.entry(who).or_default().insert(topic.clone());
         let listeners = self.by_topic.entry(topic.clone()).or_default();
-        listeners.insert(who);
-        listeners.len() == 1
+        listeners.insert(who) && listeners.len() == 1
     }
 
     /// `who` no longer listens to `topic`. Gives whether it was the last to.

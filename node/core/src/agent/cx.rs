@@ -160,7 +160,8 @@ impl<'a, A: Agent> Cx<'a, A> {
         self.request_within(R::BUDGET, to, request, then)
     }
 
-    /// As [`request`](Self::request), waiting for at most `budget`.
+    /// As [`request`](Self::request), waiting for at most `budget`, which is at most
+    /// [`BUDGET_MAX`].
     ///
     /// # Panics
     /// When the agent already waits for [`WAITS_PER_AGENT_MAX`] things.
@@ -192,7 +193,7 @@ impl<'a, A: Agent> Cx<'a, A> {
 
     /// Answers a question that was put off.
     pub fn reply<R: Request>(&mut self, to: ReplyTo<R>, reply: &R::Reply) {
-        self.answer_deferred(to.dialog, Ok(encode_in(to.dialog.codec(), reply)));
+        self.answer_deferred(to.dialog, encode_in(to.dialog.codec(), reply));
     }
 
     /// Refuses a question that was put off.
@@ -219,8 +220,8 @@ impl<'a, A: Agent> Cx<'a, A> {
         Some(then)
     }
 
-    /// Begins a task that must [`end`](Self::end) within `limit`; otherwise it is ended, and
-    /// `expired` comes back.
+    /// Begins a task that must [`end`](Self::end) within `limit`, at most [`BUDGET_MAX`];
+    /// otherwise it is ended, and `expired` comes back.
     ///
     /// # Panics
     /// When the agent already waits for too many things.
@@ -259,7 +260,6 @@ impl<'a, A: Agent> Cx<'a, A> {
     pub(super) fn end_children(&mut self, task: WaitId) {
         for child in self.book.of_task(task) {
             self.cancel(child);
-            self.end_children(child);
         }
     }
 
@@ -272,7 +272,7 @@ impl<'a, A: Agent> Cx<'a, A> {
     pub(super) fn answer_now<T: Serialize>(&mut self, reply: Result<&T, String>) {
         let to = self.turn.dialog.expect("a request has a dialog");
         let outcome = match reply {
-            Ok(reply) => Ok(encode_in(to.codec(), reply)),
+            Ok(reply) => encode_in(to.codec(), reply),
             Err(why) => Err(refused(&why)),
         };
         self.push(Effect::Reply { to, outcome });
@@ -306,9 +306,12 @@ fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     body
 }
 
-fn encode_in<T: Serialize>(codec: Codec, value: &T) -> Vec<u8> {
+/// Writes a reply. Not every type has a form in JSON (a map whose keys are no texts has none):
+/// whoever asks in JSON then learns why, and the agent lives on.
+fn encode_in<T: Serialize>(codec: Codec, value: &T) -> Result<Vec<u8>, Failure> {
     match codec {
-        Codec::Native => encode(value),
-        Codec::Json => serde_json::to_vec(value).expect("messages encode"),
+        Codec::Native => Ok(encode(value)),
+        Codec::Json => serde_json::to_vec(value)
+            .map_err(|why| refused(&format!("the reply has no form in JSON: {why}"))),
     }
 }

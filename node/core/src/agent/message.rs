@@ -146,9 +146,11 @@ impl<R: Request> fmt::Debug for Await<R> {
     }
 }
 
-/// A topic on which `N` is published.
+/// A topic on which `N` is published. The name of another notification's topic does not decode
+/// as one.
 #[derive(Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String", bound = "")]
+#[serde(try_from = "String", into = "String")]
+#[serde(bound(serialize = "", deserialize = "N: Notification"))]
 pub struct Topic<N> {
     name: TopicName,
     of: PhantomData<fn() -> N>,
@@ -216,10 +218,14 @@ impl<N> fmt::Debug for Topic<N> {
     }
 }
 
-impl<N> TryFrom<String> for Topic<N> {
+impl<N: Notification> TryFrom<String> for Topic<N> {
     type Error = TopicError;
     fn try_from(text: String) -> Result<Self, TopicError> {
-        text.parse().map(Self::named)
+        let name: TopicName = text.parse()?;
+        if name.notification() != N::NAME {
+            return Err(TopicError::OtherName(N::NAME));
+        }
+        Ok(Self::named(name))
     }
 }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use starling_protocols::{limits::WAITS_PER_AGENT_MAX, time::Time};
 
@@ -99,9 +101,23 @@ impl<T> Book<T> {
         Some(wait)
     }
 
-    /// What was begun during `task`, in order of place.
+    /// What was begun during `task` and during the tasks among that, however deep: the outer
+    /// before the inner, each in order of place.
     pub(crate) fn of_task(&self, task: WaitId) -> Vec<WaitId> {
-        self.iter().filter(|(_, wait)| wait.task == Some(task)).map(|(id, _)| id).collect()
+        let mut children: BTreeMap<WaitId, Vec<WaitId>> = BTreeMap::new();
+        for (id, wait) in self.iter() {
+            if let Some(parent) = wait.task {
+                children.entry(parent).or_default().push(id);
+            }
+        }
+        let mut all = children.remove(&task).unwrap_or_default();
+        let mut next = 0;
+        while let Some(id) = all.get(next) {
+            let inner = children.remove(id).unwrap_or_default();
+            all.extend(inner);
+            next += 1;
+        }
+        all
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (WaitId, &Wait<T>)> {
