@@ -7,6 +7,7 @@
 //! An application builds its own daemon in a few lines; see [`run`].
 
 pub mod api;
+mod clock;
 pub mod config;
 pub mod control;
 mod daemon;

@@ -3,7 +3,6 @@
 
 mod answers;
 mod client;
-mod clock;
 mod doctor;
 mod events;
 mod metrics;
@@ -26,9 +25,10 @@ use starling_protocols::{
 };
 use tokio::sync::{mpsc, watch};
 
-use self::{answers::Waiting, client::Job, clock::Clock, events::EventLog};
+use self::{answers::Waiting, client::Job, events::EventLog};
 use crate::{
     api::{Code, Problem},
+    clock::Clock,
     config::Config,
     control,
     disk::Disk,

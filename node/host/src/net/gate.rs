@@ -44,8 +44,9 @@ use self::{
 };
 use super::{
     event::{Admission, JoinAnswer},
-    peer::{host_of, peer_in, wall_now},
+    peer::{host_of, peer_in},
 };
+use crate::clock::wall;
 
 pub(super) use self::drive::{open, talk};
 use self::frame::Ears;
@@ -235,7 +236,7 @@ impl Inner {
             Welcome::Refused(refusal) => return Err(GateError::Refused(refusal)),
             Welcome::Joined { .. } => return Err(GateError::OutOfTurn),
         };
-        credential.verify(self.mesh, host, wall_now()).map_err(GateError::NotAMember)?;
+        credential.verify(self.mesh, host, wall()).map_err(GateError::NotAMember)?;
         drive(muxer, Inbound::Kept, frame::agree(&mut stream)).await?;
         Ok(credential)
     }
@@ -269,7 +270,7 @@ impl Inner {
         stream: &mut SubstreamBox,
         ears: &mut Ears,
     ) -> Result<Credential, GateError> {
-        if let Err(why) = credential.verify(self.mesh, host, wall_now()) {
+        if let Err(why) = credential.verify(self.mesh, host, wall()) {
             let refusal = Welcome::Refused(Refusal::credential(&why));
             dismiss(muxer, stream, &refusal).await;
             return Err(GateError::NotAMember(why));

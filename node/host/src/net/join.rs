@@ -17,9 +17,10 @@ use starling_protocols::{
 
 use super::{
     gate::{self, GateError},
-    peer::{host_of, in_words, keypair, peer_in, wall_now},
+    peer::{host_of, in_words, keypair, peer_in},
     transport::{self, Bare},
 };
+use crate::clock::wall;
 
 /// What a token was exchanged for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +112,7 @@ pub async fn redeem(key: &SecretKey, token: &Token, invite: &Invite) -> Result<J
 }
 
 fn checked(key: &SecretKey, invite: &Invite, joined: Joined) -> Result<Joined, JoinError> {
-    joined.credential.verify(invite.mesh, key.host(), wall_now()).map_err(JoinError::BadAnswer)?;
+    joined.credential.verify(invite.mesh, key.host(), wall()).map_err(JoinError::BadAnswer)?;
     Ok(joined)
 }
 

@@ -1,16 +1,11 @@
 //! Hosts as libp2p knows them. A host's Ed25519 key is its peer id, with the key inside.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use libp2p::{
     Multiaddr, PeerId,
     identity::{Keypair, PublicKey, ed25519},
     multiaddr::Protocol,
 };
-use starling_protocols::{
-    ident::{HostId, SecretKey},
-    time::WallTime,
-};
+use starling_protocols::ident::{HostId, SecretKey};
 
 /// The multihash code under which a peer id holds its key as it is, not hashed.
 const IDENTITY: u64 = 0;
@@ -42,12 +37,6 @@ pub(crate) fn peer_in(address: &Multiaddr) -> Option<PeerId> {
         Some(Protocol::P2p(peer)) => Some(peer),
         _ => None,
     }
-}
-
-/// The calendar, which only certificates and invites are held against.
-pub(crate) fn wall_now() -> WallTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    WallTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// An error with its causes, each said once.

@@ -16,7 +16,8 @@ use starling_protocols::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{peer::wall_now, *};
+use super::*;
+use crate::clock::wall;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const TCP: &str = "/ip4/127.0.0.1/tcp/0";
@@ -40,7 +41,7 @@ impl Mesh {
     }
 
     fn founder(&self) -> Credential {
-        Credential::of_founder(&key(1), self.0.clone(), wall_now())
+        Credential::of_founder(&key(1), self.0.clone(), wall())
     }
 
     /// The credential of host `n`, as it was issued at `issued`.
@@ -52,7 +53,7 @@ impl Mesh {
     }
 
     fn member(&self, n: u8) -> Credential {
-        self.member_since(n, wall_now())
+        self.member_since(n, wall())
     }
 }
 

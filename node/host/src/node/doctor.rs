@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use starling_core::engine::{Counter, HostState};
 
-use super::{Node, clock, serve::certificate_left};
+use super::{Node, serve::certificate_left};
 use crate::api::{Finding, Verdict};
+use crate::clock;
 
 /// Warn this long before the certificate expires.
 const CERTIFICATE_WARN: Duration = Duration::from_secs(30 * 86_400);

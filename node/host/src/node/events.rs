@@ -73,7 +73,7 @@ async fn forward(mut from: broadcast::Receiver<EventLine>, to: mpsc::Sender<Even
             Ok(line) => line,
             Err(RecvError::Closed) => return,
             Err(RecvError::Lagged(missed)) => EventLine {
-                at_ms: super::clock::wall().as_millis(),
+                at_ms: crate::clock::wall().as_millis(),
                 event: "missed".into(),
                 text: format!("{missed} events were missed: this reader is too slow"),
                 details: json!({ "missed": missed }),

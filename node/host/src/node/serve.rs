@@ -81,7 +81,7 @@ impl Node {
         let record = self.own();
         let credential = self.engine.credential();
         let own = credential.own();
-        let left = own.as_ref().map(|own| own.not_after.remaining(super::clock::wall()));
+        let left = own.as_ref().map(|own| own.not_after.remaining(crate::clock::wall()));
         let hosts = self.engine.hosts();
         let trouble = self.storage_trouble.as_ref().map(|why| format!("degraded: storage: {why}"));
         api::Status {
@@ -347,7 +347,7 @@ async fn kinds(client: &Client) -> Result<Listing<KindRow>, Problem> {
 /// Leaves a mesh in which this host is alone for another.
 async fn join(client: &Client, token: &str) -> Result<api::Joined, Problem> {
     let token: Token = token.parse().map_err(bad_token)?;
-    let invite = token.open(super::clock::wall()).map_err(bad_token)?;
+    let invite = token.open(crate::clock::wall()).map_err(bad_token)?;
     let (mesh, others, key) = client
         .with(|node| {
             let hosts = node.engine.hosts();

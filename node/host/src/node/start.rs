@@ -15,14 +15,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    End, Node,
-    answers::Waiting,
-    clock::{self, Clock},
-    events::EventLog,
-};
+use super::{End, Node, answers::Waiting, events::EventLog};
 use crate::{
     api::{self, Code, Problem},
+    clock::{self, Clock},
     config::Config,
     control::{ControlError, Handle, Server},
     disk::{Disk, DiskError},

@@ -23,9 +23,9 @@ impl Redeemer {
         let terms = Terms { life: Duration::from_secs(60), uses: 1, may_admit: false };
         let (ledger, own) = (&mut self.ledger, self.mesh.founder());
         let token = ledger
-            .issue(&key(1), &own, addresses, &terms, InviteId([5; 16]), wall_now())
+            .issue(&key(1), &own, addresses, &terms, InviteId([5; 16]), wall())
             .expect("an invite");
-        let invite = token.open(wall_now()).expect("a good token");
+        let invite = token.open(wall()).expect("a good token");
         (token, invite)
     }
 
@@ -34,7 +34,7 @@ impl Redeemer {
         let own = self.mesh.founder();
         loop {
             if let NetEvent::Join { joiner, token, answer } = self.host.event().await {
-                let joined = self.ledger.redeem(&key(1), &own, &token, joiner, wall_now());
+                let joined = self.ledger.redeem(&key(1), &own, &token, joiner, wall());
                 answer.send(joined.map(|credential| (credential, vec![])));
             }
         }

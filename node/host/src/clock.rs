@@ -1,3 +1,5 @@
+//! The only real clock of a daemon.
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use starling_core::engine::Now;
@@ -6,30 +8,30 @@ use tokio::time::Instant;
 
 /// The only real clock of a daemon.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     start: Instant,
 }
 
 impl Clock {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { start: Instant::now() }
     }
 
-    pub(super) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         Now { time: Time::from_nanos(nanos), wall: wall() }
     }
 
-    pub(super) fn instant(&self, at: Time) -> Instant {
+    pub(crate) fn instant(&self, at: Time) -> Instant {
         self.start + Duration::from_nanos(at.as_nanos())
     }
 
-    pub(super) fn uptime(&self) -> Duration {
+    pub(crate) fn uptime(&self) -> Duration {
         self.start.elapsed()
     }
 }
 
-pub(super) fn wall() -> WallTime {
+pub(crate) fn wall() -> WallTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
