@@ -116,7 +116,7 @@ pub const GATE_BYTES_MAX: usize = 64 * 1024;
 /// The gate must be passed within this time of the connection being encrypted.
 pub const GATE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Join attempts that one network address may make in a minute.
+/// Attempts to join with a bad token that one network address may make in a minute.
 pub const JOINS_PER_MINUTE_MAX: u32 = 5;
 
 /// Invites one host keeps open. At the cap a new one is refused.

@@ -285,9 +285,12 @@ impl Inner {
         Ok(credential)
     }
 
-    /// Asks the main loop. Whoever asks too often, or while too many wait, is refused here.
+    /// Asks the main loop. Whoever tries bad tokens too often, or asks while too many wait, is
+    /// refused here. Tokens that this host has signed are not limited: many machines behind one
+    /// address may join with one invite at once.
     async fn redeem(&self, joiner: HostId, token: Token, from: &Multiaddr) -> Admission {
-        if !self.limiter.allows(from) {
+        let issued_here = token.open(wall()).is_ok_and(|invite| invite.redeemer == self.host);
+        if !issued_here && !self.limiter.allows(from) {
             return Err(Refusal::TooManyAttempts);
         }
         let busy = || Refusal::CannotAdmit("it is busy or stopping; try again".into());
