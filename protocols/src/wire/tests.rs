@@ -144,7 +144,7 @@ fn there_and_back(frame: &Frame<'_>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn items_come_back(

@@ -82,6 +82,8 @@ enum Do {
     Begin(u64),
     End(usize),
     Deep(u32),
+    /// A task within a task, and a timer in each, after each and outside both.
+    Nest,
     Many(usize),
     Effects(usize),
     Reply(u32),
@@ -144,6 +146,7 @@ impl Collects<Do> for Probe {
             }
             Do::Begin(secs) => self.begin(cx, secs),
             Do::End(which) => cx.end(self.tasks[which]),
+            Do::Nest => self.nest(cx),
             Do::Deep(depth) => {
                 for _ in 0..depth {
                     self.begin(cx, 1);
@@ -173,6 +176,21 @@ impl Collects<Do> for Probe {
 }
 
 impl Probe {
+    fn nest(&mut self, cx: &mut Cx<'_, Self>) {
+        let ring = |cx: &mut Cx<'_, Self>, what: &str| {
+            cx.after(SECOND, Then::Rings(what.to_owned()));
+        };
+        let outer = cx.begin(SECOND * 9, Then::Rings("outer".to_owned()));
+        cx.during(outer, |cx| {
+            let inner = cx.begin(SECOND * 9, Then::Rings("inner".to_owned()));
+            cx.during(inner, |cx| ring(cx, "in both"));
+            ring(cx, "in the outer");
+            self.tasks.push(inner);
+        });
+        ring(cx, "outside");
+        self.tasks.push(outer);
+    }
+
     fn begin(&mut self, cx: &mut Cx<'_, Self>, secs: u64) {
         let limit = Duration::from_secs(secs);
         let number = self.tasks.len();
@@ -299,6 +317,17 @@ fn the_end_of_a_task_is_the_end_of_all_within() {
     assert_eq!(forgotten(&cage.tell(Do::End(0))), 2);
     cage.advance(secs(7200));
     assert!(cage.state().log.is_empty());
+    cage.replay();
+}
+
+#[test]
+fn what_is_begun_after_an_inner_task_belongs_to_the_outer_one() {
+    let mut cage = probe();
+    cage.tell(Do::Nest);
+    assert_eq!(forgotten(&cage.tell(Do::End(0))), 2, "the inner task and its timer");
+    assert_eq!(forgotten(&cage.tell(Do::End(1))), 2, "the outer task and its timer");
+    cage.advance(secs(20));
+    assert_eq!(cage.state().log, ["outside@1"]);
     cage.replay();
 }
 

@@ -100,7 +100,7 @@ fn only_the_issuer_redeems_and_only_who_may_admits() {
 #[test]
 fn a_token_opens_however_many_addresses_there_are() {
     let mut host = founder(1);
-    let long = (0..1000).map(|number| format!("{number:0>width$}", width = ADDRESS_BYTES_MAX));
+    let long = (0..1000).map(|number| format!("{number:0>ADDRESS_BYTES_MAX$}"));
     let addresses: Vec<_> = ["x".repeat(ADDRESS_BYTES_MAX + 1)].into_iter().chain(long).collect();
     let token = host
         .ledger
