@@ -83,3 +83,83 @@ impl Entropy {
         Duration::from_nanos(half + self.below((nanos - half).max(1)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> Entropy {
+        Entropy::from_seed([7; 32])
+    }
+
+    /// Seeds are written into bug reports and journals: they must mean the same in every release.
+    #[test]
+    fn numbers_never_change() {
+        let mut root = root();
+        let numbers = [
+            root.u64(),
+            root.below(1000),
+            root.fork("links").u64(),
+            root.fork_at(1, 2).u64(),
+            root.fork("a").fork("b").u64(),
+        ];
+        assert_eq!(
+            numbers,
+            [
+                4115934089738703076,
+                831,
+                15498667043206392450,
+                7908338491173230283,
+                8252605991106863111
+            ]
+        );
+        let (wide, jitter) = (root.fork("wide").u128(), root.fork("wait").jitter(Duration::MAX));
+        assert_eq!(
+            (wide, root.fork("bytes").bytes(), jitter.as_nanos()),
+            (
+                54203341764781411089292244650272878938,
+                [240, 171, 106, 166, 33, 98, 40],
+                9586184361626422917
+            )
+        );
+    }
+
+    #[test]
+    fn a_fork_depends_on_the_seed_and_its_name_only() {
+        let mut drawn = root();
+        let early = drawn.fork("x").u128();
+        drawn.u64();
+        drawn.fork("y").u64();
+        assert_eq!(drawn.fork("x").u128(), early);
+        let others = [
+            root().u128(),
+            root().fork("y").u128(),
+            root().fork("").u128(),
+            root().fork_at(0, 0).u128(),
+            root().fork_at(0, 1).u128(),
+            root().fork_at(1, 0).u128(),
+            Entropy::from_seed([8; 32]).fork("x").u128(),
+        ];
+        let all: std::collections::BTreeSet<_> = others.into_iter().chain([early]).collect();
+        assert_eq!(all.len(), 8);
+    }
+
+    #[test]
+    fn jitter_stays_between_half_and_whole() {
+        let mut entropy = root();
+        for nanos in [0, 1, 2, 3, 1000, u64::MAX] {
+            let base = Duration::from_nanos(nanos);
+            for _ in 0..50 {
+                let jitter = entropy.jitter(base);
+                assert!(jitter <= base && 2 * jitter + Duration::from_nanos(1) >= base);
+            }
+        }
+        assert!(entropy.jitter(Duration::MAX) > Duration::ZERO);
+    }
+
+    #[test]
+    #[should_panic(expected = "empty range")]
+    fn below_nothing_there_is_nothing() {
+        root().below(0);
+    }
+}

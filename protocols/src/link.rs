@@ -133,3 +133,145 @@ impl Links {
 fn backoff(failures: u32) -> Duration {
     REDIAL_FIRST.saturating_mul(1 << failures.min(16)).min(REDIAL_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Op {
+        Want(u8, bool),
+        Release(u8),
+        Up(u8),
+        Lost(u8),
+        Fails(u8),
+        Sleep(u64),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let host = 0..3u8;
+        prop_oneof![
+            3 => (host.clone(), any::<bool>()).prop_map(|(host, keep)| Op::Want(host, keep)),
+            1 => host.clone().prop_map(Op::Release),
+            2 => host.clone().prop_map(Op::Up),
+            2 => host.clone().prop_map(Op::Lost),
+            4 => host.prop_map(Op::Fails),
+            3 => (0..40_000u64).prop_map(Op::Sleep),
+        ]
+    }
+
+    /// What the host sees: whether it dials, is connected, and whether the link is kept.
+    #[derive(Clone, Copy, Debug, Default)]
+    struct Seen {
+        dialling: bool,
+        up: bool,
+        kept: bool,
+    }
+
+    struct World {
+        links: Links,
+        seen: [Seen; 3],
+        now: Time,
+    }
+
+    fn host(number: u8) -> HostId {
+        HostId([number; 32])
+    }
+
+    impl World {
+        fn dial(&mut self, number: u8) {
+            let seen = &mut self.seen[number as usize];
+            assert!(!seen.dialling && !seen.up, "one dial, and none of who is connected");
+            seen.dialling = true;
+        }
+
+        fn down(&mut self, number: u8, failed: bool) {
+            let Seen { kept, .. } = self.seen[number as usize];
+            let again = match failed {
+                true => self.links.dial_failed(host(number), self.now),
+                false => self.links.down(host(number), self.now),
+            };
+            assert_eq!(again.is_some(), kept, "who is kept is dialled again");
+            if let Some(at) = again {
+                let wait = at.since(self.now);
+                assert!(wait >= REDIAL_FIRST / 2 && wait <= REDIAL_MAX, "{wait:?}");
+                assert_eq!(self.links.state(host(number)), State::Waiting { until: at });
+            }
+        }
+
+        fn act(&mut self, op: Op) {
+            match op {
+                Op::Want(number, keep) => {
+                    self.seen[number as usize].kept |= keep;
+                    if self.links.want(host(number), keep) {
+                        self.dial(number);
+                    }
+                }
+                Op::Release(number) => {
+                    self.seen[number as usize].kept = false;
+                    self.links.release(host(number));
+                }
+                Op::Up(number) => {
+                    let kept = self.seen[number as usize].kept;
+                    self.seen[number as usize] = Seen { dialling: false, up: true, kept };
+                    self.links.up(host(number));
+                    assert_eq!(self.links.state(host(number)), State::Up);
+                }
+                Op::Lost(number) if self.seen[number as usize].up => {
+                    self.seen[number as usize].up = false;
+                    self.down(number, false);
+                }
+                Op::Fails(number) if self.seen[number as usize].dialling => {
+                    self.seen[number as usize].dialling = false;
+                    self.down(number, true);
+                }
+                Op::Lost(_) | Op::Fails(_) => {}
+                Op::Sleep(millis) => self.now = self.now + Duration::from_millis(millis),
+            }
+            while let Some(due) = self.links.due(self.now) {
+                self.dial(due.0[0]);
+            }
+            assert!(self.links.next_deadline().is_none_or(|at| at > self.now));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_two_dials_of_one_host(ops in prop::collection::vec(op(), 0..80)) {
+            let links = Links::new(Entropy::from_seed([1; 32]));
+            let mut world = World { links, seen: Default::default(), now: Time::ZERO };
+            ops.into_iter().for_each(|op| world.act(op));
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_the_ceiling_and_begin_anew_after_a_success() {
+        let mut links = Links::new(Entropy::from_seed([1; 32]));
+        let (host, mut now) = (host(1), Time::ZERO);
+        assert!(links.want(host, true));
+        for failures in 0..40 {
+            let at = links.dial_failed(host, now).expect("it is kept");
+            let base = backoff(failures);
+            assert!(at.since(now) >= base / 2 && at.since(now) <= base);
+            now = at;
+            assert_eq!(links.due(now), Some(host));
+        }
+        assert_eq!(
+            (backoff(0), backoff(1), backoff(u32::MAX)),
+            (REDIAL_FIRST, 2 * REDIAL_FIRST, REDIAL_MAX)
+        );
+        links.up(host);
+        assert!(links.down(host, now).expect("it is kept").since(now) <= REDIAL_FIRST);
+    }
+
+    #[test]
+    fn a_dial_that_fails_beside_a_connection_changes_nothing() {
+        let mut links = Links::new(Entropy::from_seed([1; 32]));
+        links.want(host(1), true);
+        links.up(host(1));
+        assert_eq!(links.dial_failed(host(1), Time::ZERO), None);
+        assert_eq!((links.state(host(1)), links.next_deadline()), (State::Up, None));
+    }
+}

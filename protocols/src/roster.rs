@@ -189,3 +189,86 @@ impl Roster {
         self.hosts.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ident::Genesis;
+
+    const NOW: WallTime = WallTime::from_millis(1_000);
+
+    fn founder() -> (SecretKey, Credential) {
+        let key = SecretKey::from_bytes(&[1; 32]);
+        let (name, founder, nonce) = ("m".to_owned(), key.host(), [0; 16]);
+        let genesis = Genesis { version: 1, name, founder, created: NOW, nonce };
+        let credential = Credential::of_founder(&key, genesis, NOW);
+        (key, credential)
+    }
+
+    fn record(host: HostId, credential: &Credential, age: (u64, u64)) -> HostRecord {
+        HostRecord {
+            host,
+            name: format!("host {age:?}"),
+            incarnation: Incarnation(age.0),
+            sequence: age.1,
+            addresses: vec!["/ip4/127.0.0.1".to_owned()],
+            software: "test".to_owned(),
+            credential: credential.clone(),
+            left: false,
+        }
+    }
+
+    #[test]
+    fn the_newest_record_stays_in_whatever_order_they_come() {
+        let (key, credential) = founder();
+        let mesh = credential.mesh();
+        let ages = [(1, 1), (1, 2), (2, 0), (2, 1)];
+        let signed = ages.map(|age| Signed::new(&key, mesh, &record(key.host(), &credential, age)));
+        for turn in 0..4 {
+            let mut roster = Roster::new(mesh);
+            for place in 0..4 {
+                roster.merge(&signed[(place + turn) % 4], NOW).expect("a good record");
+            }
+            let known = roster.get(key.host()).expect("it is known");
+            assert_eq!((known.incarnation, known.sequence), (Incarnation(2), 1));
+            assert_eq!(roster.merge(&signed[0], NOW), Ok(Change::None));
+            assert_eq!((roster.len(), roster.signed().next()), (1, Some(&signed[3])));
+        }
+    }
+
+    #[test]
+    fn bad_records_change_nothing() {
+        let (key, credential) = founder();
+        let mesh = credential.mesh();
+        let stranger = SecretKey::from_bytes(&[2; 32]);
+        let mut roster = Roster::new(mesh);
+        let mut refuse = |key: &SecretKey, mesh: MeshId, record: &HostRecord| {
+            let refused = roster.merge(&Signed::new(key, mesh, record), NOW);
+            assert!(roster.is_empty());
+            refused.expect_err("a bad record")
+        };
+        let good = record(key.host(), &credential, (1, 1));
+        let foreign = refuse(&stranger, mesh, &good);
+        assert_eq!(foreign, RecordError::Foreign { signer: stranger.host(), host: key.host() });
+        assert!(matches!(refuse(&key, MeshId([0; 32]), &good), RecordError::Signed(_)));
+        let not_his = record(stranger.host(), &credential, (1, 1));
+        assert!(matches!(refuse(&stranger, mesh, &not_his), RecordError::Credential(_)));
+        let long = HostRecord { name: "x".repeat(NAME_BYTES_MAX + 1), ..good.clone() };
+        assert_eq!(refuse(&key, mesh, &long), RecordError::TooLarge);
+        let many = HostRecord { addresses: vec![String::new(); 17], ..good };
+        assert_eq!(refuse(&key, mesh, &many), RecordError::TooLarge);
+    }
+
+    #[test]
+    fn what_is_published_is_within_the_limits() {
+        let (key, credential) = founder();
+        let mut roster = Roster::new(credential.mesh());
+        let name = "é".repeat(NAME_BYTES_MAX);
+        let addresses = vec!["a".repeat(ADDRESS_BYTES_MAX), "b".repeat(ADDRESS_BYTES_MAX + 1)];
+        let large = HostRecord { name, addresses, ..record(key.host(), &credential, (1, 1)) };
+        let signed = roster.publish(&key, large);
+        let mut other = Roster::new(credential.mesh());
+        assert_eq!(other.merge(&signed, NOW), Ok(Change::New));
+        assert_eq!(other.get(key.host()).map(|record| record.addresses.len()), Some(1));
+    }
+}

@@ -158,3 +158,47 @@ impl<K: Ord + Copy> Deadlines<K> {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn deadlines_come_in_order_and_never_early(
+            set in prop::collection::vec((0..20u64, 0..5u8), 0..30),
+            clear in prop::collection::vec((0..20u64, 0..5u8), 0..10),
+            now in 0..20u64,
+        ) {
+            let (mut due, mut model) = (Deadlines::default(), BTreeSet::new());
+            for (at, key) in set {
+                due.set(Time::from_nanos(at), key);
+                model.insert((at, key));
+            }
+            for (at, key) in clear {
+                due.clear(Time::from_nanos(at), key);
+                model.remove(&(at, key));
+            }
+            while let Some(key) = due.pop(Time::from_nanos(now)) {
+                prop_assert_eq!(model.pop_first().map(|(at, of)| (at <= now, of)), Some((true, key)));
+            }
+            prop_assert_eq!(due.next(), model.first().map(|(at, _)| Time::from_nanos(*at)));
+            prop_assert!(due.next().is_none_or(|at| at > Time::from_nanos(now)));
+            prop_assert_eq!((due.len(), due.is_empty()), (model.len(), model.is_empty()));
+        }
+
+        #[test]
+        fn arithmetic_stops_at_its_ends(a in any::<u64>(), b in any::<u64>(), by in any::<u64>()) {
+            let (a, b) = (Time::from_nanos(a), Time::from_nanos(b));
+            prop_assert_eq!((a + Duration::from_nanos(by)).as_nanos(), a.as_nanos().saturating_add(by));
+            prop_assert_eq!(a + Duration::MAX, Time::FAR_FUTURE);
+            prop_assert_eq!(a - b, a.since(b));
+            prop_assert!(a.since(b).is_zero() || b.since(a).is_zero());
+            let wall = WallTime::from_millis(by);
+            prop_assert!(wall + Duration::MAX >= wall);
+            prop_assert_eq!(wall.remaining(wall), Duration::ZERO);
+        }
+    }
+}

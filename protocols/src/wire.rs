@@ -104,3 +104,6 @@ const fn check_rest(bytes: &[u8], read: usize) -> Result<(), Error> {
 fn malformed(why: &bincode::error::DecodeError) -> Error {
     Error::Malformed(why.to_string())
 }
+
+#[cfg(test)]
+mod tests;

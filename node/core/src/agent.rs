@@ -43,7 +43,7 @@
 //! The wrong message to the wrong agent, a missing handler, a reply of the wrong type and a
 //! continuation that nobody handles do not compile:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0277
 //! # use serde::{Deserialize, Serialize};
 //! # use starling_core::agent::prelude::*;
 //! # #[derive(Serialize, Deserialize)]
@@ -58,6 +58,60 @@
 //!         interests.answers::<CountHeads>(); // Room does not answer CountHeads
 //!     }
 //! }
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # use serde::{Deserialize, Serialize};
+//! # use starling_core::agent::prelude::*;
+//! # #[derive(Serialize, Deserialize)]
+//! # struct CountHeads;
+//! # impl Request for CountHeads { const NAME: &'static str = "n"; type Reply = u32; }
+//! # #[derive(Default, Serialize, Deserialize)]
+//! # struct Room;
+//! # impl Agent for Room {
+//! #     const KIND: &'static str = "room";
+//! #     type Then = Never;
+//! #     fn interests(interests: &mut Interests<Self>) { interests.answers::<CountHeads>(); }
+//! # }
+//! impl Answers<CountHeads> for Room {
+//!     fn answer(&mut self, _cx: &mut Cx<'_, Self>, _: CountHeads) -> Answer<CountHeads> {
+//!         Answer::now("three") // the reply is a u32
+//!     }
+//! }
+//! ```
+//!
+//! ```compile_fail,E0277
+//! # use serde::{Deserialize, Serialize};
+//! # use starling_core::agent::prelude::*;
+//! # #[derive(Serialize, Deserialize)]
+//! # struct CountHeads;
+//! # impl Request for CountHeads { const NAME: &'static str = "n"; type Reply = u32; }
+//! # #[derive(Default, Serialize, Deserialize)]
+//! # struct Room;
+//! #[derive(Serialize, Deserialize)]
+//! enum Then { Counted(Await<CountHeads>) }
+//! impl Agent for Room {
+//!     const KIND: &'static str = "room";
+//!     type Then = Then; // nobody says how it goes on: there is no `impl Continuation`
+//!     fn interests(_: &mut Interests<Self>) {}
+//! }
+//! ```
+//!
+//! ```compile_fail,E0277
+//! # use serde::{Deserialize, Serialize};
+//! # use starling_core::agent::prelude::*;
+//! # #[derive(Serialize, Deserialize)]
+//! # struct CountHeads;
+//! # impl Request for CountHeads { const NAME: &'static str = "n"; type Reply = u32; }
+//! # #[derive(Default, Serialize, Deserialize)]
+//! # struct Room;
+//! # impl Agent for Room {
+//! #     const KIND: &'static str = "room";
+//! #     type Then = Never;
+//! #     fn interests(_: &mut Interests<Self>) {}
+//! # }
+//! let mut cage = Cage::new(Room);
+//! cage.ask(CountHeads); // Room does not answer it
 //! ```
 
 mod ball;
@@ -146,3 +200,6 @@ impl<A: Agent> Continuation<A> for Never {
         match self {}
     }
 }
+
+#[cfg(test)]
+mod tests;

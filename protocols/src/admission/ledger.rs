@@ -170,3 +170,6 @@ fn check_terms(terms: &Terms) -> Result<(), InviteError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

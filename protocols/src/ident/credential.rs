@@ -167,3 +167,6 @@ impl Credential {
 const fn certificate(subject: HostId, not_after: WallTime, may_admit: bool) -> Certificate {
     Certificate { version: wire::VERSION, subject, not_after, may_admit, extensions: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,3 +124,97 @@ impl Stream {
         std::mem::take(&mut self.bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn topic(number: usize) -> TopicName {
+        format!("t#{number}").parse().expect("a topic")
+    }
+
+    fn message(bytes: usize) -> Option<Kept> {
+        Some(Kept { from: AgentId(1), codec: Codec::Native, body: vec![0; bytes] })
+    }
+
+    fn numbers(out: &Outgoing, topic: usize, from: u64, until: u64) -> Vec<u64> {
+        out.kept(&format!("t#{topic}"), from, until).map(|(number, _)| number).collect()
+    }
+
+    fn check(out: &Outgoing) {
+        let bytes: usize = out.streams.values().map(|stream| stream.bytes).sum();
+        assert_eq!(out.kept_bytes, bytes);
+        assert!(bytes <= REPAIR_TOTAL_BYTES_MAX);
+        assert_eq!(out.order.len(), out.streams.len());
+        let keeping = out.streams.values().filter(|stream| !stream.kept.is_empty()).count();
+        assert_eq!(out.keeping.len(), keeping);
+        for stream in out.streams.values() {
+            let exact: usize = stream.kept.iter().map(Kept::bytes).sum();
+            assert_eq!(stream.bytes, exact);
+            assert!(exact <= REPAIR_BYTES_MAX && stream.kept.len() <= REPAIR_MESSAGES_MAX);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn numbers_count_up_and_caps_hold(
+            ops in prop::collection::vec((0..24usize, 0..900_000usize, 0..8u8), 0..120),
+        ) {
+            let (mut out, mut last) = (Outgoing::default(), [0; 24]);
+            for (to, bytes, kind) in ops {
+                let number = out.number(&topic(to), || if kind == 0 { None } else { message(bytes) });
+                last[to] += 1;
+                prop_assert_eq!(number, last[to]);
+                prop_assert_eq!(out.next(&format!("t#{to}")), number + 1);
+                let kept = numbers(&out, to, 0, u64::MAX);
+                prop_assert!(kept.is_empty() == (kind == 0));
+                prop_assert!(kept.iter().rev().zip((1..=number).rev()).all(|(a, b)| *a == b));
+            }
+            check(&out);
+        }
+    }
+
+    #[test]
+    fn too_much_kept_takes_messages_but_no_numbering() {
+        let mut out = Outgoing::default();
+        for number in 0..40 {
+            out.number(&topic(number), || message(900_000));
+        }
+        check(&out);
+        assert_eq!(numbers(&out, 0, 0, 9), []);
+        assert_eq!(out.number(&topic(0), || message(1)), 2, "it goes on");
+        assert_eq!(numbers(&out, 39, 0, 9), [1]);
+    }
+
+    #[test]
+    fn a_topic_that_was_forgotten_goes_on_above_what_it_had() {
+        let mut out = Outgoing::default();
+        for _ in 0..3 {
+            out.number(&topic(0), || message(0));
+        }
+        for number in 1..=STREAMS_OUT_MAX {
+            out.number(&topic(number), || message(0));
+        }
+        check(&out);
+        assert_eq!(out.streams.len(), STREAMS_OUT_MAX);
+        assert_eq!(out.next("t#0"), 4);
+        assert_eq!(out.number(&topic(0), || message(0)), 4);
+    }
+
+    #[test]
+    fn only_what_is_asked_for_and_kept_is_given() {
+        let mut out = Outgoing::default();
+        for _ in 0..REPAIR_MESSAGES_MAX + 10 {
+            out.number(&topic(0), || message(1));
+        }
+        assert_eq!(numbers(&out, 0, 0, 13), [11, 12]);
+        assert_eq!(numbers(&out, 0, u64::MAX, 0), []);
+        assert_eq!(numbers(&out, 0, 266, u64::MAX), [266]);
+        assert_eq!(numbers(&out, 1, 0, u64::MAX), []);
+        assert_eq!(out.next("t#1"), 1);
+    }
+}

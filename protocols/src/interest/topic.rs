@@ -136,3 +136,39 @@ impl std::borrow::Borrow<str> for TopicName {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_make_a_topic_and_come_out_again() {
+        let topic = TopicName::new(Scope::Shard, "chat/said", Some("4#2")).expect("a topic");
+        assert_eq!(topic.as_str(), "shard:chat/said#4#2");
+        assert_eq!((topic.scope(), topic.notification()), (Scope::Shard, "chat/said"));
+        assert_eq!(topic.as_str().parse(), Ok(topic));
+    }
+
+    #[test]
+    fn what_is_no_topic_is_refused() {
+        let parse = |text: &str| text.parse::<TopicName>();
+        for empty in ["", "#room", "shard:", "shard:#room"] {
+            assert_eq!(parse(empty), Err(TopicError::Empty), "{empty:?}");
+        }
+        for bad in ["a b", "a#\n", "a\u{a0}"] {
+            assert_eq!(parse(bad), Err(TopicError::BadCharacter), "{bad:?}");
+        }
+        let long = "x".repeat(NAME_BYTES_MAX + 1);
+        assert_eq!(parse(&long), Err(TopicError::TooLong(long.len())));
+        assert!(parse(&long[1..]).is_ok());
+        for name in ["a#b", "shard:a"] {
+            assert_eq!(TopicName::new(Scope::Mesh, name, None), Err(TopicError::BadName));
+        }
+    }
+
+    #[test]
+    fn buckets_never_change() {
+        let bucket = |text: &str| text.parse::<TopicName>().expect("a topic").bucket();
+        assert_eq!(["chat/said", "chat/said#42", "shard:chat/said"].map(bucket), [21, 6, 20]);
+    }
+}

@@ -74,3 +74,89 @@ impl<K: Ord + Copy> Listeners<K> {
         self.by_topic.keys()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Op {
+        Listen(u8, u8),
+        Ignore(u8, u8),
+        Forget(u8),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            3 => (0..4u8, 0..4u8).prop_map(|(topic, who)| Op::Listen(topic, who)),
+            2 => (0..4u8, 0..4u8).prop_map(|(topic, who)| Op::Ignore(topic, who)),
+            1 => (0..4u8).prop_map(Op::Forget),
+        ]
+    }
+
+    fn topic(number: u8) -> TopicName {
+        format!("t#{number}").parse().expect("a topic")
+    }
+
+    type Model = BTreeSet<(u8, u8)>;
+
+    fn count(model: &Model, topic: u8) -> usize {
+        model.iter().filter(|(of, _)| *of == topic).count()
+    }
+
+    fn step(listeners: &mut Listeners<u8>, model: &mut Model, op: Op) {
+        match op {
+            Op::Listen(of, who) => {
+                let first = count(model, of) == 0;
+                model.insert((of, who));
+                assert_eq!(listeners.listen(&topic(of), who), first);
+            }
+            Op::Ignore(of, who) => {
+                let last = model.remove(&(of, who)) && count(model, of) == 0;
+                assert_eq!(listeners.ignore(&topic(of), who), last);
+            }
+            Op::Forget(who) => {
+                let had: Vec<u8> = (0..4).filter(|of| model.remove(&(*of, who))).collect();
+                let gone = had.into_iter().filter(|of| count(model, *of) == 0).map(topic);
+                assert_eq!(listeners.forget(who), gone.collect::<Vec<_>>());
+            }
+        }
+    }
+
+    fn compare(listeners: &Listeners<u8>, model: &Model) {
+        for number in 0..4 {
+            let name = topic(number);
+            let who = model.iter().filter(|(of, _)| *of == number).map(|(_, who)| *who);
+            assert!(listeners.of(name.as_str()).eq(who));
+            assert_eq!(listeners.any(name.as_str()), count(model, number) > 0);
+            let of = model.iter().filter(|(_, who)| *who == number).map(|(of, _)| topic(*of));
+            let of: Vec<_> = of.collect();
+            assert_eq!(listeners.count_of(number), of.len());
+            assert!(listeners.topics_of(number).eq(&of));
+        }
+        let all: BTreeSet<_> = model.iter().map(|(of, _)| topic(*of)).collect();
+        assert!(listeners.topics().eq(&all));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_set_of_pairs(ops in prop::collection::vec(op(), 0..60)) {
+            let (mut listeners, mut model) = (Listeners::default(), Model::new());
+            for op in ops {
+                step(&mut listeners, &mut model, op);
+                compare(&listeners, &model);
+            }
+        }
+    }
+
+    #[test]
+    fn to_listen_twice_is_to_be_first_once() {
+        let mut listeners = Listeners::default();
+        assert!(listeners.listen(&topic(1), 1));
+        assert!(!listeners.listen(&topic(1), 1));
+        assert!(listeners.ignore(&topic(1), 1));
+        assert!(!listeners.ignore(&topic(1), 1));
+    }
+}
