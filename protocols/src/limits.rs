@@ -49,6 +49,10 @@ pub const MAILBOX_MESSAGES_MAX: u32 = 1024;
 /// the agent's ball.
 pub const WAITS_PER_AGENT_MAX: usize = 65_536;
 
+/// Questions one agent may have promised to answer later. At the cap further ones are refused as
+/// busy.
+pub const DEFERRED_PER_AGENT_MAX: usize = 65_536;
+
 /// Effects one input may cause. An agent beyond it is in a loop and dies.
 pub const EFFECTS_PER_INPUT_MAX: usize = 65_536;
 

@@ -112,6 +112,9 @@ pub struct Engine {
     now: Time,
     wall: WallTime,
     entropy: Entropy,
+    /// Makes the numbers of this life's dialogs differ from those of its earlier lives, so that a
+    /// late reply to one of them is nobody's.
+    dialog_mask: u64,
     agent_seed: Entropy,
     kinds: Vec<Arc<dyn AnyKind>>,
     kind_numbers: BTreeMap<&'static str, u16>,
@@ -182,6 +185,7 @@ impl Engine {
             ),
             now: now.time,
             wall: now.wall,
+            dialog_mask: entropy.fork("dialogs").u64(),
             agent_seed: entropy.fork("agents"),
             links: Links::new(entropy.fork("links")),
             entropy: entropy.fork("engine"),

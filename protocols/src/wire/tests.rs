@@ -170,7 +170,7 @@ proptest! {
         for item in items {
             there_and_back(&Frame::Item(item));
         }
-        let gossip = Gossip { incarnation: Incarnation(dialog), rumour };
+        let gossip = Gossip::Publish { incarnation: Incarnation(dialog), rumour };
         let bytes = encode(&gossip);
         prop_assert_eq!(decode_borrowed(&bytes, bytes.len()), Ok(gossip));
     }

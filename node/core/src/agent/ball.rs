@@ -2,7 +2,12 @@ use std::any::Any;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use starling_protocols::{interest::TopicName, limits::BODY_BYTES_MAX, time::Time, wire};
+use starling_protocols::{
+    interest::TopicName,
+    limits::{BODY_BYTES_MAX, DEFERRED_PER_AGENT_MAX},
+    time::Time,
+    wire,
+};
 
 use super::{
     Agent, Continuation, Cx, Dialog, Input, Interests, WaitId,
@@ -35,6 +40,9 @@ pub enum Rejection {
     /// The body does not fit the type.
     #[error("the body does not fit: {0}")]
     BadBody(String),
+    /// It owes too many answers already.
+    #[error("it has put off too many answers already")]
+    Busy,
 }
 
 /// Where an agent lives (FEAT: the hamsterball): its state and what it waits for, and nothing
@@ -107,6 +115,9 @@ impl<A: Agent> Kind<A> {
                 let Does::Answer(answer) = self.does(name)? else {
                     return Err(Rejection::Unknown);
                 };
+                if book.deferred.len() >= DEFERRED_PER_AGENT_MAX {
+                    return Err(Rejection::Busy);
+                }
                 return answer(state, &mut Cx::new(turn, book), dialog.codec(), body);
             }
             Input::Notification { name, codec, body, .. } => {
@@ -135,6 +146,9 @@ fn resume<A: Agent>(state: &mut A, book: &mut Book<A::Then>, id: WaitId, turn: T
     let mut cx = Cx::new(turn, book);
     if wait.what == What::Task {
         cx.end_children(id);
+    } else {
+        // What follows from a part of a task is a part of it too.
+        cx.go_on_with(wait.task);
     }
     wait.then.resume(state, &mut cx);
 }
@@ -190,7 +204,7 @@ impl<A: Agent> AnyKind for Kind<A> {
     }
 
     fn deferred(&self, ball: &AnyBall) -> Vec<Dialog> {
-        Self::ball(ball).book.deferred.clone()
+        Self::ball(ball).book.deferred.keys().copied().collect()
     }
 
     fn state(&self, ball: &AnyBall) -> Value {

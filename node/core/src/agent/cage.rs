@@ -79,6 +79,12 @@ impl<A: Agent> Cage<A> {
         &self.ball.state
     }
 
+    /// What it waits for, in the order of the table that holds it.
+    #[must_use]
+    pub fn waits(&self) -> Vec<WaitId> {
+        self.ball.book.iter().map(|(id, _)| id).collect()
+    }
+
     /// Begins its life.
     pub fn start(&mut self) -> Vec<Effect> {
         self.input(Input::Started)

@@ -238,7 +238,9 @@ impl<'a, A: Agent> Cx<'a, A> {
         self.book.get(task.0).is_some()
     }
 
-    /// Runs `body` as a part of `task`: what it waits for is given up when the task ends.
+    /// Runs `body` as a part of `task`: what it waits for, and what follows from that, is given up
+    /// when the task ends. Of a task that has ended already nothing can be a part: look with
+    /// [`is_running`](Self::is_running) first.
     pub fn during<T>(&mut self, task: Task, body: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.task.replace(task.0);
         let result = body(self);
@@ -263,9 +265,13 @@ impl<'a, A: Agent> Cx<'a, A> {
         }
     }
 
+    pub(super) fn go_on_with(&mut self, task: Option<WaitId>) {
+        self.task = task;
+    }
+
     pub(super) fn defer<R: Request>(&mut self) -> ReplyTo<R> {
         let dialog = self.turn.dialog.take().expect("one promise to answer per request");
-        self.book.deferred.push(dialog);
+        *self.book.deferred.entry(dialog).or_default() += 1;
         ReplyTo::new(dialog)
     }
 

@@ -50,7 +50,8 @@ pub(crate) struct Wait<T> {
 pub(crate) struct Book<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
-    pub(crate) deferred: Vec<Dialog>,
+    /// Each with how often it stands: a cage asks everything in one dialog.
+    pub(crate) deferred: BTreeMap<Dialog, u32>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -61,7 +62,7 @@ struct Place<T> {
 
 impl<T> Default for Book<T> {
     fn default() -> Self {
-        Self { places: Vec::new(), free: Vec::new(), deferred: Vec::new() }
+        Self { places: Vec::new(), free: Vec::new(), deferred: BTreeMap::new() }
     }
 }
 
@@ -128,7 +129,11 @@ impl<T> Book<T> {
 
     /// Strikes a question from those that have yet to be answered. Gives whether it was there.
     pub(crate) fn answered(&mut self, dialog: Dialog) -> bool {
-        let place = self.deferred.iter().position(|open| *open == dialog);
-        place.map(|place| self.deferred.swap_remove(place)).is_some()
+        let Some(open) = self.deferred.get_mut(&dialog) else { return false };
+        *open -= 1;
+        if *open == 0 {
+            self.deferred.remove(&dialog);
+        }
+        true
     }
 }

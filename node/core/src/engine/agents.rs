@@ -176,7 +176,7 @@ impl Engine {
         let kind = &self.kinds[usize::from(number)];
         let ball = kind.make(&init).map_err(|why| match why {
             Rejection::BadBody(why) => StartError::BadState(why),
-            Rejection::Unknown => StartError::BadState(String::new()),
+            why => StartError::BadState(why.to_string()),
         })?;
         let topics = kind.topics().to_vec();
         let boxed = name.clone().map(String::into_boxed_str);

@@ -101,7 +101,7 @@ impl Engine {
         let item = Item::Call {
             from: dialog.asker.agent,
             to: to.agent,
-            dialog: dialog.number,
+            dialog: dialog.number ^ self.dialog_mask,
             budget_ms: u32::try_from(budget.as_millis()).unwrap_or(u32::MAX),
             name,
             codec: dialog.codec(),
@@ -175,7 +175,7 @@ impl Engine {
         dialog: u64,
         outcome: Result<Vec<u8>, Failure>,
     ) {
-        match self.caller(to, dialog) {
+        match self.caller(to, dialog ^ self.dialog_mask) {
             Some(caller) if self.calls.settle(caller, peer) => self.settle(caller, outcome),
             _ => self.counters.add(Counter::StrayReplies, 1),
         }

@@ -69,7 +69,8 @@ impl Default for Counters {
 
 impl Counters {
     pub(super) const fn add(&mut self, counter: Counter, by: u64) {
-        self.0[counter as usize] += by;
+        let count = &mut self.0[counter as usize];
+        *count = count.saturating_add(by);
     }
 
     /// How often it was counted.

@@ -251,7 +251,7 @@ impl Engine {
             }
             LinkChange::DialFailed { why } => {
                 self.counters.add(Counter::DialsFailed, 1);
-                let again = self.links.down(host, self.now);
+                let again = self.links.dial_failed(host, self.now);
                 let again_in_ms = again.map(|at| at.since(self.now).as_millis());
                 let again_in_ms = again_in_ms.and_then(|ms| u64::try_from(ms).ok());
                 self.peers[peer].trouble = Some(why.clone());

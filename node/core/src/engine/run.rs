@@ -75,12 +75,14 @@ impl Engine {
         let counter = match rejection {
             Rejection::Unknown => Counter::NotUnderstood,
             Rejection::BadBody(_) => Counter::BadBodies,
+            Rejection::Busy => Counter::MailboxFull,
         };
         self.counters.add(counter, 1);
         if let Mail::Request { dialog, name, .. } = mail {
             let why = match rejection {
                 Rejection::Unknown => Failure::Unknown((*name).to_owned()),
                 Rejection::BadBody(why) => Failure::BadBody(why),
+                Rejection::Busy => Failure::Busy,
             };
             self.apply_one(id, agent, Effect::Reply { to: *dialog, outcome: Err(why) });
         }
@@ -223,7 +225,7 @@ impl Engine {
     }
 
     /// Takes a place in an agent's mailbox, if there is one.
-    fn take_place(&mut self, agent: AgentNo) -> bool {
+    pub(super) fn take_place(&mut self, agent: AgentNo) -> bool {
         let Some(row) = self.agents.get_mut(agent) else { return false };
         let free = row.waiting < self.kinds[usize::from(row.kind)].mailbox();
         if free {

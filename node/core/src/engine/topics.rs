@@ -92,10 +92,15 @@ impl Engine {
             match topic.parse::<TopicName>() {
                 Ok(topic) if self.remote.count_of(peer) < TOPICS_PER_PEER_MAX => {
                     self.remote.listen(&topic, peer);
+                    // It may have followed this topic before, and missed something meanwhile.
+                    if self.outgoing.next(topic.as_str()) > 1 {
+                        self.tails.insert((peer, topic));
+                    }
                 }
                 _ => self.counters.add(Counter::BadInterests, 1),
             }
         }
+        self.send_tails(peer);
         for topic in ignore.iter().filter_map(|topic| topic.parse::<TopicName>().ok()) {
             self.remote.ignore(&topic, peer);
         }
@@ -279,8 +284,7 @@ impl Engine {
                     self.emit(Output::Missed { ticket, topic: topic.clone(), count });
                 }
                 Listener::Agent(agent) => {
-                    if let Some(row) = self.agents.get_mut(agent) {
-                        row.waiting += 1;
+                    if self.take_place(agent) {
                         let mail = Mail::Missed { topic: topic.clone(), count };
                         self.queue.push_back(Parcel { to: agent, mail });
                     }

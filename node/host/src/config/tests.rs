@@ -52,8 +52,8 @@ fn defaults_for_root_and_for_users() {
     let root = place(true).load();
     assert_eq!(root.data_dir, Path::new("/var/lib/starling"));
     assert_eq!(root.control_socket(), Path::new("/var/lib/starling/control.sock"));
-    assert_eq!(root.log_file(), Path::new("/var/lib/starling/node.log"));
-    assert_eq!((root.name.as_str(), root.mdns, root.log.as_str()), ("machine", true, "info"));
+    assert_eq!(root.log_file(), Path::new("/var/lib/starling/daemon.log"));
+    assert_eq!((root.name.as_str(), root.mdns, root.log.as_str()), ("machine", false, "info"));
     assert_eq!(root.listen, ["/ip4/0.0.0.0/tcp/4077", "/ip4/0.0.0.0/udp/4077/quic-v1"]);
     let mut user = place(false);
     assert_eq!(user.load().data_dir, user.dir.path().join("home/.local/state/starling"));

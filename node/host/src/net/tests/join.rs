@@ -108,14 +108,17 @@ async fn who_cannot_be_reached_is_named_with_each_address() {
 }
 
 #[tokio::test]
-async fn who_tries_too_often_is_refused() {
+async fn who_tries_bad_tokens_too_often_is_refused() {
     let mut redeemer = Redeemer::start(TCP).await;
-    let (token, invite) = redeemer.invite(redeemer.host.addresses.clone());
+    let (good, invite) = redeemer.invite(redeemer.host.addresses.clone());
+    let forged = Token::new(&key(9), &invite);
     for _ in 0..JOINS_PER_MINUTE_MAX {
-        redeemer.join(2, &token, &invite).await.expect("the same host may ask again");
+        let error = redeemer.join(2, &forged, &invite).await;
+        assert!(matches!(error, Err(JoinError::Refused(Refusal::UnknownToken))), "{error:?}");
     }
-    let error = redeemer.join(2, &token, &invite).await;
+    let error = redeemer.join(2, &forged, &invite).await;
     assert!(matches!(error, Err(JoinError::Refused(Refusal::TooManyAttempts))), "{error:?}");
+    redeemer.join(2, &good, &invite).await.expect("a good token is not limited");
 }
 
 #[tokio::test]
