@@ -346,8 +346,8 @@ async fn kinds(client: &Client) -> Result<Listing<KindRow>, Problem> {
 
 /// Leaves a mesh in which this host is alone for another.
 async fn join(client: &Client, token: &str) -> Result<api::Joined, Problem> {
-    let token: Token = token.parse().map_err(bad_token)?;
-    let invite = token.open(super::clock::wall()).map_err(bad_token)?;
+    let token: Token = token.parse().map_err(super::start::bad_token)?;
+    let invite = token.open(super::clock::wall()).map_err(super::start::bad_token)?;
     let (mesh, others, key) = client
         .with(|node| {
             let hosts = node.engine.hosts();
@@ -368,10 +368,6 @@ async fn join(client: &Client, token: &str) -> Result<api::Joined, Problem> {
         .await?
         .map_err(|why| Problem::new(Code::Internal, why.to_string()))?;
     Ok(api::Joined { mesh: mesh.to_string(), mesh_name: invite.mesh_name, members })
-}
-
-fn bad_token(why: starling_protocols::admission::TokenError) -> Problem {
-    Problem::new(Code::Usage, why.to_string())
 }
 
 fn topic(text: &str) -> Result<TopicName, Problem> {
