@@ -21,7 +21,7 @@ pub struct Host {
     pub name: String,
     /// Where it keeps things.
     pub data_dir: PathBuf,
-    /// Where it listens; the port is known after the first start and then stays.
+    /// Where it listens: on any port at first, on the same one when it is started again.
     pub listen: String,
     place: Place,
     child: Option<Child>,
@@ -37,7 +37,6 @@ impl Host {
     pub fn up(&mut self) {
         self.launch();
         self.ready();
-        self.listen = self.address().split("/p2p/").next().unwrap_or_default().to_owned();
     }
 
     /// Starts it.
@@ -159,6 +158,12 @@ impl Host {
         self.status()["host"].as_str().expect("an id").to_owned()
     }
 
+    /// Where it listens now, so that it can be started again there.
+    fn keep_port(&mut self) {
+        let address = self.address();
+        self.listen = address.split("/p2p/").next().unwrap_or_default().to_owned();
+    }
+
     /// Where others dial it.
     #[must_use]
     pub fn address(&self) -> String {
@@ -219,6 +224,7 @@ impl Host {
     /// # Panics
     /// When it does not run.
     pub fn kill(&mut self) {
+        self.keep_port();
         let mut child = self.child.take().expect("it runs");
         child.kill().expect("it is killed");
         child.wait().expect("it ends");
@@ -234,6 +240,15 @@ impl Host {
         self.signal(Signal::CONT);
     }
 
+    /// The number of its process.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("it runs");
         let pid = Pid::from_child(child);
@@ -245,9 +260,25 @@ impl Host {
     /// # Panics
     /// When it does not.
     pub fn down(&mut self) {
+        self.keep_port();
         let _ = self.run(&["down"]).well();
+        self.ended();
+    }
+
+    /// Its process ends by itself; it must end well.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn ended(&mut self) {
         let ended = self.child.take().expect("it runs").wait().expect("it ends");
         assert!(ended.success(), "{} ended badly: {ended}", self.name);
+    }
+
+    /// Takes it down, does something to it, and starts it again at the same address.
+    pub fn up_again_after(&mut self, what: impl FnOnce(&Self)) {
+        self.down();
+        what(self);
+        self.up();
     }
 
     /// The end of its log.
@@ -277,4 +308,3 @@ impl Drop for Host {
         }
     }
 }
-

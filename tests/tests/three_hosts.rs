@@ -42,7 +42,9 @@ fn a_killed_host_comes_back_in_a_new_life() {
     beta.kill();
     alpha.event("lane-down", |event| event["details"]["name"] == "beta");
     beta.up();
-    let anew = |event: &Value| event["details"] == json!({ "host": beta.id(), "name": "beta", "anew": true });
+    let anew = |event: &Value| {
+        event["details"] == json!({ "host": beta.id(), "name": "beta", "anew": true })
+    };
     for host in [&alpha, &gamma] {
         host.event("lane-up", anew);
         host.sees("beta", "linked");

@@ -20,7 +20,7 @@ const ASKER: AgentId = AgentId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
 const ASKED: AgentId = AgentId(1);
 const SESSION: SessionId = SessionId { incarnation: Incarnation(1_700_000_000), epoch: 2 };
 
-pub fn key(seed: u8) -> SecretKey {
+pub(crate) fn key(seed: u8) -> SecretKey {
     SecretKey::from_bytes(&[seed; 32])
 }
 
@@ -28,16 +28,16 @@ fn host(seed: u8) -> HostId {
     key(seed).host()
 }
 
-pub fn address() -> Address {
+pub(crate) fn address() -> Address {
     Address { host: host(1), agent: ASKER }
 }
 
-pub fn genesis() -> Genesis {
+pub(crate) fn genesis() -> Genesis {
     Genesis { version: 1, name: "office".into(), founder: host(1), created: NOW, nonce: [5; 16] }
 }
 
 /// Of the founder, of a member that it admitted, and of one that this member admitted.
-pub fn credentials() -> Named<Credential> {
+pub(crate) fn credentials() -> Named<Credential> {
     let founder = Credential::of_founder(&key(1), genesis(), NOW);
     let admit = |by: &Credential, seed, subject, may| {
         by.admit(&key(seed), host(subject), may, NOW).expect("the chain is short")
@@ -51,7 +51,7 @@ fn credential() -> Credential {
     credentials().remove(1).1
 }
 
-pub fn certificates() -> Named<Certificate> {
+pub(crate) fn certificates() -> Named<Certificate> {
     let plain = Certificate {
         version: 1,
         subject: host(2),
@@ -63,7 +63,7 @@ pub fn certificates() -> Named<Certificate> {
     vec![("plain", plain), ("extended", extended)]
 }
 
-pub fn record() -> HostRecord {
+pub(crate) fn record() -> HostRecord {
     HostRecord {
         host: host(2),
         name: "beta".into(),
@@ -76,16 +76,16 @@ pub fn record() -> HostRecord {
     }
 }
 
-pub fn records() -> Named<HostRecord> {
+pub(crate) fn records() -> Named<HostRecord> {
     let left = HostRecord { left: true, addresses: Vec::new(), ..record() };
     vec![("here", record()), ("left", left)]
 }
 
-pub fn signed_record() -> Signed<HostRecord> {
+pub(crate) fn signed_record() -> Signed<HostRecord> {
     Signed::new(&key(2), genesis().mesh(), &record())
 }
 
-pub fn invite() -> Invite {
+pub(crate) fn invite() -> Invite {
     Invite {
         version: 1,
         mesh: genesis().mesh(),
@@ -98,12 +98,12 @@ pub fn invite() -> Invite {
     }
 }
 
-pub fn tokens() -> Named<Token> {
+pub(crate) fn tokens() -> Named<Token> {
     vec![("one", Token::new(&key(1), &invite()))]
 }
 
 /// Empty, and with one invite that was used once.
-pub fn ledgers() -> Named<Ledger> {
+pub(crate) fn ledgers() -> Named<Ledger> {
     let mut ledger = Ledger::default();
     let (_, founder) = credentials().remove(0);
     let terms = Terms { life: Duration::from_secs(60), uses: 2, may_admit: true };
@@ -113,18 +113,18 @@ pub fn ledgers() -> Named<Ledger> {
     vec![("empty", Ledger::default()), ("used", ledger)]
 }
 
-pub fn knocks() -> Named<Knock> {
+pub(crate) fn knocks() -> Named<Knock> {
     let token = tokens().remove(0).1;
     vec![("member", Knock::Member(credential())), ("join", Knock::Join(token))]
 }
 
-pub fn welcomes() -> Named<Welcome> {
+pub(crate) fn welcomes() -> Named<Welcome> {
     let joined = Welcome::Joined { credential: credential(), hosts: vec![signed_record()] };
     let refused = Welcome::Refused(Refusal::UnknownToken);
     vec![("member", Welcome::Member(credential())), ("joined", joined), ("refused", refused)]
 }
 
-pub fn refusals() -> Named<Refusal> {
+pub(crate) fn refusals() -> Named<Refusal> {
     vec![
         ("credential", Refusal::Credential("it has expired".into())),
         ("unknown-token", Refusal::UnknownToken),
@@ -135,7 +135,7 @@ pub fn refusals() -> Named<Refusal> {
     ]
 }
 
-pub fn failures() -> Named<Failure> {
+pub(crate) fn failures() -> Named<Failure> {
     vec![
         ("refused", Failure::Refused("no".into())),
         ("busy", Failure::Busy),
@@ -148,13 +148,13 @@ pub fn failures() -> Named<Failure> {
     ]
 }
 
-pub fn hellos() -> Named<Hello> {
+pub(crate) fn hellos() -> Named<Hello> {
     let first = Hello { version: 1, session: SESSION, heard: None };
     let again = Hello { heard: Some((SESSION, 300)), ..first.clone() };
     vec![("first", first), ("again", again)]
 }
 
-pub fn rumours() -> Named<Rumour<'static>> {
+pub(crate) fn rumours() -> Named<Rumour<'static>> {
     let ordered = Rumour {
         topic: "chat/said#42",
         sequence: 70_000,
@@ -167,14 +167,14 @@ pub fn rumours() -> Named<Rumour<'static>> {
     vec![("ordered", ordered), ("json", json)]
 }
 
-pub fn gossip() -> Named<Gossip<'static>> {
+pub(crate) fn gossip() -> Named<Gossip<'static>> {
     let incarnation = Incarnation(1_700_000_000);
     let wrap = |(name, rumour)| (name, Gossip { incarnation, rumour });
     rumours().into_iter().map(wrap).collect()
 }
 
 /// Every frame, and every item in one.
-pub fn frames() -> Vec<(String, Frame<'static>)> {
+pub(crate) fn frames() -> Vec<(String, Frame<'static>)> {
     let named = |(name, hello)| (format!("hello-{name}"), Frame::Hello(hello));
     let hellos = hellos().into_iter().map(named);
     let plain = [("ack".into(), Frame::Ack(300)), ("aged".into(), Frame::Aged(70_000))];
@@ -186,7 +186,8 @@ pub fn frames() -> Vec<(String, Frame<'static>)> {
 }
 
 fn items() -> Vec<(String, Item<'static>)> {
-    let failed = |(name, why)| (format!("failed-{name}"), Item::Failed { to: ASKER, dialog: 9, why });
+    let failed =
+        |(name, why)| (format!("failed-{name}"), Item::Failed { to: ASKER, dialog: 9, why });
     let publish = |(name, rumour)| (format!("publish-{name}"), Item::Publish(rumour));
     let named = |(name, item): (&str, _)| (name.to_owned(), item);
     let dialogs = dialog_items().into_iter().chain(topic_items()).map(named);
