@@ -3,7 +3,7 @@
 pub(crate) use starling_node::{Config, Initialised, Overrides};
 use starling_node::{NodeError, api::Joined};
 
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 
 /// The daemon, in the foreground, with the stock agents, until it is told to go down.
 pub(crate) async fn run(config: Config) -> Result<(), Failure> {
@@ -24,7 +24,6 @@ pub(crate) async fn join(config: &Config, token: &str) -> Result<Joined, Failure
 fn failure(why: NodeError) -> Failure {
     match why {
         NodeError::Join(problem) => problem.into(),
-        NodeError::Token(why) => Failure::told(Exit::Usage, why.to_string()),
         why => Failure::failed(why.to_string()),
     }
 }

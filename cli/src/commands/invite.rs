@@ -24,7 +24,8 @@ use crate::{
 ")]
 pub(crate) struct Invite {
     /// How long the token is good for, as 30m, 1h or 2days
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1h",
+          value_parser = humantime::parse_duration)]
     ttl: Duration,
     /// How many hosts may join with it
     #[arg(long, value_name = "N", default_value_t = 1,

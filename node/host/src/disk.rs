@@ -10,7 +10,8 @@
 //! | `peers` | host records: a hint whom to dial | set aside; what is readable is used |
 //!
 //! A file is replaced in one step (write beside it, fsync, rename, fsync the directory), so a
-//! crash or a full disk leaves the old content. Each begins with a line that says what it is (see `frame`).
+//! crash or a full disk leaves the old content. Each begins with a line that says what it is (see
+//! `frame`).
 //!
 //! All calls block, for as long as the disk takes.
 

@@ -1,4 +1,4 @@
-//! The very `p2p` of this workspace, built with the tests that run it.
+//! `p2p` as the tests run it: built with them, so that it is never an old one.
 
 use std::process::ExitCode;
 

@@ -24,7 +24,10 @@ pub enum DiskError {
         pid: Option<u32>,
     },
     /// Something could not be read, made or looked at.
-    #[error("cannot {doing} {path}: {source}; {next}", path = path.display(), next = advice(source))]
+    #[error(
+        "cannot {doing} {path}: {source}; {next}",
+        path = path.display(), next = advice(source)
+    )]
     Io {
         /// What was tried, as `read`.
         doing: &'static str,

@@ -19,10 +19,11 @@ impl Disk {
     ///
     /// The number on the disk keeps lives in order when the clock goes back; the clock keeps them
     /// in order when the file is lost. For a damaged file the clock stands in (and it is written
-    /// anew, there is nothing in it worth keeping), if that is safe: a number is ahead of the clock only after the clock went back or with
-    /// more than one start a second, so a clock that is not behind the time at which the file was
-    /// written gives a greater number. A clock that is behind it does not, and a life that others
-    /// take for an old one would be ignored by all: that is an error.
+    /// anew, there is nothing in it worth keeping), if that is safe: a number is ahead of the
+    /// clock only after the clock went back or with more than one start a second, so a clock that
+    /// is not behind the time at which the file was written gives a greater number. A clock that
+    /// is behind it does not, and a life that others take for an old one would be ignored by all:
+    /// that is an error.
     ///
     /// # Errors
     /// [`DiskError::ClockBehind`] as said above; otherwise when the number is not on the disk.

@@ -311,9 +311,27 @@ async fn start(client: &Client, start: api::Start) -> Result<api::Started, Probl
     let Some(HostView { record, .. }) = view else { return Err(internal("a host vanished")) };
     let state = start.state.map(|state| state.to_string());
     let here = StartHere { kind: start.kind, name: start.name, state };
-    let agent = client.ask_host(record.host, &here, HOST_BUDGET).await?.map_err(failed)?;
+    let agent = match client.ask_host(record.host, &here, HOST_BUDGET).await? {
+        Ok(agent) => agent,
+        Err(why) => return Err(not_started(client, record.host, &here.kind, why).await?),
+    };
     let (agent, host) = (agent.to_string(), record.host.to_string());
     Ok(api::Started { agent, host, host_name: record.name })
+}
+
+/// A host refuses in words only; whether it has no such kind is asked for.
+async fn not_started(
+    client: &Client,
+    host: HostId,
+    kind: &str,
+    why: Failure,
+) -> Result<Problem, Problem> {
+    let Failure::Refused(words) = &why else { return Ok(failed(why)) };
+    let kinds = client.ask_host(host, &KindsHere {}, HOST_BUDGET).await?;
+    if kinds.is_ok_and(|kinds| kinds.iter().all(|(known, _)| known != kind)) {
+        return Ok(Problem::new(Code::NotFound, words.clone()));
+    }
+    Ok(failed(why))
 }
 
 async fn stop(client: &Client, agent: &str) -> Result<api::Done, Problem> {
@@ -346,8 +364,8 @@ async fn kinds(client: &Client) -> Result<Listing<KindRow>, Problem> {
 
 /// Leaves a mesh in which this host is alone for another.
 async fn join(client: &Client, token: &str) -> Result<api::Joined, Problem> {
-    let token: Token = token.parse().map_err(bad_token)?;
-    let invite = token.open(crate::clock::wall()).map_err(bad_token)?;
+    let token: Token = token.parse().map_err(super::start::bad_token)?;
+    let invite = token.open(crate::clock::wall()).map_err(super::start::bad_token)?;
     let (mesh, others, key) = client
         .with(|node| {
             let hosts = node.engine.hosts();
@@ -368,10 +386,6 @@ async fn join(client: &Client, token: &str) -> Result<api::Joined, Problem> {
         .await?
         .map_err(|why| Problem::new(Code::Internal, why.to_string()))?;
     Ok(api::Joined { mesh: mesh.to_string(), mesh_name: invite.mesh_name, members })
-}
-
-fn bad_token(why: starling_protocols::admission::TokenError) -> Problem {
-    Problem::new(Code::Usage, why.to_string())
 }
 
 fn topic(text: &str) -> Result<TopicName, Problem> {

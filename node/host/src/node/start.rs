@@ -57,10 +57,7 @@ pub enum NodeError {
     /// An address to listen on is none.
     #[error("{0:?} is no address to listen on; one looks like /ip4/0.0.0.0/tcp/4077")]
     Address(String),
-    /// The token is not good.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// Joining failed, or must not be tried.
+    /// The token is not good, or joining failed, or must not be tried.
     #[error(transparent)]
     Join(#[from] Problem),
 }
@@ -138,8 +135,8 @@ pub fn init(config: &Config) -> Result<Initialised, NodeError> {
 /// # Errors
 /// [`NodeError`]; the host is in whatever mesh it was in.
 pub async fn join(config: &Config, token: &str) -> Result<api::Joined, NodeError> {
-    let token: Token = token.parse()?;
-    let invite = token.open(clock::wall())?;
+    let token: Token = token.parse().map_err(bad_token)?;
+    let invite = token.open(clock::wall()).map_err(bad_token)?;
     let disk = Disk::open(&config.data_dir)?;
     let key = disk.key()?.map_or_else(|| disk.create_key(), Ok)?;
     if let Some(member) = disk.membership()? {
@@ -162,6 +159,16 @@ pub(super) fn may_join(mesh: MeshId, others: usize, invite: &Invite) -> Result<(
     let message = format!("this host belongs to a mesh with {others} other hosts already");
     Err(Problem::new(Code::Conflict, message)
         .next("give the new membership a data directory of its own: p2p --data-dir DIR join TOKEN"))
+}
+
+/// An expired token is denied, whether its redeemer says so or this host can see it already;
+/// everything else is a mistake in what was typed.
+pub(super) fn bad_token(why: TokenError) -> Problem {
+    let code = match why {
+        TokenError::Expired => Code::Denied,
+        _ => Code::Usage,
+    };
+    Problem::new(code, why.to_string())
 }
 
 pub(super) fn join_problem(why: JoinError) -> Problem {
