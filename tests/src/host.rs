@@ -160,6 +160,9 @@ impl Host {
 
     /// Where it listens now, so that it can be started again there.
     fn keep_port(&mut self) {
+        if !self.listen.ends_with("/tcp/0") {
+            return;
+        }
         let address = self.address();
         self.listen = address.split("/p2p/").next().unwrap_or_default().to_owned();
     }
@@ -231,7 +234,8 @@ impl Host {
     }
 
     /// Stops its process in its tracks; its connections stay open.
-    pub fn freeze(&self) {
+    pub fn freeze(&mut self) {
+        self.keep_port();
         self.signal(Signal::STOP);
     }
 

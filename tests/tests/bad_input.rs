@@ -116,7 +116,7 @@ fn a_flood_is_answered_or_counted_and_nothing_hangs() {
 #[test]
 fn a_host_that_does_not_read_makes_its_callers_busy_and_nothing_hangs() {
     let place = place!();
-    let [alpha, beta] = place.mesh(["alpha", "beta"]);
+    let [alpha, mut beta] = place.mesh(["alpha", "beta"]);
     let echo = beta.start("echo", "echo");
     beta.freeze();
     let body = json!({ "text": "x".repeat(BODY_BYTES_MAX - 100) });
