@@ -204,9 +204,12 @@ type Rows = Vec<(HostId, String, AgentSummary)>;
 
 /// The agents of some hosts; those that did not answer are listed apart.
 async fn survey(client: &Client, hosts: &[HostView]) -> Result<(Rows, Vec<Missing>), Problem> {
-    let asked = hosts.iter().map(|view| {
-        let host = view.record.host;
-        async move { client.ask_host(host, &AgentsHere {}, HOST_BUDGET).await }
+    let asked = hosts.iter().map(|view| async {
+        // Why it cannot be reached is known already: nobody is kept waiting for it.
+        if view.state == HostState::Unreachable {
+            return Ok(Err(Failure::Unreachable));
+        }
+        client.ask_host(view.record.host, &AgentsHere {}, HOST_BUDGET).await
     });
     let (mut rows, mut missing) = (Vec::new(), Vec::new());
     for (view, answer) in hosts.iter().zip(join_all(asked).await) {
