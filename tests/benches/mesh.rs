@@ -9,6 +9,14 @@
 //! The peers are `tests/peers`, built apart; without them only Starling is measured. All results
 //! go to `target/bench/mesh.json` as well.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "real processes live by the real clock, and a benchmark prints"
+)]
+
 #[path = "mesh/daemons.rs"]
 mod daemons;
 #[path = "mesh/local.rs"]

@@ -4,6 +4,12 @@
 //! Nothing here sleeps for a fixed time: [`until`] looks again and again until a deadline that is
 //! far away. Daemons never outlive their test, and tell their log when it fails.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "real processes live by the real clock"
+)]
+
 mod host;
 mod http;
 mod lines;

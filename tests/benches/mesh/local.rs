@@ -106,7 +106,8 @@ pub(crate) fn tell() -> Value {
     let heard = host.ask(to, "load/heard", &json!({}));
     let seconds = begun.elapsed().as_secs_f64();
     assert_eq!(heard[0], json!(rounds * count), "every message is heard");
-    json!({ "name": "starling-tell", "unit": "msg/s", "value": f64::from(rounds * count) / seconds })
+    let rate = f64::from(rounds * count) / seconds;
+    json!({ "name": "starling-tell", "unit": "msg/s", "value": rate })
 }
 
 /// Starts and stops small agents; memory per idle agent between.

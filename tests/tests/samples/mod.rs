@@ -169,8 +169,9 @@ pub(crate) fn rumours() -> Named<Rumour<'static>> {
 
 pub(crate) fn gossip() -> Named<Gossip<'static>> {
     let incarnation = Incarnation(1_700_000_000);
-    let wrap = |(name, rumour)| (name, Gossip { incarnation, rumour });
-    rumours().into_iter().map(wrap).collect()
+    let wrap = |(name, rumour)| (name, Gossip::Publish { incarnation, rumour });
+    let tail = Gossip::Tail { incarnation, topic: "chat/said#42", next: 70_001 };
+    rumours().into_iter().map(wrap).chain([("tail", tail)]).collect()
 }
 
 /// Every frame, and every item in one.

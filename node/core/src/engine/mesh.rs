@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use starling_protocols::{
     exchange::{Class, Item},
     ident::{HostId, Signed},
+    interest::TopicName,
     limits::LINKS_KEPT_MAX,
     link,
     roster::{Change, HostRecord},
@@ -162,7 +163,7 @@ impl Engine {
         }
         let topics: Vec<_> = self.listeners.topics().cloned().collect();
         for part in topics.chunks(TOPICS_PER_ITEM) {
-            let listen = part.iter().map(|topic| topic.as_str()).collect();
+            let listen = part.iter().map(TopicName::as_str).collect();
             let item = Item::Interests { listen, ignore: Vec::new() };
             let _ = self.push(peer, item, Class::Vital);
         }

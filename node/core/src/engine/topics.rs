@@ -391,7 +391,7 @@ impl Engine {
         peer: PeerNo,
         topic: &str,
     ) -> Option<((HostId, Incarnation), TopicName)> {
-        let Some(incarnation) = self.peers[peer].session.peer() else { return None };
+        let incarnation = self.peers[peer].session.peer()?;
         let topic = topic.parse().ok()?;
         Some(((self.peers[peer].host, incarnation), topic))
     }

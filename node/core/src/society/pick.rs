@@ -65,9 +65,9 @@ pub fn pick_host(hosts: &[HostView], text: &str) -> Result<HostId, PickError> {
             .map(|record| (record.host, format!("{} ({})", record.host.short(), record.name)))
             .collect()
     };
-    let ways: [&dyn Fn(&str, &str) -> bool; 3] =
-        [&|id, _| id == text, &|_, name| name == text, &|id, _| begins(id, text)];
-    first_match("host", text, ways.iter().map(|way| by(*way)))
+    let ways =
+        [by(&|id, _| id == text), by(&|_, name| name == text), by(&|id, _| begins(id, text))];
+    first_match("host", text, ways)
 }
 
 /// The agent that a person means, among `agents` of the hosts with these names: by id, name, the
@@ -89,13 +89,13 @@ pub fn pick_agent(
             })
             .collect()
     };
-    let ways: [&dyn Fn(&AgentSummary) -> bool; 4] = [
-        &|agent| agent.agent.to_string() == text,
-        &|agent| agent.name.as_deref() == Some(text),
-        &|agent| begins(&agent.agent.to_string(), text),
-        &|agent| agent.kind == text,
+    let ways = [
+        by(&|agent| agent.agent.to_string() == text),
+        by(&|agent| agent.name.as_deref() == Some(text)),
+        by(&|agent| begins(&agent.agent.to_string(), text)),
+        by(&|agent| agent.kind == text),
     ];
-    first_match("agent", text, ways.iter().map(|way| by(*way)))
+    first_match("agent", text, ways)
 }
 
 fn begins(id: &str, text: &str) -> bool {
@@ -106,9 +106,9 @@ fn begins(id: &str, text: &str) -> bool {
 fn first_match<T>(
     what: &'static str,
     text: &str,
-    mut ways: impl Iterator<Item = Vec<(T, String)>>,
+    ways: impl IntoIterator<Item = Vec<(T, String)>>,
 ) -> Result<T, PickError> {
-    let mut found = ways.find(|found| !found.is_empty()).unwrap_or_default();
+    let mut found = ways.into_iter().find(|found| !found.is_empty()).unwrap_or_default();
     match found.len() {
         0 => Err(PickError::None { what, text: text.to_owned() }),
         1 => Ok(found.remove(0).0),

@@ -5,7 +5,7 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     process::Command,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use starling_protocols::ident::Incarnation;
@@ -135,7 +135,7 @@ fn the_clock_stands_in_for_a_damaged_incarnation_only_when_it_is_not_behind() {
     let dir = dir();
     let disk = Disk::open(dir.path()).unwrap();
     let path = dir.path().join("incarnation");
-    let written = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let written = Duration::from_millis(crate::clock::wall().as_millis());
     let wall = |ahead: i64| {
         WallTime::from_millis((written.as_millis() as i64 + ahead * 1000).try_into().unwrap())
     };

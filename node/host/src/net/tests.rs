@@ -83,6 +83,8 @@ impl Host {
         let config = NetConfig { listen, mdns: false };
         let net = Net::tuned(&config, &key(n), credential, tuning).expect("a free port");
         let (calls, called) = mpsc::channel(1);
+        // A test reads all that comes, at its own pace.
+        #[expect(clippy::disallowed_methods, reason = "a test's own queue")]
         let (tell, events) = mpsc::unbounded_channel();
         tokio::spawn(run(net, called, tell));
         let id = key(n).host();

@@ -1,6 +1,8 @@
 //! How fast a lane is, on the loopback. Not a test of anything: run it by hand, optimised, with
 //! `cargo test --release -p starling-node lane_speed -- --ignored --nocapture`.
 
+#![expect(clippy::disallowed_types, reason = "it measures")]
+
 use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
