@@ -148,7 +148,7 @@ fn idle(options: &Options, report: &mut Report) {
 /// Runs a peer; gives its line, or why there is none.
 fn peer_run(options: &Options, arguments: &[&str]) -> Value {
     let skipped = |why: String| serde_json::json!({ "name": arguments[0], "skipped": why });
-    match Command::new(&options.peers).args(arguments).output() {
+    match Command::new(&options.peers).args(arguments).args(["--seconds", "1"]).output() {
         Err(why) => skipped(format!("{}: {why}", options.peers.display())),
         Ok(output) => serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|_| skipped(String::from_utf8_lossy(&output.stderr).into_owned())),

@@ -166,13 +166,11 @@ impl Agent for Idle {
     fn interests(_: &mut Interests<Self>) {}
 }
 
-/// Publishes and listens.
+/// Tells another, and counts what it is told.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Herald {
     /// Messages heard.
     pub heard: u64,
-    /// Messages that were lost.
-    pub missed: u64,
 }
 
 /// A message.
@@ -183,10 +181,12 @@ impl Notification for News {
     const NAME: &'static str = "load/news";
 }
 
-/// Asks a [`Herald`] to publish; the reply is how many listeners it does not know.
+/// Asks a [`Herald`] to tell somebody.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proclaim {
+    /// Whom.
+    pub to: Address,
     /// How many messages.
     pub count: u64,
     /// How many bytes each carries.
@@ -198,14 +198,14 @@ impl Request for Proclaim {
     type Reply = ();
 }
 
-/// Asks a [`Herald`] what it has heard: messages heard, messages missed.
+/// Asks a [`Herald`] how many messages it has heard.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Heard {}
 
 impl Request for Heard {
     const NAME: &'static str = "load/heard";
-    type Reply = (u64, u64);
+    type Reply = u64;
 }
 
 impl Agent for Herald {
@@ -215,14 +215,14 @@ impl Agent for Herald {
     fn interests(interests: &mut Interests<Self>) {
         interests.answers::<Proclaim>();
         interests.answers::<Heard>();
-        interests.listens::<News>(Scope::Mesh);
+        interests.collects::<News>();
     }
 }
 
 impl Answers<Proclaim> for Herald {
     fn answer(&mut self, cx: &mut Cx<'_, Self>, run: Proclaim) -> Answer<Proclaim> {
         for _ in 0..run.count {
-            cx.publish(&Topic::all(), &News(vec![7; run.bytes]));
+            cx.notify(run.to, &News(vec![7; run.bytes]));
         }
         Answer::now(())
     }
@@ -230,16 +230,13 @@ impl Answers<Proclaim> for Herald {
 
 impl Answers<Heard> for Herald {
     fn answer(&mut self, _: &mut Cx<'_, Self>, _: Heard) -> Answer<Heard> {
-        Answer::now((self.heard, self.missed))
+        Answer::now(self.heard)
     }
 }
 
 impl Collects<News> for Herald {
     fn collect(&mut self, _: &mut Cx<'_, Self>, _: News) {
         self.heard += 1;
-    }
-    fn missed(&mut self, _: &mut Cx<'_, Self>, _: &Topic<News>, count: u64) {
-        self.missed += count;
     }
 }
 
@@ -499,6 +496,10 @@ impl Agent for Listener {
 
 impl Collects<Called> for Listener {
     fn collect(&mut self, cx: &mut Cx<'_, Self>, called: Called) {
+        // Number zero only shows that the interest has arrived.
+        if called.number == 0 {
+            return;
+        }
         if called.number <= self.last {
             (self.heard, self.last) = (0, 0);
         }

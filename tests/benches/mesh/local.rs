@@ -36,6 +36,7 @@ impl Host {
             resident(11, "mirror"),
             resident(12, "herald"),
             resident(13, "nursery"),
+            resident(14, "herald"),
         ]);
         let config = Config {
             credential: Credential::of_founder(&key, genesis, WALL),
@@ -98,14 +99,16 @@ pub(crate) fn ask(outstanding: u64) -> Value {
 pub(crate) fn tell() -> Value {
     let mut host = Host::new();
     let (rounds, count) = (100u32, 10_000u32);
-    let to = host.at(12);
+    let (to, other) = (host.at(12), host.at(14));
     let begun = Instant::now();
     for _ in 0..rounds {
-        host.ask(to, "load/proclaim", &json!({ "count": count, "bytes": 8 }));
+        let body = json!({ "to": { "host": other.host, "agent": other.agent }, "count": count,
+                           "bytes": 8 });
+        host.ask(to, "load/proclaim", &body);
     }
-    let heard = host.ask(to, "load/heard", &json!({}));
+    let heard = host.ask(other, "load/heard", &json!({}));
     let seconds = begun.elapsed().as_secs_f64();
-    assert_eq!(heard[0], json!(rounds * count), "every message is heard");
+    assert_eq!(heard, json!(rounds * count), "every message is heard");
     let rate = f64::from(rounds * count) / seconds;
     json!({ "name": "starling-tell", "unit": "msg/s", "value": rate })
 }
