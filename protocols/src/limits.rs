@@ -27,8 +27,7 @@ pub const LANE_ACK_ITEMS: u64 = 64;
 /// …or after this long, whichever comes first.
 pub const LANE_ACK_DELAY: Duration = Duration::from_millis(100);
 
-/// The largest message on gossip: a topic message or a host record. A larger topic message goes
-/// over lanes only.
+/// The largest message on gossip. A larger topic message goes over lanes only.
 pub const GOSSIP_BYTES_MAX: usize = 64 * 1024;
 
 /// Gossip topics in use on a mesh. Interests are spread over them by hash, so that ten thousand
@@ -44,6 +43,10 @@ pub const REASON_BYTES_MAX: usize = 1024;
 /// Messages that may wait for one agent. At the cap requests are refused as busy and
 /// notifications are dropped and counted.
 pub const MAILBOX_MESSAGES_MAX: u32 = 1024;
+
+/// Messages that may wait for all agents of a host together before it reads no more from the
+/// network.
+pub const BACKLOG_MESSAGES_MAX: usize = 65_536;
 
 /// Continuations (open requests, timers, tasks) one agent may hold. One beyond it panics inside
 /// the agent's ball.
@@ -66,7 +69,7 @@ pub const TOPICS_PER_PEER_MAX: usize = 65_536;
 pub const AGENTS_PER_HOST_MAX: usize = 1_000_000;
 
 /// Agents listed in one answer; a longer list says that it was cut.
-pub const AGENTS_PER_LISTING_MAX: usize = 10_000;
+pub const AGENTS_PER_LISTING_MAX: usize = 2_000;
 
 /// Topics for which one host keeps a numbering of its own publications. At the cap the longest
 /// unused is forgotten; its next message gets a number above all those forgotten, so that who

@@ -1,5 +1,5 @@
-//! Who is in the mesh and where they are reached: one signed record per host, spread by gossip
-//! and exchanged whole when a lane opens. A record is a hint about addresses and proof of
+//! Who is in the mesh and where they are reached: one signed record per host, exchanged whole when
+//! a lane opens and passed on from host to host when it changes. A record is a hint about addresses and proof of
 //! membership; it says nothing of who is alive.
 
 use std::collections::BTreeMap;
@@ -146,11 +146,16 @@ impl Roster {
             return Err(RecordError::TooLarge);
         }
         record.credential.verify(self.mesh, record.host, now)?;
-        if known.is_none() && self.hosts.len() >= HOSTS_MAX {
+        if known.is_none() && self.hosts.len() >= HOSTS_MAX && !self.forget_one_that_left() {
             return Err(RecordError::Full);
         }
         let new = self.hosts.insert(record.host, (record, signed.clone())).is_none();
         Ok(if new { Change::New } else { Change::Updated })
+    }
+
+    fn forget_one_that_left(&mut self) -> bool {
+        let gone = self.hosts.iter().find(|(_, (record, _))| record.left).map(|(host, _)| *host);
+        gone.is_some_and(|host| self.hosts.remove(&host).is_some())
     }
 
     /// Signs this host's own record and takes it up, whatever stood there.

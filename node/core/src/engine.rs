@@ -132,10 +132,12 @@ pub struct Engine {
     outgoing: Outgoing,
     incoming: Incoming,
     /// Topics whose latest messages did not fit into a peer's queue.
-    tails: BTreeSet<(lanes::PeerNo, TopicName)>,
+    tails: BTreeMap<lanes::PeerNo, BTreeSet<TopicName>>,
     /// Topics whose last number is to be told over gossip: when, and how often it has been.
     tail_rounds: BTreeMap<TopicName, (Time, u32)>,
     tails_at: BTreeSet<(Time, TopicName)>,
+    /// What gossip brought lately, by origin and topic: a replay is nothing new.
+    gossip_seen: BTreeMap<(HostId, TopicName), (Incarnation, topics::Window)>,
     buckets: BTreeMap<u8, usize>,
     roster: Roster,
     links: Links,
@@ -203,9 +205,10 @@ impl Engine {
             remote: Listeners::default(),
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
-            tails: BTreeSet::new(),
+            tails: BTreeMap::new(),
             tail_rounds: BTreeMap::new(),
             tails_at: BTreeSet::new(),
+            gossip_seen: BTreeMap::new(),
             buckets: BTreeMap::new(),
             roster: Roster::new(config.credential.mesh()),
             ledger: config.ledger,
@@ -263,6 +266,24 @@ impl Engine {
             self.incoming.next_deadline().map(|at| (at, "a gap is given up")),
         ];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// Messages that wait for agents of this host. Above [`BACKLOG_MESSAGES_MAX`] the host takes
+    /// nothing more from the network until they have been handled.
+    ///
+    /// [`BACKLOG_MESSAGES_MAX`]: starling_protocols::limits::BACKLOG_MESSAGES_MAX
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Takes a renewed membership in the same mesh, and tells the others.
+    pub fn renew(&mut self, credential: Credential, now: Now) {
+        self.begin(now);
+        self.record.credential = credential.clone();
+        self.credential = credential;
+        self.announce_record();
+        self.finish();
     }
 
     /// What has been counted since the engine was made.

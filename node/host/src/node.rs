@@ -18,9 +18,9 @@ use std::{
 
 use starling_core::engine::{Engine, GossipId, Input, LinkChange, Output, Save, Ticket, Verdict};
 use starling_protocols::{
-    admission::Refusal,
+    admission::{Ledger, Refusal},
     ident::{Credential, HostId, Signed},
-    limits::LANE_WRITE_BYTES_MAX,
+    limits::{BACKLOG_MESSAGES_MAX, LANE_WRITE_BYTES_MAX},
     roster::HostRecord,
 };
 use tokio::sync::{mpsc, watch};
@@ -31,9 +31,12 @@ use crate::{
     clock::Clock,
     config::Config,
     control,
-    disk::Disk,
+    disk::{Disk, DiskError},
     net::{self, Net, NetEvent},
 };
+
+/// How long a host that leaves takes to write out what is queued.
+const LEAVE_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,12 @@ struct Node {
     /// Why storage does not work, if it does not.
     storage_trouble: Option<String>,
     end: Option<End>,
+    /// Why it must not go on.
+    fatal: Option<DiskError>,
+    /// Writes host records in the background.
+    keeping: tokio::task::JoinHandle<()>,
+    unsaid: u64,
+    strangers_told: events::Ration,
     scratch: Vec<u8>,
 }
 
@@ -75,16 +84,17 @@ impl Node {
         mut self,
         calls: &mut mpsc::Receiver<control::Call>,
         mut jobs: mpsc::Receiver<Job>,
-        mut signals: start::Signals,
-    ) -> End {
+        signals: &mut start::Signals,
+    ) -> Result<End, DiskError> {
         let alarm = tokio::time::sleep(std::time::Duration::ZERO);
         tokio::pin!(alarm);
         let mut alarm_at = None;
         loop {
             self.drain();
             if let Some(end) = self.end {
+                let fatal = self.fatal.take();
                 self.leave().await;
-                return end;
+                return fatal.map_or(Ok(end), Err);
             }
             let next = self.engine.next_deadline().map(|(at, _)| self.clock.instant(at));
             if next != alarm_at
@@ -94,7 +104,9 @@ impl Node {
             }
             alarm_at = next;
             tokio::select! {
-                event = self.net.next() => self.on_net(event),
+                event = self.net.next(), if self.engine.backlog() < BACKLOG_MESSAGES_MAX => {
+                    self.on_net(event);
+                }
                 Some(call) = calls.recv() => self.on_call(call),
                 Some(job) = jobs.recv() => job(&mut self),
                 () = &mut alarm, if next.is_some() => {
@@ -203,12 +215,17 @@ impl Node {
 
     fn stranger(&mut self, address: &str, why: &str) {
         self.strangers += 1;
-        self.events.stranger(address, why, self.clock.now().wall);
+        let now = self.clock.now();
+        // All are counted; a flood of them does not push other events out of the log.
+        if self.strangers_told.take(now.time) {
+            self.events.stranger(address, why, now.wall);
+        }
     }
 
     fn publish(&mut self, bucket: u8, bytes: Vec<u8>) {
         // Gossip is a hint; what it cannot carry now is found missing by its number.
         if let Err(why) = self.net.publish(bucket, bytes) {
+            self.unsaid += 1;
             tracing::debug!(%why, "gossip did not take a message");
         }
     }
@@ -228,12 +245,21 @@ impl Node {
         match save {
             // Nobody is told of a host; the records are written in the background.
             Save::Hosts(hosts) => drop(self.peers.send(hosts)),
-            Save::Ledger(ledger) => {
-                self.storage_trouble = self.disk.save_ledger(&ledger).err().map(|why| {
-                    tracing::error!(%why, "the ledger of invites could not be saved");
-                    why.to_string()
-                });
-            }
+            Save::Ledger(ledger) => self.save_ledger(&ledger),
+        }
+    }
+
+    fn save_ledger(&mut self, ledger: &Ledger) {
+        let Err(why) = self.disk.save_ledger(ledger) else {
+            self.storage_trouble = None;
+            return;
+        };
+        tracing::error!(%why, "the ledger of invites could not be saved");
+        self.storage_trouble = Some(why.to_string());
+        // After a failed fsync nobody knows what is on the disk: a new start looks.
+        if matches!(why, DiskError::NotDurable { .. }) {
+            self.end = Some(End::Down);
+            self.fatal = Some(why);
         }
     }
 
@@ -252,9 +278,24 @@ impl Node {
     /// Tells the mesh, writes out what is queued, and closes everything.
     async fn leave(mut self) {
         self.engine.leave(self.clock.now());
-        self.drain();
+        let written = tokio::time::timeout(LEAVE_WAIT, self.write_out()).await;
+        if written.is_err() {
+            tracing::debug!("not all that was queued could be written out in time");
+        }
         self.waiting.end();
         self.net.shutdown().await;
+        drop(self.peers);
+        // It has written what it had, or has failed and said so.
+        drop(self.keeping.await);
+    }
+
+    async fn write_out(&mut self) {
+        self.drain();
+        while !self.blocked.is_empty() {
+            let event = self.net.next().await;
+            self.on_net(event);
+            self.drain();
+        }
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::Serialize;
 use starling_protocols::{
     entropy::Entropy,
-    exchange::{Codec, Failure},
+    exchange::{Codec, Delivery, Failure},
     ident::{Address, AgentId, HostId},
     limits::{BODY_BYTES_MAX, BUDGET_MAX, EFFECTS_PER_INPUT_MAX, REASON_BYTES_MAX},
     time::{Time, WallTime},
@@ -127,6 +127,12 @@ impl<'a, A: Agent> Cx<'a, A> {
 
     /// Tells all who listen to `topic`, this agent included if it does.
     pub fn publish<N: Notification>(&mut self, topic: &Topic<N>, notification: &N) {
+        const {
+            assert!(
+                matches!(N::DELIVERY, Delivery::Hint | Delivery::Ordered),
+                "what is published is a hint or ordered"
+            );
+        }
         let body = encode(notification);
         let topic = topic.name().clone();
         self.push(Effect::Publish { topic, delivery: N::DELIVERY, body });

@@ -6,12 +6,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 use starling_protocols::{
     ident::AgentId,
+    interest::TopicName,
     limits::{AGENTS_PER_HOST_MAX, NAME_BYTES_MAX},
 };
 
 use super::{
     Counter, Engine, Event, StartError,
     mail::{Mail, Parcel},
+    run::guarded,
 };
 use crate::agent::{AnyBall, Effect, Init, Rejection, WaitId};
 
@@ -49,6 +51,8 @@ pub(super) struct Row {
     pub(super) inputs: u64,
     pub(super) waiting: u32,
     pub(super) kind: u16,
+    /// Gaps that the agent is about to be told of.
+    pub(super) missed: Option<Box<BTreeMap<TopicName, u64>>>,
 }
 
 /// The agents of a host: rows of a table, not tasks. A free place is taken again, under another
@@ -174,13 +178,14 @@ impl Engine {
             return Err(StartError::UnknownKind { kind: kind_name, known });
         };
         let kind = &self.kinds[usize::from(number)];
-        let ball = kind.make(&init).map_err(|why| match why {
+        let made = guarded(|| kind.make(&init)).map_err(StartError::BadState)?;
+        let ball = made.map_err(|why| match why {
             Rejection::BadBody(why) => StartError::BadState(why),
             why => StartError::BadState(why.to_string()),
         })?;
         let topics = kind.topics().to_vec();
         let boxed = name.clone().map(String::into_boxed_str);
-        let row = Row { id, ball, name: boxed, inputs: 0, waiting: 1, kind: number };
+        let row = Row { id, ball, name: boxed, inputs: 0, waiting: 1, kind: number, missed: None };
         let agent = self.agents.insert(row);
         for topic in topics {
             self.listen(&topic, super::topics::Listener::Agent(agent));
@@ -229,6 +234,9 @@ impl Engine {
         let kind = &self.kinds[usize::from(row.kind)];
         let name = kind.name();
         let (deadlines, deferred) = (kind.deadlines(&row.ball), kind.deferred(&row.ball));
+        let Row { id, ball, .. } = row;
+        // Its state may panic even while it is dropped.
+        let _ = guarded(|| drop(ball));
         for (at, wait) in deadlines {
             self.forget_wait(at, Waiter { agent, wait });
         }
@@ -236,8 +244,8 @@ impl Engine {
         for dialog in deferred {
             self.counters.add(Counter::Gone, 1);
             let outcome = Err(starling_protocols::exchange::Failure::Gone);
-            self.apply_one(row.id, agent, Effect::Reply { to: dialog, outcome });
+            self.apply_one(id, agent, Effect::Reply { to: dialog, outcome });
         }
-        Some((row.id, name))
+        Some((id, name))
     }
 }

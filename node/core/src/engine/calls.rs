@@ -130,7 +130,7 @@ impl Engine {
         if to.host == self.me {
             match self.agents.find(to.agent) {
                 Some(agent) => {
-                    let told = Told { from, topic: None, codec, body };
+                    let told = Told { from, topic: None, codec, body: body.into() };
                     self.deliver_notification(agent, name, told);
                 }
                 None => self.counters.add(Counter::NoSuchAgent, 1),
@@ -157,7 +157,9 @@ impl Engine {
             }
             return;
         }
-        let Some(peer) = self.peers.find(asker.host) else { return };
+        let peer = self.peers.find(asker.host).filter(|peer| self.peers[*peer].is_met());
+        // Who asked has been given up, and has been told so by its own engine.
+        let Some(peer) = peer else { return self.counters.add(Counter::StrayReplies, 1) };
         let (to, dialog) = (asker.agent, number);
         let item = match &outcome {
             Ok(body) => Item::Reply { to, dialog, body },

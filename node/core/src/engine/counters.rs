@@ -34,6 +34,8 @@ counters! {
     NoSuchAgent = "no_such_agent", "Messages to agents that do not live here.";
     NotUnderstood = "not_understood", "Messages that their agent does not understand.";
     BadBodies = "bad_bodies", "Messages whose body does not fit the type.";
+    ExpiredCalls = "expired_calls", "Calls from other hosts whose budget had run out on the way.";
+    AgentTopicsFull = "agent_topics_full", "Topics that agents could not listen to because they had too many.";
     TimedOut = "timed_out", "Requests that had no answer in time.";
     Gone = "gone", "Requests whose agent or host ended with the outcome unknown.";
     Unreachable = "unreachable", "Messages to hosts that are not known.";
@@ -41,7 +43,7 @@ counters! {
     TooLarge = "too_large", "Messages refused because they are larger than a message may be.";
     LaneOverflows = "lane_overflows", "Lanes closed because the other side does not read.";
     LaneViolations = "lane_violations", "Lanes closed because the other side broke the rules.";
-    StrayReplies = "stray_replies", "Replies that nobody waited for.";
+    StrayReplies = "stray_replies", "Replies that nobody waits for, or whose asker has been given up.";
     BadRecords = "bad_records", "Host records refused.";
     BadGossip = "bad_gossip", "Gossip messages rejected.";
     OldGossip = "old_gossip", "Gossip messages ignored as old or of no known host.";

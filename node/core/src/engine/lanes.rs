@@ -7,7 +7,7 @@ use std::{
 use starling_protocols::{
     exchange::{Class, Failure, Frame, Greeting, Inbox, Item, PushError, Session, Violation},
     ident::{HostId, Incarnation},
-    limits::{BUDGET_MAX, LANE_WRITE_BYTES_MAX},
+    limits::LANE_WRITE_BYTES_MAX,
     time::{Time, WallTime},
 };
 
@@ -83,6 +83,11 @@ impl Peers {
 impl Peer {
     pub(super) const fn is_introduced(&self) -> bool {
         self.introduced
+    }
+
+    /// Whether a session is under way: it has a lane, or had one lately.
+    pub(super) const fn is_met(&self) -> bool {
+        self.lane || self.abandon_at.is_some()
     }
 }
 
@@ -171,9 +176,8 @@ impl Engine {
         peer.inbox = Inbox::default();
         peer.lane = true;
         peer.session.opened();
-        if let Some(at) = peer.abandon_at.take() {
-            self.due.clear(at, Due::Abandon(number));
-        }
+        // Given up all the same when it does not greet.
+        self.watch_unlinked(number);
         self.mark(number);
     }
 
@@ -248,6 +252,9 @@ impl Engine {
 
     fn greeted(&mut self, peer: PeerNo, greeting: Greeting) {
         let host = self.peers[peer].host;
+        if let Some(at) = self.peers[peer].abandon_at.take() {
+            self.due.clear(at, Due::Abandon(peer));
+        }
         if let Greeting::Anew { sent } = greeting {
             self.peers[peer].introduced = false;
             self.remote.forget(peer);
@@ -267,11 +274,19 @@ impl Engine {
     /// A host has been out of reach for long: what waits for it ends.
     pub(super) fn abandon(&mut self, number: PeerNo) {
         self.counters.add(Counter::Abandoned, 1);
+        if self.peers[number].lane {
+            let (host, why) = (self.peers[number].host, "it does not greet");
+            self.emit(Output::CloseLane { host, why: why.to_owned() });
+            self.lane_down(host, why);
+        }
         let peer = &mut self.peers[number];
-        peer.abandon_at = None;
+        if let Some(at) = peer.abandon_at.take() {
+            self.due.clear(at, Due::Abandon(number));
+        }
         peer.introduced = false;
         let sent = peer.session.abandon();
         self.remote.forget(number);
+        self.tails.remove(&number);
         for (caller, sent) in self.calls.abandon(number, sent) {
             let why = if sent { Failure::Gone } else { Failure::Unreachable };
             self.settle(caller, Err(why));
@@ -287,6 +302,8 @@ impl Engine {
                 let dialog = Dialog { asker, number: dialog, json };
                 if age_ms < budget_ms {
                     self.called(dialog, to, name, body);
+                } else {
+                    self.counters.add(Counter::ExpiredCalls, 1);
                 }
             }
             Item::Reply { to, dialog, body } => self.answered(peer, to, dialog, Ok(body.to_vec())),
@@ -338,7 +355,7 @@ impl Engine {
 
     /// Sees to it that nothing is queued for ever for a host that never comes.
     fn watch_unlinked(&mut self, number: PeerNo) {
-        let at = self.now + ABANDON_AFTER.min(BUDGET_MAX);
+        let at = self.now + ABANDON_AFTER;
         let peer = &mut self.peers[number];
         if peer.abandon_at.is_none() {
             peer.abandon_at = Some(at);

@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use starling_protocols::{
     exchange::{Codec, Failure},
@@ -30,7 +30,8 @@ pub(super) struct Notification {
     pub(super) from: Address,
     pub(super) topic: Option<TopicName>,
     pub(super) codec: Codec,
-    pub(super) body: Vec<u8>,
+    /// Shared by all who are told the same.
+    pub(super) body: Arc<[u8]>,
 }
 
 impl Mail {

@@ -172,7 +172,7 @@ impl Engine {
     /// Whether some hosts are reached by gossip only, because the mesh is too large for a link
     /// between every two.
     pub(super) fn is_large(&self) -> bool {
-        self.roster.len() > LINKS_KEPT_MAX + 1
+        self.roster.iter().filter(|record| !record.left).count() > LINKS_KEPT_MAX + 1
     }
 
     /// Asks for the links that the mesh wants: to everybody, or in a large mesh to the nearest

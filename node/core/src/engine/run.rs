@@ -1,4 +1,7 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use starling_protocols::{
     exchange::{Codec, Failure},
@@ -33,6 +36,13 @@ impl Engine {
             let Some(until) = kind.until(&row.ball, *wait) else { return };
             self.due.clear(until, Due::Wait(Waiter { agent: *agent, wait: *wait }));
         }
+        let mut of_row = None;
+        if let Mail::Missed { topic, .. } = mail {
+            let count = row.missed.as_mut().and_then(|missed| missed.remove(topic));
+            let count = count.unwrap_or_default();
+            of_row = Some(Mail::Missed { topic: topic.clone(), count });
+        }
+        let mail = of_row.as_ref().unwrap_or(mail);
         let number = row.inputs;
         row.inputs += 1;
         let id = row.id;
@@ -42,7 +52,7 @@ impl Engine {
         let (seed, now, wall) = (&self.agent_seed, self.now, self.wall);
         let turn = Turn::new(me, seed, now, wall, number, &input, &mut effects);
         // A broken invariant ends the agent and nothing else: its state is dropped with it.
-        let handled = catch_unwind(AssertUnwindSafe(|| kind.handle(&mut row.ball, &input, turn)));
+        let handled = guarded(|| kind.handle(&mut row.ball, &input, turn));
         self.counters.add(Counter::Inputs, 1);
         match handled {
             Ok(handled) => {
@@ -51,9 +61,9 @@ impl Engine {
                 }
                 self.after(id, *agent, mail, handled);
             }
-            Err(panic) => {
-                effects.clear();
-                self.died(*agent, mail, panic_text(&*panic));
+            Err(why) => {
+                effects.drain(..).for_each(|effect| self.undo(*agent, effect));
+                self.died(*agent, mail, why);
             }
         }
         self.effects = effects;
@@ -92,9 +102,34 @@ impl Engine {
         if let Mail::Request { dialog, .. } = mail {
             self.answer(*dialog, Err(Failure::Gone));
         }
+        // One that dies of its very first input would die of it again.
+        let lived = self.agents.get(agent).is_some_and(|row| row.inputs > 1);
         if let Some((agent, kind)) = self.remove(agent) {
             self.counters.add(Counter::AgentsDied, 1);
             self.tell(Event::AgentDied { agent, kind: kind.to_owned(), why });
+            if lived {
+                self.restart_resident(agent, kind);
+            }
+        }
+    }
+
+    /// Residents live as long as their host: one that died begins anew, with its kind's first
+    /// state.
+    fn restart_resident(&mut self, agent: AgentId, kind: &str) {
+        if agent.0 < AgentId::RESERVED && !self.record.left {
+            let start = super::Start { kind: kind.to_owned(), ..super::Start::default() };
+            // It started once, so its kind is known and its default is good.
+            let _ = self.start_as(agent, start);
+        }
+    }
+
+    /// What an agent did in the turn in which it died did not happen; but whoever it had just
+    /// answered must learn that, and what it had given up stays given up.
+    fn undo(&mut self, agent: AgentNo, effect: Effect) {
+        match effect {
+            Effect::Reply { to, .. } => self.answer(to, Err(Failure::Gone)),
+            Effect::Forget { at, wait } => self.forget_wait(at, Waiter { agent, wait }),
+            _ => {}
         }
     }
 
@@ -159,10 +194,13 @@ impl Engine {
     /// Takes a notification for an agent of this host; drops and counts it where it cannot.
     pub(super) fn deliver_notification(&mut self, agent: AgentNo, name: &str, told: Told<'_>) {
         let Some(name) = self.understood(agent, name, false) else { return };
+        let Told { from, topic, codec, body } = told;
         if !self.take_place(agent) {
+            if let Some(topic) = topic {
+                self.agent_missed(agent, topic, 1);
+            }
             return;
         }
-        let Told { from, topic, codec, body } = told;
         let topic = topic.cloned();
         let told = Box::new(Notification { name, from, topic, codec, body });
         self.queue.push_back(Parcel { to: agent, mail: Mail::Notification(told) });
@@ -242,7 +280,7 @@ pub(super) struct Told<'a> {
     pub(super) from: Address,
     pub(super) topic: Option<&'a starling_protocols::interest::TopicName>,
     pub(super) codec: Codec,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Arc<[u8]>,
 }
 
 /// Whether a body may be sent at all.
@@ -252,6 +290,11 @@ pub(super) const fn fits(body: &[u8]) -> bool {
 
 pub(super) const fn wait_id(number: u64) -> WaitId {
     WaitId(number)
+}
+
+/// Runs what an author wrote: a panic in it is an error, and nothing else stops.
+pub(super) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panic_text(&*panic))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -10,6 +10,7 @@ use starling_protocols::{
 use super::{
     Engine, Start,
     agents::{AgentNo, Row},
+    run::guarded,
 };
 use crate::agent::{Dialog, Request};
 
@@ -174,7 +175,8 @@ impl Engine {
         let agent = self.agents.find(agent)?;
         let row = self.agents.get(agent)?;
         let kind = &self.kinds[usize::from(row.kind)];
-        let mut state = kind.state(&row.ball).to_string();
+        let state = guarded(|| kind.state(&row.ball).to_string());
+        let mut state = state.unwrap_or_else(|why| Value::String(why).to_string());
         if state.len() > BODY_BYTES_MAX / 2 {
             state =
                 Value::String(format!("too large to be shown: {} bytes", state.len())).to_string();
@@ -184,7 +186,11 @@ impl Engine {
             state,
             understands: names(&kind.understands()),
             topics: self.topics_of(agent),
-            waits: kind.waits(&row.ball).into_iter().map(|wait| self.wait_text(&wait)).collect(),
+            waits: guarded(|| kind.waits(&row.ball))
+                .unwrap_or_default()
+                .into_iter()
+                .map(|wait| self.wait_text(&wait))
+                .collect(),
         })
     }
 

@@ -254,7 +254,7 @@ impl Mesh {
             software: "test".into(),
             seed: [u8::try_from(host).expect("few hosts"); 32],
             kinds: crate::society::with_residents(Kinds::new().kind::<Probe>()),
-            residents: [crate::society::residents(), vec![(AgentId(7), probe)]].concat(),
+            residents: [crate::society::residents(), vec![(AgentId(1031), probe)]].concat(),
             known: (0..self.phantoms).map(|number| self.phantom(&founder, number)).collect(),
             ledger: Ledger::default(),
         };
@@ -290,7 +290,7 @@ impl Mesh {
     }
 
     pub(super) fn probe(&self, host: usize) -> Address {
-        Address { host: self.engines[host].host(), agent: AgentId(7) }
+        Address { host: self.engines[host].host(), agent: AgentId(1031) }
     }
 
     pub(super) fn host(&self, host: usize) -> HostId {
@@ -417,7 +417,7 @@ impl Mesh {
     /// What a probe has seen.
     pub(super) fn log(&mut self, host: usize) -> Vec<String> {
         let to = Address { host: self.host(host), agent: AgentId::HOST };
-        let body = format!(r#"{{"agent":"{}"}}"#, AgentId(7));
+        let body = format!(r#"{{"agent":"{}"}}"#, AgentId(1031));
         let ticket = self.ask(host, to, "host/inspect", &body);
         let reply = self.answers[&ticket].as_ref().expect("the host agent answers");
         let detail: serde_json::Value = serde_json::from_str(reply).expect("JSON");

@@ -1,10 +1,13 @@
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use starling_protocols::{
     exchange::{Class, Codec, Delivery, Gossip, Item, PushError, Rumour},
     ident::{Address, AgentId, HostId, Incarnation},
     interest::{Arrival, Kept, Repair, TopicName},
-    limits::{GOSSIP_BYTES_MAX, REPAIR_MESSAGES_MAX, TOPICS_PER_AGENT_MAX, TOPICS_PER_PEER_MAX},
+    limits::{
+        GOSSIP_BYTES_MAX, REPAIR_MESSAGES_MAX, STREAMS_IN_MAX, TOPICS_PER_AGENT_MAX,
+        TOPICS_PER_PEER_MAX,
+    },
     wire,
 };
 
@@ -13,7 +16,7 @@ use super::{
     agents::AgentNo,
     lanes::PeerNo,
     mail::{Mail, Parcel},
-    run::{Told, fits},
+    run::{Told, fits, guarded},
 };
 
 /// When the number of the last message on a topic is told for the first time; then after four
@@ -30,6 +33,36 @@ pub(super) enum Listener {
     Outside(Ticket),
 }
 
+/// The latest numbers seen of one origin on one topic.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    /// The greatest.
+    last: u64,
+    /// Which of those before it were seen; the lowest bit is the one just before.
+    before: u128,
+}
+
+impl Window {
+    /// Takes a number up. Gives whether it is new: not seen, and not too old to tell.
+    fn is_new(&mut self, number: u64) -> bool {
+        if let Some(ahead) = number.checked_sub(self.last).filter(|ahead| *ahead > 0) {
+            let shift = u32::try_from(ahead).unwrap_or(u32::MAX);
+            let moved = self.before.checked_shl(shift).unwrap_or(0);
+            let own = 1u128.checked_shl(shift - 1).unwrap_or(0);
+            self.before = if self.last > 0 { moved | own } else { 0 };
+            self.last = number;
+            return true;
+        }
+        let Some(place) = (self.last - number).checked_sub(1).filter(|place| *place < 128) else {
+            return false;
+        };
+        let bit = 1u128 << place;
+        let new = self.before & bit == 0;
+        self.before |= bit;
+        new
+    }
+}
+
 /// How far a message went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reach {
@@ -40,7 +73,7 @@ pub(super) struct Reach {
 impl Engine {
     pub(super) fn listen(&mut self, topic: &TopicName, who: Listener) {
         if self.listeners.count_of(who) >= TOPICS_PER_AGENT_MAX {
-            return self.counters.add(Counter::BadInterests, 1);
+            return self.counters.add(Counter::AgentTopicsFull, 1);
         }
         if self.listeners.listen(topic, who) {
             let joined = self.buckets.entry(topic.bucket()).or_insert(0);
@@ -94,7 +127,7 @@ impl Engine {
                     self.remote.listen(&topic, peer);
                     // It may have followed this topic before, and missed something meanwhile.
                     if self.outgoing.next(topic.as_str()) > 1 {
-                        self.tails.insert((peer, topic));
+                        self.tails.entry(peer).or_default().insert(topic);
                     }
                 }
                 _ => self.counters.add(Counter::BadInterests, 1),
@@ -103,6 +136,9 @@ impl Engine {
         self.send_tails(peer);
         for topic in ignore.iter().filter_map(|topic| topic.parse::<TopicName>().ok()) {
             self.remote.ignore(&topic, peer);
+            if let Some(tails) = self.tails.get_mut(&peer) {
+                tails.remove(&topic);
+            }
         }
     }
 
@@ -135,7 +171,9 @@ impl Engine {
         body: &[u8],
     ) -> usize {
         let by_gossip = !ordered || self.is_large();
-        if !by_gossip && !self.remote.any(topic.as_str()) {
+        // Once numbered, always numbered: who comes back must see what it has missed.
+        let numbered = self.outgoing.next(topic.as_str()) > 1;
+        if !by_gossip && !numbered && !self.remote.any(topic.as_str()) {
             return 0;
         }
         let keep = || ordered.then(|| Kept { from, codec, body: body.to_vec() });
@@ -149,7 +187,7 @@ impl Engine {
                     Ok(_) => hosts += 1,
                     // The peer learns of the gap as soon as its queue has room.
                     Err(PushError::Full | PushError::TooLarge) => {
-                        self.tails.insert((peer, topic.clone()));
+                        self.tails.entry(peer).or_default().insert(topic.clone());
                     }
                 }
             }
@@ -204,10 +242,11 @@ impl Engine {
     fn deliver(&mut self, from: Address, topic: &TopicName, codec: Codec, body: Vec<u8>) -> usize {
         let listening: Vec<Listener> = self.listeners.of(topic.as_str()).collect();
         let count = listening.len();
+        let body: Arc<[u8]> = body.into();
         for who in listening {
             match who {
                 Listener::Agent(agent) => {
-                    let told = Told { from, topic: Some(topic), codec, body: body.clone() };
+                    let told = Told { from, topic: Some(topic), codec, body: Arc::clone(&body) };
                     self.deliver_notification(agent, topic.notification(), told);
                 }
                 Listener::Outside(ticket) => {
@@ -276,21 +315,31 @@ impl Engine {
     }
 
     fn report_missed(&mut self, topic: &TopicName, count: u64) {
-        self.counters.add(Counter::Missed, count);
         let listening: Vec<Listener> = self.listeners.of(topic.as_str()).collect();
         for who in listening {
+            self.counters.add(Counter::Missed, count);
             match who {
                 Listener::Outside(ticket) => {
                     self.emit(Output::Missed { ticket, topic: topic.clone(), count });
                 }
-                Listener::Agent(agent) => {
-                    if self.take_place(agent) {
-                        let mail = Mail::Missed { topic: topic.clone(), count };
-                        self.queue.push_back(Parcel { to: agent, mail });
-                    }
-                }
+                Listener::Agent(agent) => self.agent_missed(agent, topic, count),
             }
         }
+    }
+
+    /// Tells an agent of a gap: one message per topic, however many gaps there are before the
+    /// agent comes to it.
+    pub(super) fn agent_missed(&mut self, agent: AgentNo, topic: &TopicName, count: u64) {
+        let Some(row) = self.agents.get_mut(agent) else { return };
+        let missed = row.missed.get_or_insert_default();
+        if let Some(before) = missed.get_mut(topic) {
+            *before = before.saturating_add(count);
+            return;
+        }
+        missed.insert(topic.clone(), count);
+        row.waiting += 1;
+        let mail = Mail::Missed { topic: topic.clone(), count: 0 };
+        self.queue.push_back(Parcel { to: agent, mail });
     }
 
     fn ask_repair(&mut self, origin: HostId, topic: &TopicName, repair: &Repair) {
@@ -339,14 +388,11 @@ impl Engine {
         if self.tails.is_empty() || !session.is_open() || !session.has_room() {
             return;
         }
-        let of_peer = self.tails.iter().filter(|(of, _)| *of == peer);
-        let topics: Vec<TopicName> = of_peer.map(|(_, topic)| topic.clone()).collect();
+        let Some(topics) = self.tails.remove(&peer) else { return };
         for topic in topics {
             let next = self.outgoing.next(topic.as_str());
             let item = Item::Tail { topic: topic.as_str(), next };
-            if self.push(peer, item, Class::Vital).is_ok() {
-                self.tails.remove(&(peer, topic));
-            }
+            let _ = self.push(peer, item, Class::Vital);
         }
     }
 
@@ -375,7 +421,12 @@ impl Engine {
             return Verdict::Ignore;
         }
         match gossip {
-            Gossip::Publish { rumour, .. } => self.heard((origin, incarnation), &rumour),
+            Gossip::Publish { rumour, .. } => {
+                if !self.is_news(origin, incarnation, &topic, rumour.sequence) {
+                    return Verdict::Ignore;
+                }
+                self.heard((origin, incarnation), &rumour);
+            }
             Gossip::Tail { next, .. } => {
                 let repair = self.incoming.tail((origin, incarnation), &topic, next, self.now);
                 if let Some(repair) = repair {
@@ -384,6 +435,29 @@ impl Engine {
             }
         }
         Verdict::Accept
+    }
+
+    /// Whether a gossip message is newer than all that gossip brought of its origin on its topic.
+    /// Gossipsub forgets what it has seen after a while; what is replayed later ends here.
+    fn is_news(
+        &mut self,
+        origin: HostId,
+        incarnation: Incarnation,
+        topic: &TopicName,
+        sequence: u64,
+    ) -> bool {
+        if self.gossip_seen.len() >= STREAMS_IN_MAX {
+            self.gossip_seen.pop_first();
+        }
+        let seen = self.gossip_seen.entry((origin, topic.clone())).or_default();
+        let window = &mut seen.1;
+        if seen.0 != incarnation {
+            if seen.0 > incarnation {
+                return false;
+            }
+            (seen.0, *window) = (incarnation, Window::default());
+        }
+        window.is_new(sequence)
     }
 
     fn origin_and_topic(
@@ -400,7 +474,9 @@ impl Engine {
     fn show(&self, name: &str, codec: Codec, body: &[u8]) -> Result<serde_json::Value, Vec<u8>> {
         let shown = match codec {
             Codec::Json => serde_json::from_slice(body).ok(),
-            Codec::Native => self.kinds.iter().find_map(|kind| kind.show(name, body)),
+            Codec::Native => {
+                self.kinds.iter().find_map(|kind| guarded(|| kind.show(name, body)).ok().flatten())
+            }
         };
         shown.ok_or_else(|| body.to_vec())
     }

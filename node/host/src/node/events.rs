@@ -1,14 +1,38 @@
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use serde_json::{Value, json};
 use starling_core::engine::Event;
-use starling_protocols::{limits::EVENTS_BACKLOG_MAX, time::WallTime};
+use starling_protocols::{
+    limits::EVENTS_BACKLOG_MAX,
+    time::{Time, WallTime},
+};
 use tokio::sync::{
     broadcast::{self, error::RecvError},
     mpsc,
 };
 
 use crate::api::EventLine;
+
+/// How many strangers are told of in a minute.
+const STRANGERS_PER_MINUTE: u32 = 30;
+
+/// A number of events in a minute.
+#[derive(Default)]
+pub(super) struct Ration {
+    since: Time,
+    taken: u32,
+}
+
+impl Ration {
+    /// Whether another event may be told of.
+    pub(super) fn take(&mut self, now: Time) -> bool {
+        if now.since(self.since) > Duration::from_secs(60) {
+            *self = Self { since: now, taken: 0 };
+        }
+        self.taken += 1;
+        self.taken <= STRANGERS_PER_MINUTE
+    }
+}
 
 /// What has happened lately, for people to look at and to follow.
 pub(super) struct EventLog {

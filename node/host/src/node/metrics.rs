@@ -38,6 +38,11 @@ impl Snapshot {
             "Connections that did not get through the gate.",
             node.strangers,
         ));
+        counts.push((
+            "gossip_unsaid",
+            "Gossip messages that the network did not take.",
+            node.unsaid,
+        ));
         let refused = node.control_refused.get();
         counts.push(("control_refused", "Control connections turned away.", refused));
         let hosts = node.engine.hosts();

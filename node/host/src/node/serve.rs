@@ -11,7 +11,7 @@ use starling_core::{
     },
 };
 use starling_protocols::{
-    admission::{InviteError, Terms, Token},
+    admission::{Invite, InviteError, Terms, Token},
     exchange::Failure,
     ident::{Address, HostId},
     interest::TopicName,
@@ -27,7 +27,8 @@ use super::{
 use crate::{
     api::{self, AgentRow, Code, Inspection, KindRow, Listing, Member, Missing, Problem},
     control::{Call, Command, Reply},
-    net,
+    disk::DiskError,
+    net::{self, Joined},
 };
 
 /// How long one host may take to answer for itself.
@@ -134,7 +135,10 @@ impl Node {
         self.waiting.subscribe(ticket, sink.clone());
         self.engine.subscribe(ticket, &topic, now);
         tokio::spawn(async move {
-            sink.closed().await;
+            tokio::select! {
+                () = sink.closed() => {}
+                () = client.0.closed() => return,
+            }
             let end = move |node: &mut Self| {
                 node.waiting.forget(ticket);
                 node.engine.unsubscribe(ticket, node.clock.now());
@@ -172,6 +176,26 @@ impl Node {
         })
     }
 
+    /// A token was exchanged for a membership: in this mesh again, which renews the certificate, or
+    /// in another, in which the host then starts anew.
+    fn joined(&mut self, invite: &Invite, joined: Joined) -> Result<(), Problem> {
+        let own = self.engine.credential().mesh();
+        // Somebody may have joined this host meanwhile.
+        super::start::may_join(own, others(&self.engine.hosts()), invite)?;
+        let failed = |why: DiskError| Problem::new(Code::Internal, why.to_string());
+        if own == invite.mesh {
+            self.disk.save_membership(&joined.credential).map_err(failed)?;
+            self.net.set_credential(joined.credential.clone());
+            self.engine.renew(joined.credential, self.clock.now());
+            return Ok(());
+        }
+        super::start::save_joined(&self.disk, &joined).map_err(failed)?;
+        // What is still to be written of the old mesh's hosts is not.
+        drop(self.peers.send(joined.hosts));
+        self.end = Some(End::Rejoined);
+        Ok(())
+    }
+
     fn invites(&self) -> Vec<api::InviteRow> {
         let now = self.clock.now();
         let open = self.engine.invites(now).into_iter();
@@ -201,6 +225,12 @@ async fn abroad(client: Client, command: Command) -> Answer {
 }
 
 type Rows = Vec<(HostId, String, AgentSummary)>;
+
+/// How many other hosts there are that have not left.
+fn others(hosts: &[HostView]) -> usize {
+    let present = hosts.iter().filter(|view| view.state != HostState::Left);
+    present.count().saturating_sub(1)
+}
 
 /// The agents of some hosts; those that did not answer are listed apart.
 async fn survey(client: &Client, hosts: &[HostView]) -> Result<(Rows, Vec<Missing>), Problem> {
@@ -372,23 +402,15 @@ async fn join(client: &Client, token: &str) -> Result<api::Joined, Problem> {
     let (mesh, others, key) = client
         .with(|node| {
             let hosts = node.engine.hosts();
-            (node.engine.credential().mesh(), hosts.len() - 1, node.engine.key().clone())
+            (node.engine.credential().mesh(), others(&hosts), node.engine.key().clone())
         })
         .await?;
     super::start::may_join(mesh, others, &invite)?;
     let joined = net::redeem(&key, &token, &invite).await.map_err(super::start::join_problem)?;
     let (mesh, members) = (invite.mesh, joined.hosts.len() + 1);
-    client
-        .with(move |node| {
-            let saved = super::start::save_joined(&node.disk, &joined);
-            if saved.is_ok() {
-                node.end = Some(End::Rejoined);
-            }
-            saved
-        })
-        .await?
-        .map_err(|why| Problem::new(Code::Internal, why.to_string()))?;
-    Ok(api::Joined { mesh: mesh.to_string(), mesh_name: invite.mesh_name, members })
+    let mesh_name = invite.mesh_name.clone();
+    client.with(move |node| node.joined(&invite, joined)).await??;
+    Ok(api::Joined { mesh: mesh.to_string(), mesh_name, members })
 }
 
 fn topic(text: &str) -> Result<TopicName, Problem> {

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use prometheus_client::metrics::counter::Counter;
 use starling_core::{
     engine::{Config as EngineConfig, Engine, Kinds},
     society,
@@ -27,6 +28,10 @@ use crate::{
 
 /// Things to do for tasks beside the main loop that may wait for it.
 const JOBS_WAITING_MAX: usize = 256;
+
+/// How long the ports of a life that has ended are waited for, and how often they are tried.
+const PORTS_WAIT: Duration = Duration::from_secs(10);
+const PORTS_LOOK: Duration = Duration::from_millis(50);
 
 /// How long records of hosts are gathered before they are written.
 const PEERS_SETTLE: Duration = Duration::from_millis(200);
@@ -97,21 +102,25 @@ async fn run_lives(config: Config, agents: Kinds) -> Result<(), NodeError> {
     let stop = CancellationToken::new();
     let server = Server::bind(&config.control_socket()).await?;
     let refused = server.refused();
+    let mut signals = Signals::new().map_err(NodeError::System)?;
     let serving = tokio::spawn(server.serve(handle, stop.clone()));
+    let mut patience = Duration::ZERO;
     let result = loop {
         let (jobs, job_queue) = mpsc::channel(JOBS_WAITING_MAX);
-        let node =
-            Node::new(config.clone(), Arc::clone(&disk), agents.clone(), jobs, refused.clone());
-        let (node, signals) = match (node, Signals::new()) {
-            (Ok(node), Ok(signals)) => (node, signals),
-            (Err(why), _) => break Err(why),
-            (_, Err(why)) => break Err(NodeError::System(why)),
+        let node = Node::start(&config, &disk, &agents, &jobs, &refused, patience).await;
+        let node = match node {
+            Ok(node) => node,
+            Err(why) => break Err(why),
         };
         drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
-        match node.run(&mut calls, job_queue, signals).await {
-            End::Down => break Ok(()),
-            End::Rejoined => tracing::info!("starting anew in the other mesh"),
+        // So that the queue closes when the node is gone.
+        drop(jobs);
+        match node.run(&mut calls, job_queue, &mut signals).await {
+            Err(why) => break Err(why.into()),
+            Ok(End::Down) => break Ok(()),
+            Ok(End::Rejoined) => tracing::info!("starting anew in the other mesh"),
         }
+        patience = PORTS_WAIT;
     };
     drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
     stop.cancel();
@@ -141,7 +150,11 @@ pub async fn join(config: &Config, token: &str) -> Result<api::Joined, NodeError
     let key = disk.key()?.map_or_else(|| disk.create_key(), Ok)?;
     if let Some(member) = disk.membership()? {
         let (known, _) = disk.peers()?;
-        let others = known.iter().filter(|record| record.signer() != key.host()).count();
+        let mesh = member.mesh();
+        let present = |record: &&Signed<HostRecord>| {
+            record.signer() != key.host() && record.open(mesh).is_ok_and(|record| !record.left)
+        };
+        let others = known.iter().filter(present).count();
         may_join(member.mesh(), others, &invite)?;
     }
     let joined = net::redeem(&key, &token, &invite).await.map_err(join_problem)?;
@@ -218,19 +231,43 @@ impl Signals {
 }
 
 impl Node {
+    /// Begins a life. Its own last life may hold the ports for a while: it is waited for, up to
+    /// `patience`.
+    async fn start(
+        config: &Config,
+        disk: &Arc<Disk>,
+        agents: &Kinds,
+        jobs: &mpsc::Sender<super::Job>,
+        refused: &Counter,
+        patience: Duration,
+    ) -> Result<Self, NodeError> {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            let (disk, jobs) = (Arc::clone(disk), jobs.clone());
+            match Self::new(config.clone(), disk, agents.clone(), jobs, refused.clone()) {
+                Err(NodeError::Net(NetError::PortInUse { .. }))
+                    if tokio::time::Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(PORTS_LOOK).await;
+                }
+                started => return started,
+            }
+        }
+    }
+
     fn new(
         config: Config,
         disk: Arc<Disk>,
         agents: Kinds,
         jobs: mpsc::Sender<super::Job>,
-        control_refused: prometheus_client::metrics::counter::Counter,
+        control_refused: Counter,
     ) -> Result<Self, NodeError> {
         let clock = Clock::start();
         let (key, credential) = identity(&disk, &config)?;
         let net = Net::new(&net_config(&config)?, &key, credential.clone())?;
         let engine = engine(&disk, &config, agents, key, credential, clock)?;
         let peers = watch::Sender::new(Vec::new());
-        tokio::spawn(keep_peers(Arc::clone(&disk), peers.subscribe()));
+        let keeping = tokio::spawn(keep_peers(Arc::clone(&disk), peers.subscribe()));
         Ok(Self {
             config,
             clock,
@@ -249,6 +286,10 @@ impl Node {
             control_refused,
             storage_trouble: None,
             end: None,
+            fatal: None,
+            keeping,
+            unsaid: 0,
+            strangers_told: Default::default(),
             scratch: Vec::new(),
         })
     }

@@ -38,7 +38,7 @@ fn every_failure_crosses_the_lane() {
 #[test]
 fn an_unknown_host_is_unreachable_at_once() {
     let mut mesh = Mesh::new(1);
-    let stranger = Address { host: key(9).host(), agent: AgentId(7) };
+    let stranger = Address { host: key(9).host(), agent: AgentId(1031) };
     let ticket = mesh.put(0, stranger, "x");
     assert_eq!(mesh.answers[&ticket], Err(Failure::Unreachable));
 }

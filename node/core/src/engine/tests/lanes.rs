@@ -111,7 +111,7 @@ fn a_host_that_does_not_read_is_given_up() {
     // Replies may not be dropped: past the hard cap of the queue the lane is of no use.
     for _ in 0..40 {
         let dialog = crate::agent::Dialog {
-            asker: Address { host: mesh.host(1), agent: AgentId(7) },
+            asker: Address { host: mesh.host(1), agent: AgentId(1031) },
             number: 1,
             json: false,
         };

@@ -56,7 +56,9 @@ fn a_full_mailbox_refuses_and_counts() {
     // All that one handler publishes waits before any of it is handled.
     super::dialogs::tell(&mut mesh, 0, &Shout(0, 3000));
     let capacity = u64::from(Probe::MAILBOX);
-    assert_eq!(mesh.log(0).len() as u64, capacity);
+    let log = mesh.log(0);
+    assert_eq!(log.len() as u64, capacity + 1);
+    assert!(log.contains(&format!("missed {}", 3000 - capacity)), "the agent learns of the gap");
     assert_eq!(mesh.engines[0].counters().get(Counter::MailboxFull), 3000 - capacity);
     let ticket = mesh.put(0, mesh.probe(0), "still alive");
     assert_eq!(mesh.answers[&ticket], Ok("\"got still alive\"".into()));
