@@ -1,6 +1,6 @@
 //! Several daemons of one user, and what scripts rely on: envelopes, completions, plain HTTP.
 
-use std::{fs::File, io::ErrorKind, process::Command};
+use std::{fs::File, io::ErrorKind, net::TcpListener, process::Command};
 
 use serde_json::{Value, json};
 use starling_tests::{Place, Ran, place, until};
@@ -13,6 +13,8 @@ impl Nodes<'_> {
         let chosen: &[&str] = if node.is_empty() { &[] } else { &["--node", node] };
         let log = self.0.dir().join("ran");
         let mut command = self.0.command(&[chosen, words].concat());
+        // Root keeps its daemons elsewhere than users do: here all keep them in the place.
+        command.env("STARLING_DATA_DIR", self.0.dir().join("main"));
         // Not pipes: the daemon may outlive this call and would keep them open.
         let files = ["out", "err"].map(|end| log.with_extension(end));
         let [out, err] = files.clone().map(|path| File::create(path).expect("a file"));
@@ -62,6 +64,30 @@ fn daemons_of_one_user_live_side_by_side() {
     nodes.run("b", &["status"]).failed(3, &["no daemon answers", "--node b up"]);
     let _ = nodes.run("c", &["status"]).well();
     nodes.run("../b", &["status"]).failed(2, &["letters, digits"]);
+}
+
+#[test]
+fn a_daemon_that_joins_keeps_its_ports_and_one_that_joins_again_goes_on() {
+    let place = place!();
+    let mut nodes = Nodes(&place, vec!["b"]);
+    nodes.up("");
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let port = free.expect("a free port").port();
+    let (tcp, quic) = (format!("/ip4/127.0.0.1/tcp/{port}"), format!("udp/{port}/quic-v1"));
+    let listen_quic = format!("/ip4/127.0.0.1/{quic}");
+    let up = ["up", "--quiet", "--mdns=false", "--listen", &tcp, "--listen", &listen_quic];
+    let _ = nodes.run("b", &up).well();
+    let join = |nodes: &Nodes<'_>| {
+        let token = nodes.run("", &["invite", "--quiet"]).well();
+        let _ = nodes.run("b", &["join", &token, "--quiet"]).well();
+        let status = nodes.run("b", &["status", "--format", "json"]).well();
+        serde_json::from_str::<Value>(&status).expect("JSON")["data"].take()
+    };
+    let joined = join(&nodes);
+    let addresses = joined["addresses"].to_string();
+    assert!(addresses.contains(&tcp) && addresses.contains(&quic), "{addresses}");
+    let again = join(&nodes);
+    assert_eq!(again["incarnation"], joined["incarnation"], "nothing starts anew");
 }
 
 #[test]

@@ -277,12 +277,14 @@ impl Engine {
         self.queue.len()
     }
 
-    /// Takes a renewed membership in the same mesh, and tells the others.
-    pub fn renew(&mut self, credential: Credential, now: Now) {
+    /// Takes a renewed membership in the same mesh, with what its issuer knows of the hosts, and
+    /// tells the others.
+    pub fn renew(&mut self, credential: Credential, hosts: &[Signed<HostRecord>], now: Now) {
         self.begin(now);
         self.record.credential = credential.clone();
         self.credential = credential;
         self.announce_record();
+        self.learn(hosts);
         self.finish();
     }
 

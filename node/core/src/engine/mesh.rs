@@ -140,6 +140,9 @@ impl Engine {
         if left {
             self.links.release(host);
             self.tell(Event::HostLeft { host, name });
+        } else if change == Change::Updated {
+            // Perhaps it is elsewhere now: what is waited for is tried at once.
+            self.links.release(host);
         } else if change == Change::New {
             self.tell(Event::HostKnown { host, name });
         }

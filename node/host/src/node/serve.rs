@@ -186,7 +186,7 @@ impl Node {
         if own == invite.mesh {
             self.disk.save_membership(&joined.credential).map_err(failed)?;
             self.net.set_credential(joined.credential.clone());
-            self.engine.renew(joined.credential, self.clock.now());
+            self.engine.renew(joined.credential, &joined.hosts, self.clock.now());
             return Ok(());
         }
         super::start::save_joined(&self.disk, &joined).map_err(failed)?;
