@@ -52,7 +52,7 @@ pub(super) struct Row {
     pub(super) waiting: u32,
     pub(super) kind: u16,
     /// Gaps that the agent is about to be told of.
-    pub(super) missed: Option<Box<BTreeMap<TopicName, u64>>>,
+    pub(super) missed: BTreeMap<TopicName, u64>,
 }
 
 /// The agents of a host: rows of a table, not tasks. A free place is taken again, under another
@@ -185,7 +185,15 @@ impl Engine {
         })?;
         let topics = kind.topics().to_vec();
         let boxed = name.clone().map(String::into_boxed_str);
-        let row = Row { id, ball, name: boxed, inputs: 0, waiting: 1, kind: number, missed: None };
+        let row = Row {
+            id,
+            ball,
+            name: boxed,
+            inputs: 0,
+            waiting: 1,
+            kind: number,
+            missed: BTreeMap::new(),
+        };
         let agent = self.agents.insert(row);
         for topic in topics {
             self.listen(&topic, super::topics::Listener::Agent(agent));

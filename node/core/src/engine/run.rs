@@ -38,7 +38,7 @@ impl Engine {
         }
         let mut of_row = None;
         if let Mail::Missed { topic, .. } = mail {
-            let count = row.missed.as_mut().and_then(|missed| missed.remove(topic));
+            let count = row.missed.remove(topic);
             let count = count.unwrap_or_default();
             of_row = Some(Mail::Missed { topic: topic.clone(), count });
         }

@@ -107,6 +107,12 @@ impl Answers<Put> for Probe {
         match text.as_str() {
             "die" => panic!("as it was told"),
             "no" => Answer::refuse("not today"),
+            "release and die" => {
+                for open in std::mem::take(&mut self.open) {
+                    cx.reply(open, &"not any more".to_owned());
+                }
+                panic!("as it was told");
+            }
             "wait" => {
                 let (answer, reply_to) = Answer::later(cx);
                 self.open.push(reply_to);

@@ -331,12 +331,11 @@ impl Engine {
     /// agent comes to it.
     pub(super) fn agent_missed(&mut self, agent: AgentNo, topic: &TopicName, count: u64) {
         let Some(row) = self.agents.get_mut(agent) else { return };
-        let missed = row.missed.get_or_insert_default();
-        if let Some(before) = missed.get_mut(topic) {
+        if let Some(before) = row.missed.get_mut(topic) {
             *before = before.saturating_add(count);
             return;
         }
-        missed.insert(topic.clone(), count);
+        row.missed.insert(topic.clone(), count);
         row.waiting += 1;
         let mail = Mail::Missed { topic: topic.clone(), count: 0 };
         self.queue.push_back(Parcel { to: agent, mail });

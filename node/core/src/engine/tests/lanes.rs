@@ -122,3 +122,24 @@ fn a_host_that_does_not_read_is_given_up() {
     assert_eq!(mesh.engines[0].counters().get(Counter::LaneOverflows), 1);
     assert_eq!(mesh.engines[0].counters().get(Counter::Abandoned), 1);
 }
+
+#[test]
+fn a_host_given_up_for_not_reading_is_met_anew_and_stays() {
+    let mut mesh = Mesh::new(2);
+    mesh.held.insert((0, 1));
+    for _ in 0..40 {
+        let asker = Address { host: mesh.host(1), agent: AgentId(1031) };
+        let dialog = crate::agent::Dialog { asker, number: 1, json: false };
+        mesh.engines[0].answer(dialog, Ok(vec![0; 1024 * 1024]));
+    }
+    let now = mesh.now();
+    mesh.engines[0].handle(Input::Tick, now);
+    mesh.cut(0, 1);
+    mesh.held.clear();
+    mesh.connect(0, 1);
+    mesh.settle();
+    mesh.advance(Duration::from_secs(120));
+    assert_eq!(mesh.engines[0].counters().get(Counter::Abandoned), 1, "given up once");
+    let ticket = mesh.put(0, mesh.probe(1), "well");
+    assert_eq!(mesh.answers[&ticket], Ok("\"got well\"".into()));
+}

@@ -112,3 +112,12 @@ fn built_in_agents_are_not_stopped_and_the_engine_is_not_reached_from_outside() 
     let ticket = mesh.ask(0, engine, "engine/stop", "{}");
     assert_eq!(mesh.answers[&ticket], Err(Failure::NoAgent));
 }
+
+#[test]
+fn an_answer_given_in_the_turn_in_which_the_agent_dies_is_gone() {
+    let mut mesh = Mesh::new(1);
+    let waiting = mesh.put(0, mesh.probe(0), "wait");
+    let ticket = mesh.put(0, mesh.probe(0), "release and die");
+    assert_eq!(mesh.answers[&ticket], Err(Failure::Gone));
+    assert_eq!(mesh.answers[&waiting], Err(Failure::Gone));
+}

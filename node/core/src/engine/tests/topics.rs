@@ -103,3 +103,50 @@ fn in_a_large_mesh_gossip_carries_topics_and_the_origin_repairs_them() {
     assert_eq!(heard, expected(0..20), "what gossip lost is repaired");
     assert!(mesh.engines[0].counters().get(Counter::Repaired) > 0, "some must have been lost");
 }
+
+#[test]
+fn who_was_away_for_long_learns_how_much_it_has_missed() {
+    let mut mesh = Mesh::new(2);
+    tell(&mut mesh, 0, &Shout(0, 2));
+    mesh.cut(0, 1);
+    mesh.advance(Duration::from_secs(61));
+    // More than is kept for repair.
+    tell(&mut mesh, 0, &Shout(2, 1002));
+    mesh.connect(0, 1);
+    mesh.settle();
+    let heard = words(&mut mesh, 1);
+    let kept = starling_protocols::limits::REPAIR_MESSAGES_MAX as u64;
+    let mut told = expected(0..2);
+    told.push(format!("missed {}", 1000 - kept));
+    told.extend(expected(1002 - kept..1002));
+    assert_eq!(heard, told);
+}
+
+#[test]
+fn gossip_replayed_later_is_nothing_new() {
+    use starling_protocols::{
+        exchange::{Codec, Gossip, Rumour},
+        wire,
+    };
+    let mut mesh = Mesh::new(2);
+    let (origin, now) = (mesh.host(0), mesh.now());
+    let rumour = Rumour {
+        topic: "probe/whisper",
+        sequence: 9,
+        ordered: false,
+        from: AgentId(1031),
+        codec: Codec::Json,
+        body: b"9",
+    };
+    let bytes = wire::encode(&Gossip::Publish { incarnation: Incarnation(1), rumour });
+    let mut verdict = || {
+        mesh.engines[1].handle(Input::Gossip { id: GossipId(1), origin, bytes: &bytes }, now);
+        std::iter::from_fn(|| mesh.engines[1].poll()).find_map(|output| match output {
+            Output::Judge { verdict, .. } => Some(verdict),
+            _ => None,
+        })
+    };
+    assert_eq!(verdict(), Some(super::super::Verdict::Accept));
+    assert_eq!(verdict(), Some(super::super::Verdict::Ignore));
+    assert_eq!(words(&mut mesh, 1), ["whisper 9"]);
+}
