@@ -232,7 +232,7 @@ impl Net {
         self.gate.set_credential(credential);
     }
 
-    /// Listens to a gossip bucket, `0..=GOSSIP_BUCKETS`.
+    /// Listens to a gossip bucket, `0..GOSSIP_BUCKETS`.
     pub fn subscribe(&mut self, bucket: u8) {
         let Some(topic) = gossip::topic(&self.mesh, bucket) else { return };
         if let Err(why) = self.swarm().behaviour_mut().gossip.subscribe(&topic) {

@@ -136,9 +136,7 @@ impl Node {
             Output::LeaveBucket { bucket } => self.net.unsubscribe(bucket),
             Output::Judge { id, verdict } => self.judge(id, verdict),
             Output::Save(save) => self.save(save),
-            Output::Answered { ticket, by, outcome } => {
-                self.waiting.answered(ticket, by, outcome);
-            }
+            Output::Answered { ticket, outcome } => self.waiting.answered(ticket, outcome),
             Output::Heard { ticket, topic, from, body } => {
                 let host = self.engine.host_view(from.host);
                 let host = host.map_or_else(|| from.host.short(), |view| view.record.name);

@@ -205,7 +205,7 @@ impl Engine {
     pub(super) fn settle_ask(&mut self, ticket: Ticket, outcome: Result<Vec<u8>, Failure>) {
         if let Some(ask) = self.asks.remove(&ticket) {
             self.due.clear(ask.until, super::Due::Ask(ticket));
-            self.emit(Output::Answered { ticket, by: ask.to, outcome });
+            self.emit(Output::Answered { ticket, outcome });
         }
     }
 }

@@ -170,8 +170,6 @@ pub enum Output {
     Answered {
         /// Which question.
         ticket: Ticket,
-        /// Who was asked.
-        by: Address,
         /// The reply as JSON text, or why there is none.
         outcome: Result<Vec<u8>, Failure>,
     },

@@ -14,7 +14,6 @@ use crate::agent::Dialog;
 /// A question from outside that has no answer yet.
 #[derive(Debug)]
 pub(super) struct Ask {
-    pub(super) to: Address,
     pub(super) until: Time,
 }
 
@@ -43,7 +42,7 @@ impl Engine {
         self.begin(now);
         let budget = budget.min(BUDGET_MAX);
         let until = self.now + budget;
-        self.asks.insert(ticket, Ask { to, until });
+        self.asks.insert(ticket, Ask { until });
         self.due.set(until, Due::Ask(ticket));
         let asker = Address { host: self.me, agent: AgentId::OUTSIDE };
         let dialog = Dialog { asker, number: ticket.0, json: true };

@@ -18,8 +18,8 @@ pub(crate) type Gossip = gossipsub::Behaviour<
     MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>,
 >;
 
-/// The buckets of topics, and one more for host records.
-const TOPICS: usize = GOSSIP_BUCKETS as usize + 1;
+/// One for each bucket.
+const TOPICS: usize = GOSSIP_BUCKETS as usize;
 
 /// Source, sequence number, topic, signature and the framing around them take less than this.
 const HEADER_BYTES_MAX: usize = 1024;
@@ -53,7 +53,7 @@ pub(crate) fn bucket(topic: &TopicHash) -> Option<u8> {
 /// The behaviour, or why the library refuses the settings.
 pub(crate) fn behaviour(keypair: &Keypair, mesh: &str) -> Result<Gossip, String> {
     let topics: Vec<TopicHash> =
-        (0..=GOSSIP_BUCKETS).filter_map(|n| topic(mesh, n)).map(|topic| topic.hash()).collect();
+        (0..GOSSIP_BUCKETS).filter_map(|n| topic(mesh, n)).map(|topic| topic.hash()).collect();
     let filter = MaxCountSubscriptionFilter {
         filter: WhitelistSubscriptionFilter(topics.iter().cloned().collect()),
         max_subscribed_topics: TOPICS,

@@ -31,7 +31,7 @@ impl Waiting {
         self.asks.insert(ticket, answer);
     }
 
-    pub(super) fn answered(&mut self, ticket: Ticket, _by: Address, outcome: Reply) {
+    pub(super) fn answered(&mut self, ticket: Ticket, outcome: Reply) {
         if let Some(answer) = self.asks.remove(&ticket) {
             // Who asked may have gone.
             drop(answer.send(outcome));

@@ -150,3 +150,26 @@ fn gossip_replayed_later_is_nothing_new() {
     assert_eq!(verdict(), Some(super::super::Verdict::Ignore));
     assert_eq!(words(&mut mesh, 1), ["whisper 9"]);
 }
+
+#[test]
+fn ten_thousand_rooms_need_no_more_gossip_topics_than_there_are_buckets() {
+    let mut mesh = Mesh::new(2);
+    let now = mesh.now();
+    let room = |number: u64| format!("bulk/data#{number}").parse().expect("a topic");
+    for number in 0..10_000 {
+        mesh.engines[1].subscribe(Ticket(50), &room(number), now);
+    }
+    let mut joined = 0;
+    while let Some(output) = mesh.engines[1].poll() {
+        joined += u8::from(matches!(output, Output::JoinBucket { .. }));
+        mesh.output(1, output);
+    }
+    assert!(joined <= starling_protocols::limits::GOSSIP_BUCKETS, "{joined} gossip topics");
+    mesh.settle();
+    for number in 0..10_000 {
+        mesh.engines[0].publish_json(&room(number), number.to_string().into_bytes(), now);
+    }
+    mesh.settle();
+    let heard: Vec<String> = (0..10_000).map(|number: u64| number.to_string()).collect();
+    assert_eq!(mesh.heard, heard);
+}

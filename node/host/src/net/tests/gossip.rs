@@ -100,8 +100,8 @@ async fn what_cannot_be_published_says_why() {
     assert_eq!(error, Err(PublishError::TooLarge(GOSSIP_BYTES_MAX + 1)));
     let error = one.call(|net| net.publish(0, vec![1])).await;
     assert_eq!(error, Err(PublishError::NoPeers));
-    let error = one.call(|net| net.publish(GOSSIP_BUCKETS + 1, vec![1])).await;
-    assert_eq!(error, Err(PublishError::NoBucket(GOSSIP_BUCKETS + 1)));
+    let error = one.call(|net| net.publish(GOSSIP_BUCKETS, vec![1])).await;
+    assert_eq!(error, Err(PublishError::NoBucket(GOSSIP_BUCKETS)));
 }
 
 #[tokio::test]
