@@ -1,6 +1,7 @@
 //! The daemon: one task with one loop over everything that can happen. It translates in and out;
 //! what is to be done, the engine decides.
 
+mod abroad;
 mod answers;
 mod client;
 mod doctor;

@@ -1,0 +1,269 @@
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::Value;
+use starling_core::{
+    engine::{AgentDetail, AgentSummary, HostState, HostView},
+    society::{
+        AgentsHere, InspectHere, KindsHere, PickError, Place, StartHere, StopHere, pick_agent,
+        pick_host,
+    },
+};
+use starling_protocols::{
+    admission::Token,
+    exchange::Failure,
+    ident::{Address, HostId},
+    limits::BUDGET_DEFAULT,
+};
+
+use super::{
+    client::{Client, internal},
+    serve::{Answer, json, member, others},
+};
+use crate::{
+    api::{self, AgentRow, Code, Inspection, KindRow, Listing, Missing, Problem},
+    control::Command,
+    net,
+};
+
+/// How long one host may take to answer for itself.
+const HOST_BUDGET: Duration = Duration::from_secs(5);
+
+/// Serves what other hosts are asked for.
+pub(super) async fn abroad(client: Client, command: Command) -> Answer {
+    match command {
+        Command::Agents { host } => json(&agents(&client, host.as_deref()).await?),
+        Command::Inspect { what } => json(&inspect(&client, &what).await?),
+        Command::Start(start) => json(&self::start(&client, start).await?),
+        Command::Stop(stop) => json(&self::stop(&client, &stop.agent).await?),
+        Command::Request(ask) => json(&request(&client, ask).await?),
+        Command::Join(join) => json(&self::join(&client, &join.token).await?),
+        Command::Kinds => json(&kinds(&client).await?),
+        _ => Err(internal("a command was sent the wrong way")),
+    }
+}
+
+type Rows = Vec<(HostId, String, AgentSummary)>;
+
+/// The agents of some hosts; those that did not answer are listed apart.
+async fn survey(client: &Client, hosts: &[HostView]) -> Result<(Rows, Vec<Missing>), Problem> {
+    let asked = hosts.iter().map(|view| async {
+        // Why it cannot be reached is known already: nobody is kept waiting for it.
+        if view.state == HostState::Unreachable {
+            return Ok(Err(Failure::Unreachable));
+        }
+        client.ask_host(view.record.host, &AgentsHere {}, HOST_BUDGET).await
+    });
+    let (mut rows, mut missing) = (Vec::new(), Vec::new());
+    for (view, answer) in hosts.iter().zip(join_all(asked).await) {
+        let record = &view.record;
+        match answer? {
+            Ok(listed) => {
+                let cut = listed.total - listed.agents.len() as u64;
+                if cut > 0 {
+                    let why = format!("{cut} more agents live there");
+                    missing.push(Missing { host: record.name.clone(), why });
+                }
+                let named = |agent| (record.host, record.name.clone(), agent);
+                rows.extend(listed.agents.into_iter().map(named));
+            }
+            Err(why) => {
+                let why = view.trouble.clone().unwrap_or_else(|| why.to_string());
+                missing.push(Missing { host: record.name.clone(), why });
+            }
+        }
+    }
+    Ok((rows, missing))
+}
+
+/// The hosts that have not left, or the one that is named.
+async fn hosts(client: &Client, named: Option<&str>) -> Result<Vec<HostView>, Problem> {
+    let all = client.with(|node| node.engine.hosts()).await?;
+    let Some(text) = named else {
+        return Ok(all.into_iter().filter(|view| view.state != HostState::Left).collect());
+    };
+    let host = pick_host(&all, text).map_err(|why| not_picked(&why, "p2p members"))?;
+    Ok(all.into_iter().filter(|view| view.record.host == host).collect())
+}
+
+async fn agents(client: &Client, host: Option<&str>) -> Result<Listing<AgentRow>, Problem> {
+    let (rows, missing) = survey(client, &hosts(client, host).await?).await?;
+    let mut items: Vec<AgentRow> =
+        rows.into_iter().map(|(host, name, agent)| row(host, &name, agent)).collect();
+    items.sort_by(|a, b| {
+        let key = |row: &AgentRow| (row.host_name.clone(), row.kind.clone(), row.agent.clone());
+        key(a).cmp(&key(b))
+    });
+    Ok(Listing { items, missing })
+}
+
+/// The agent that a person means; other hosts are asked where the text alone does not say.
+async fn find(client: &Client, text: &str) -> Result<Address, Problem> {
+    let place = Place::parse(text);
+    if let Some(address) = place.address() {
+        return Ok(address);
+    }
+    let (rows, missing) = survey(client, &hosts(client, place.host).await?).await?;
+    pick_agent(&rows, place.agent).map_err(|why| {
+        let problem = not_picked(&why, "p2p agents");
+        match (&why, missing.first()) {
+            (PickError::None { .. }, Some(Missing { host, why })) => {
+                problem.next(format!("host {host} was not asked ({why}); see p2p members"))
+            }
+            _ => problem,
+        }
+    })
+}
+
+async fn inspect(client: &Client, what: &str) -> Result<Inspection, Problem> {
+    match hosts(client, Some(what)).await {
+        Ok(found) => inspect_host(client, found).await,
+        Err(no_host) if no_host.code != Code::NotFound => Err(no_host),
+        Err(_) => inspect_agent(client, find(client, what).await?).await,
+    }
+}
+
+async fn inspect_host(client: &Client, found: Vec<HostView>) -> Result<Inspection, Problem> {
+    let (rows, _) = survey(client, &found).await?;
+    let Some(view) = found.into_iter().next() else { return Err(internal("a host vanished")) };
+    let kinds = client.ask_host(view.record.host, &KindsHere {}, HOST_BUDGET).await?;
+    let kinds = kinds.unwrap_or_default().into_iter().map(|(kind, _)| kind).collect();
+    let agents = rows.into_iter().map(|(host, name, agent)| row(host, &name, agent)).collect();
+    Ok(Inspection::Host { member: member(view), agents, kinds })
+}
+
+async fn inspect_agent(client: &Client, at: Address) -> Result<Inspection, Problem> {
+    let inspect = InspectHere { agent: at.agent };
+    let detail = client.ask_host(at.host, &inspect, HOST_BUDGET).await?.map_err(failed)?;
+    let Some(detail) = detail else { return Err(failed(Failure::NoAgent)) };
+    let name = client.with(move |node| node.engine.host_view(at.host)).await?;
+    let name = name.map_or_else(|| at.host.short(), |view| view.record.name);
+    let AgentDetail { summary, state, understands, topics, waits } = detail;
+    let value = |text: &String| serde_json::from_str(text).unwrap_or(Value::Null);
+    Ok(Inspection::Agent {
+        row: row(at.host, &name, summary),
+        state: value(&state),
+        understands,
+        topics,
+        waits: waits.iter().map(value).collect(),
+    })
+}
+
+async fn start(client: &Client, start: api::Start) -> Result<api::Started, Problem> {
+    let view = match &start.host {
+        Some(text) => hosts(client, Some(text)).await?.into_iter().next(),
+        None => client.with(|node| node.engine.host_view(node.engine.host())).await?,
+    };
+    let Some(HostView { record, .. }) = view else { return Err(internal("a host vanished")) };
+    let state = start.state.map(|state| state.to_string());
+    let here = StartHere { kind: start.kind, name: start.name, state };
+    let agent = match client.ask_host(record.host, &here, HOST_BUDGET).await? {
+        Ok(agent) => agent,
+        Err(why) => return Err(not_started(client, record.host, &here.kind, why).await?),
+    };
+    let (agent, host) = (agent.to_string(), record.host.to_string());
+    Ok(api::Started { agent, host, host_name: record.name })
+}
+
+/// A host refuses in words only; whether it has no such kind is asked for.
+async fn not_started(
+    client: &Client,
+    host: HostId,
+    kind: &str,
+    why: Failure,
+) -> Result<Problem, Problem> {
+    let Failure::Refused(words) = &why else { return Ok(failed(why)) };
+    let kinds = client.ask_host(host, &KindsHere {}, HOST_BUDGET).await?;
+    if kinds.is_ok_and(|kinds| kinds.iter().all(|(known, _)| known != kind)) {
+        return Ok(Problem::new(Code::NotFound, words.clone()));
+    }
+    Ok(failed(why))
+}
+
+async fn stop(client: &Client, agent: &str) -> Result<api::Done, Problem> {
+    let at = find(client, agent).await?;
+    let stop = StopHere { agent: at.agent };
+    if client.ask_host(at.host, &stop, HOST_BUDGET).await?.map_err(failed)? {
+        return Ok(api::Done { done: format!("agent {} stops", at.agent.short()) });
+    }
+    Err(match at.agent.0 < starling_protocols::ident::AgentId::RESERVED {
+        true => Problem::new(Code::Denied, "built-in agents live as long as their host"),
+        false => failed(Failure::NoAgent),
+    })
+}
+
+async fn request(client: &Client, ask: api::Ask) -> Result<api::Answered, Problem> {
+    let at = find(client, &ask.to).await?;
+    let body = serde_json::to_vec(&ask.body).map_err(internal)?;
+    let budget = ask.timeout_ms.map_or(BUDGET_DEFAULT, Duration::from_millis);
+    let reply = client.ask(at, ask.request, body, budget).await?.map_err(failed)?;
+    let reply = serde_json::from_slice(&reply).map_err(internal)?;
+    Ok(api::Answered { agent: at.agent.to_string(), host: at.host.to_string(), reply })
+}
+
+async fn kinds(client: &Client) -> Result<Listing<KindRow>, Problem> {
+    let here = client.with(|node| node.engine.host()).await?;
+    let kinds = client.ask_host(here, &KindsHere {}, HOST_BUDGET).await?.map_err(failed)?;
+    let kinds = kinds.into_iter().map(|(kind, understands)| KindRow { kind, understands });
+    Ok(Listing { items: kinds.collect(), missing: Vec::new() })
+}
+
+/// Leaves a mesh in which this host is alone for another.
+async fn join(client: &Client, token: &str) -> Result<api::Joined, Problem> {
+    let token: Token = token.parse().map_err(super::start::bad_token)?;
+    let invite = token.open(crate::clock::wall()).map_err(super::start::bad_token)?;
+    let (mesh, others, key) = client
+        .with(|node| {
+            let hosts = node.engine.hosts();
+            (node.engine.credential().mesh(), others(&hosts), node.engine.key().clone())
+        })
+        .await?;
+    super::start::may_join(mesh, others, &invite)?;
+    let joined = net::redeem(&key, &token, &invite).await.map_err(super::start::join_problem)?;
+    let (mesh, members) = (invite.mesh, joined.hosts.len() + 1);
+    let mesh_name = invite.mesh_name.clone();
+    client.with(move |node| node.joined(&invite, joined)).await??;
+    Ok(api::Joined { mesh: mesh.to_string(), mesh_name, members })
+}
+
+fn row(host: HostId, host_name: &str, agent: AgentSummary) -> AgentRow {
+    AgentRow {
+        agent: agent.agent.to_string(),
+        name: agent.name,
+        kind: agent.kind,
+        host: host.to_string(),
+        host_name: host_name.to_owned(),
+        inputs: agent.inputs,
+        waiting: agent.waiting,
+    }
+}
+
+fn not_picked(why: &PickError, list: &str) -> Problem {
+    match why {
+        PickError::None { .. } => {
+            Problem::new(Code::NotFound, why.to_string()).next(format!("see what there is: {list}"))
+        }
+        PickError::Several { .. } => Problem::new(Code::Usage, why.to_string())
+            .next("say which one: NAME@HOST, or more letters of the id"),
+    }
+}
+
+fn failed(why: Failure) -> Problem {
+    let code = match &why {
+        Failure::Refused(_) => Code::Refused,
+        Failure::Busy => Code::Busy,
+        Failure::NoAgent | Failure::Unknown(_) => Code::NotFound,
+        Failure::BadBody(_) => Code::BadBody,
+        Failure::Gone | Failure::Unreachable => Code::Unreachable,
+        Failure::TimedOut => Code::TimedOut,
+    };
+    let problem = Problem::new(code, why.to_string());
+    match why {
+        Failure::Unknown(_) => problem.next("see what it understands: p2p inspect AGENT"),
+        Failure::NoAgent => problem.next("see what there is: p2p agents"),
+        Failure::Gone | Failure::TimedOut | Failure::Unreachable => {
+            problem.next("see how its host is: p2p members")
+        }
+        _ => problem,
+    }
+}
