@@ -65,7 +65,9 @@ impl Join {
         tell(session, &joined)?;
         if self.up {
             let up = Up { name: self.name, ..Up::default() };
-            return up.background(session, client, &config).await;
+            let again = format!("it has joined; start it with: {} up --port N", session.program());
+            let started = up.background(session, client, &config).await;
+            return started.map_err(|why| why.next(again));
         }
         session.out.note("no daemon runs here; next:");
         session.out.hints(&[(format!("{} up", session.program()), "start it")]);

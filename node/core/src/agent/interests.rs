@@ -127,7 +127,19 @@ fn read<T: serde::de::DeserializeOwned>(codec: Codec, body: &[u8]) -> Result<T, 
         Codec::Native => {
             wire::decode(body, BODY_BYTES_MAX).map_err(|why| Rejection::BadBody(why.to_string()))
         }
-        Codec::Json => read_json(body).map_err(Rejection::BadBody),
+        Codec::Json => read_json(body)
+            .or_else(|why| empty_otherwise(body).and_then(|body| read_json(body).ok()).ok_or(why))
+            .map_err(Rejection::BadBody),
+    }
+}
+
+/// People write nothing, `null` or `{}` for a message without fields; types differ in which of them
+/// they are.
+fn empty_otherwise(body: &[u8]) -> Option<&'static [u8]> {
+    match body {
+        b"null" => Some(b"{}"),
+        b"{}" => Some(b"null"),
+        _ => None,
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
 
 /// Connections that may be in the making in one direction. At the cap a stranger is turned away
 /// before anything is read from it, and a dial fails.
-const PENDING_MAX: u32 = 64;
+const PENDING_MAX: u32 = 512;
 
 /// Two, because two hosts may dial each other at once.
 const PER_PEER_MAX: u32 = 2;

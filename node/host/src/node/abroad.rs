@@ -29,6 +29,9 @@ use crate::{
 /// How long one host may take to answer for itself.
 const HOST_BUDGET: Duration = Duration::from_secs(5);
 
+/// How long a host may take to which there is no link yet.
+const UNLINKED_BUDGET: Duration = Duration::from_secs(1);
+
 /// Serves what other hosts are asked for.
 pub(super) async fn abroad(client: Client, command: Command) -> Answer {
     match command {
@@ -46,13 +49,19 @@ pub(super) async fn abroad(client: Client, command: Command) -> Answer {
 type Rows = Vec<(HostId, String, AgentSummary)>;
 
 /// The agents of some hosts; those that did not answer are listed apart.
-async fn survey(client: &Client, hosts: &[HostView]) -> Result<(Rows, Vec<Missing>), Problem> {
+async fn survey(
+    client: &Client,
+    hosts: &[HostView],
+    budget: Duration,
+) -> Result<(Rows, Vec<Missing>), Problem> {
     let asked = hosts.iter().map(|view| async {
         // Why it cannot be reached is known already: nobody is kept waiting for it.
         if view.state == HostState::Unreachable {
             return Ok(Err(Failure::Unreachable));
         }
-        client.ask_host(view.record.host, &AgentsHere {}, HOST_BUDGET).await
+        let at_hand = matches!(view.state, HostState::Linked | HostState::Myself);
+        let budget = if at_hand { budget } else { budget.min(UNLINKED_BUDGET) };
+        client.ask_host(view.record.host, &AgentsHere {}, budget).await
     });
     let (mut rows, mut missing) = (Vec::new(), Vec::new());
     for (view, answer) in hosts.iter().zip(join_all(asked).await) {
@@ -68,7 +77,10 @@ async fn survey(client: &Client, hosts: &[HostView]) -> Result<(Rows, Vec<Missin
                 rows.extend(listed.agents.into_iter().map(named));
             }
             Err(why) => {
-                let why = view.trouble.clone().unwrap_or_else(|| why.to_string());
+                let why = view.trouble.clone().unwrap_or_else(|| match why {
+                    Failure::TimedOut => "no answer in time".to_owned(),
+                    why => why.to_string(),
+                });
                 missing.push(Missing { host: record.name.clone(), why });
             }
         }
@@ -87,7 +99,7 @@ async fn hosts(client: &Client, named: Option<&str>) -> Result<Vec<HostView>, Pr
 }
 
 async fn agents(client: &Client, host: Option<&str>) -> Result<Listing<AgentRow>, Problem> {
-    let (rows, missing) = survey(client, &hosts(client, host).await?).await?;
+    let (rows, missing) = survey(client, &hosts(client, host).await?, HOST_BUDGET).await?;
     let mut items: Vec<AgentRow> =
         rows.into_iter().map(|(host, name, agent)| row(host, &name, agent)).collect();
     items.sort_by(|a, b| {
@@ -98,20 +110,21 @@ async fn agents(client: &Client, host: Option<&str>) -> Result<Listing<AgentRow>
 }
 
 /// The agent that a person means; other hosts are asked where the text alone does not say.
-async fn find(client: &Client, text: &str) -> Result<Address, Problem> {
+async fn find(client: &Client, text: &str, budget: Duration) -> Result<Address, Problem> {
     let place = Place::parse(text);
     if let Some(address) = place.address() {
         return Ok(address);
     }
-    let (rows, missing) = survey(client, &hosts(client, place.host).await?).await?;
-    pick_agent(&rows, place.agent).map_err(|why| {
-        let problem = not_picked(&why, "p2p agents");
-        match (&why, missing.first()) {
-            (PickError::None { .. }, Some(Missing { host, why })) => {
-                problem.next(format!("host {host} was not asked ({why}); see p2p members"))
-            }
-            _ => problem,
+    let asked = hosts(client, place.host).await?;
+    let (rows, missing) = survey(client, &asked, budget.min(HOST_BUDGET)).await?;
+    pick_agent(&rows, place.agent).map_err(|why| match (&why, missing.first()) {
+        // It may well live there.
+        (PickError::None { .. }, Some(Missing { host, why })) => {
+            let message = format!("host {host} cannot be reached ({why}), and elsewhere");
+            Problem::new(Code::Unreachable, format!("{message} there is no agent {text:?}"))
+                .next("see how the hosts are: p2p members")
         }
+        _ => not_picked(&why, "p2p agents"),
     })
 }
 
@@ -119,12 +132,12 @@ async fn inspect(client: &Client, what: &str) -> Result<Inspection, Problem> {
     match hosts(client, Some(what)).await {
         Ok(found) => inspect_host(client, found).await,
         Err(no_host) if no_host.code != Code::NotFound => Err(no_host),
-        Err(_) => inspect_agent(client, find(client, what).await?).await,
+        Err(_) => inspect_agent(client, find(client, what, HOST_BUDGET).await?).await,
     }
 }
 
 async fn inspect_host(client: &Client, found: Vec<HostView>) -> Result<Inspection, Problem> {
-    let (rows, _) = survey(client, &found).await?;
+    let (rows, _) = survey(client, &found, HOST_BUDGET).await?;
     let Some(view) = found.into_iter().next() else { return Err(internal("a host vanished")) };
     let kinds = client.ask_host(view.record.host, &KindsHere {}, HOST_BUDGET).await?;
     let kinds = kinds.unwrap_or_default().into_iter().map(|(kind, _)| kind).collect();
@@ -181,7 +194,7 @@ async fn not_started(
 }
 
 async fn stop(client: &Client, agent: &str) -> Result<api::Done, Problem> {
-    let at = find(client, agent).await?;
+    let at = find(client, agent, HOST_BUDGET).await?;
     let stop = StopHere { agent: at.agent };
     if client.ask_host(at.host, &stop, HOST_BUDGET).await?.map_err(failed)? {
         return Ok(api::Done { done: format!("agent {} stops", at.agent.short()) });
@@ -193,10 +206,12 @@ async fn stop(client: &Client, agent: &str) -> Result<api::Done, Problem> {
 }
 
 async fn request(client: &Client, ask: api::Ask) -> Result<api::Answered, Problem> {
-    let at = find(client, &ask.to).await?;
-    let body = serde_json::to_vec(&ask.body).map_err(internal)?;
+    let begun = tokio::time::Instant::now();
     let budget = ask.timeout_ms.map_or(BUDGET_DEFAULT, Duration::from_millis);
-    let reply = client.ask(at, ask.request, body, budget).await?.map_err(failed)?;
+    let at = find(client, &ask.to, budget).await?;
+    let body = serde_json::to_vec(&ask.body).map_err(internal)?;
+    let left = budget.saturating_sub(begun.elapsed());
+    let reply = client.ask(at, ask.request, body, left).await?.map_err(failed)?;
     let reply = serde_json::from_slice(&reply).map_err(internal)?;
     Ok(api::Answered { agent: at.agent.to_string(), host: at.host.to_string(), reply })
 }
@@ -218,7 +233,7 @@ async fn join(client: &Client, token: &str) -> Result<api::Joined, Problem> {
             (node.engine.credential().mesh(), others(&hosts), node.engine.key().clone())
         })
         .await?;
-    super::start::may_join(mesh, others, &invite)?;
+    super::start::may_join(key.host(), mesh, others, &invite)?;
     let joined = net::redeem(&key, &token, &invite).await.map_err(super::start::join_problem)?;
     let (mesh, members) = (invite.mesh, joined.hosts.len() + 1);
     let mesh_name = invite.mesh_name.clone();

@@ -42,7 +42,7 @@ impl Node {
             | Command::Request(_)
             | Command::Join(_) => {
                 tokio::spawn(async move {
-                    drop(answer.send(super::abroad::abroad(client, command).await))
+                    drop(answer.send(super::abroad::abroad(client, command).await));
                 });
                 return;
             }
@@ -169,7 +169,7 @@ impl Node {
     pub(super) fn joined(&mut self, invite: &Invite, joined: Joined) -> Result<(), Problem> {
         let own = self.engine.credential().mesh();
         // Somebody may have joined this host meanwhile.
-        super::start::may_join(own, others(&self.engine.hosts()), invite)?;
+        super::start::may_join(self.engine.host(), own, others(&self.engine.hosts()), invite)?;
         let failed = |why: DiskError| Problem::new(Code::Internal, why.to_string());
         if own == invite.mesh {
             self.disk.save_membership(&joined.credential).map_err(failed)?;

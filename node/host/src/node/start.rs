@@ -59,6 +59,12 @@ pub enum NodeError {
         /// What is wrong.
         why: starling_protocols::ident::CredentialError,
     },
+    /// There is a membership, and no key to go with it.
+    #[error(
+        "{} is missing, though this host belongs to a mesh: restore it from a backup, or move the \
+         whole data directory away and join anew", .0.display()
+    )]
+    KeyMissing(std::path::PathBuf),
     /// An address to listen on is none.
     #[error("{0:?} is no address to listen on; one looks like /ip4/0.0.0.0/tcp/4077")]
     Address(String),
@@ -155,7 +161,7 @@ pub async fn join(config: &Config, token: &str) -> Result<api::Joined, NodeError
             record.signer() != key.host() && record.open(mesh).is_ok_and(|record| !record.left)
         };
         let others = known.iter().filter(present).count();
-        may_join(member.mesh(), others, &invite)?;
+        may_join(key.host(), member.mesh(), others, &invite)?;
     }
     let joined = net::redeem(&key, &token, &invite).await.map_err(join_problem)?;
     save_joined(&disk, &joined)?;
@@ -165,7 +171,16 @@ pub async fn join(config: &Config, token: &str) -> Result<api::Joined, NodeError
 
 /// A host leaves a mesh for another only when it is alone in it; and it may join its own mesh
 /// again, to renew its certificate.
-pub(super) fn may_join(mesh: MeshId, others: usize, invite: &Invite) -> Result<(), Problem> {
+pub(super) fn may_join(
+    own: HostId,
+    mesh: MeshId,
+    others: usize,
+    invite: &Invite,
+) -> Result<(), Problem> {
+    if invite.redeemer == own {
+        let message = "this host made the token itself: it is for other hosts";
+        return Err(Problem::new(Code::Usage, message).next("type it on the host that should join"));
+    }
     if mesh == invite.mesh || others == 0 {
         return Ok(());
     }
@@ -302,7 +317,7 @@ fn identity(disk: &Disk, config: &Config) -> Result<(SecretKey, Credential), Nod
         Some(stored) => stored,
         None => disk.found(&config.mesh_name, now)?,
     };
-    let key = disk.key()?.map_or_else(|| disk.create_key(), Ok)?;
+    let key = disk.key()?.ok_or_else(|| NodeError::KeyMissing(config.key_file()))?;
     if stored.genesis.founder == key.host() {
         return Ok((key.clone(), Credential::of_founder(&key, stored.genesis, now)));
     }
