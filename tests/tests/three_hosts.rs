@@ -77,6 +77,11 @@ fn a_request_to_a_host_that_is_gone_ends_as_unreachable() {
     alpha.sees("beta", "unreachable");
     let words = ["request", &echo, "echo/say", r#"{"text":"?"}"#, "--timeout", "500ms"];
     alpha.run(&words).failed(6, &["p2p members"]);
+    // Nor is an agent said not to be where nobody could be asked.
+    for agent in ["echo@beta", "echo"] {
+        let words = ["request", agent, "echo/say", r#"{"text":"?"}"#, "--timeout", "500ms"];
+        alpha.run(&words).failed(6, &["host beta cannot be reached", "p2p members"]);
+    }
     // Lists say what is missing from them.
     let agents = alpha.run(&["agents"]).failed(6, &["nothing from beta"]);
     assert!(agents.out.contains("alpha"), "{agents:?}");

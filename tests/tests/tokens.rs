@@ -157,6 +157,13 @@ fn an_invite_for_many_lets_many_in_from_one_address() {
 }
 
 #[test]
+fn a_hosts_own_token_is_not_for_itself() {
+    let place = place!();
+    let alpha = place.up("alpha");
+    alpha.run(&["join", &alpha.invite()]).failed(2, &["made the token itself"]);
+}
+
+#[test]
 fn a_host_with_company_does_not_change_its_mesh() {
     let place = place!();
     let [alpha, beta] = place.mesh(["alpha", "beta"]);

@@ -12,6 +12,7 @@
 //! asked for its bytes stops reading, and then its sender stops.
 
 mod behaviour;
+mod crowd;
 mod error;
 mod event;
 mod gate;

@@ -13,6 +13,7 @@ use libp2p::{
 use starling_protocols::{ident::MeshId, limits::LINKS_KEPT_MAX};
 
 use super::{
+    crowd,
     error::NetError,
     gossip::{self, Gossip},
     lane,
@@ -38,6 +39,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Behaviour {
     // First, so that a connection over the limit is known to nothing else.
     limits: connection_limits::Behaviour,
+    crowd: crowd::Behaviour,
     pub(crate) lanes: lane::Behaviour,
     pub(crate) gossip: Gossip,
     identify: identify::Behaviour,
@@ -52,6 +54,7 @@ impl Behaviour {
         let ping = ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT);
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits()),
+            crowd: crowd::Behaviour::default(),
             lanes: lane::Behaviour::new(lane),
             gossip: gossip::behaviour(keypair, &name).map_err(NetError::SetUp)?,
             identify: identify(keypair, mesh),

@@ -16,6 +16,8 @@ mod drive;
 mod frame;
 mod limiter;
 
+pub(crate) use limiter::site;
+
 use std::{
     collections::BTreeMap,
     io,

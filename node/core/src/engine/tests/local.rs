@@ -121,3 +121,13 @@ fn an_answer_given_in_the_turn_in_which_the_agent_dies_is_gone() {
     assert_eq!(mesh.answers[&ticket], Err(Failure::Gone));
     assert_eq!(mesh.answers[&waiting], Err(Failure::Gone));
 }
+
+#[test]
+fn a_message_without_fields_may_be_written_as_nothing() {
+    let mut mesh = Mesh::new(1);
+    let host = Address { agent: AgentId::HOST, ..mesh.probe(0) };
+    for body in ["null", "{}"] {
+        let ticket = mesh.ask(0, host, "host/agents", body);
+        assert!(mesh.answers[&ticket].is_ok(), "{body}");
+    }
+}

@@ -26,11 +26,11 @@ impl Default for JoinLimiter {
 impl JoinLimiter {
     /// Whether whoever is at `address` may try now; counts the attempt.
     pub(super) fn allows(&self, address: &Multiaddr) -> bool {
-        let Some(ip) = address.iter().find_map(ip_in) else { return false };
+        let Some(site) = site(address) else { return false };
         if self.0.len() >= ADDRESSES_MAX {
             self.0.retain_recent();
         }
-        self.0.len() < ADDRESSES_MAX && self.0.check_key(&block(ip)).is_ok()
+        self.0.len() < ADDRESSES_MAX && self.0.check_key(&site).is_ok()
     }
 }
 
@@ -38,6 +38,11 @@ impl fmt::Debug for JoinLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JoinLimiter({} addresses)", self.0.len())
     }
+}
+
+/// The network address in `address`, by which strangers are told apart.
+pub(crate) fn site(address: &Multiaddr) -> Option<IpAddr> {
+    address.iter().find_map(ip_in).map(block)
 }
 
 fn ip_in(part: Protocol<'_>) -> Option<IpAddr> {
