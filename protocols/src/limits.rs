@@ -1,6 +1,7 @@
-//! Every cap of Starling in one place, the unit in the name.
+//! The caps that protocols, engine and host share, the unit in the name. Those that are a setting of
+//! one library or one file stand beside that setting in `node/host`.
 //!
-//! What happens at a cap is said beside it, and each refusal or drop is counted in a metric.
+//! What happens at a cap is said beside it.
 
 use std::time::Duration;
 
@@ -105,7 +106,8 @@ pub const REORDER_TOTAL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a gap may stay open before it is given up and reported.
 pub const REPAIR_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Hosts one roster remembers. Beyond it new records are refused and counted.
+/// Hosts one roster remembers. Beyond it one that has left makes room; when none has, new records
+/// are refused and counted.
 pub const HOSTS_MAX: usize = 10_000;
 
 /// Hosts to which a link is kept open without being asked for.

@@ -10,8 +10,8 @@ use crate::{
 
 const CODES: [(Exit, &str); 8] = [
     (Exit::Ok, "done; also when Ctrl-C ends a stream"),
-    (Exit::Failure, "it failed; standard error says why"),
-    (Exit::Usage, "the command line, or JSON on it, is wrong"),
+    (Exit::Failure, "it failed, or a body does not fit; standard error says why"),
+    (Exit::Usage, "the command line, or the syntax of JSON on it, is wrong"),
     (Exit::NoDaemon, "no daemon answers, or it went away"),
     (Exit::Denied, "not allowed"),
     (Exit::NotFound, "no such host, agent, kind or request"),
@@ -27,8 +27,8 @@ const CODES: [(Exit, &str); 8] = [
 ",
     after_help = "Exit codes:
   0  done; also when Ctrl-C ends a stream
-  1  it failed; standard error says why
-  2  the command line, or JSON on it, is wrong
+  1  it failed, or a body does not fit; standard error says why
+  2  the command line, or the syntax of JSON on it, is wrong
   3  no daemon answers, or it went away
   4  not allowed
   5  no such host, agent, kind or request
