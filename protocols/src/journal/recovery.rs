@@ -92,7 +92,7 @@ pub struct Outbox {
 /// Reads a journal back.
 ///
 /// Fed with all records in order it needs nothing else. Who keeps an index may feed less: first the
-/// open lives' [`Record::Life`], the [`Record::Numbering`] and the open [`Record::Post`] of each
+/// open lives' [`Record::Life`], the open [`Record::Post`] and then the [`Record::Numbering`] of each
 /// outbox, the last [`Record::Took`] of each origin and the [`Record::Era`] of what follows; then,
 /// in order, all pages with entries of an open life since its last snapshot; and the last page.
 #[derive(Debug, Default)]

@@ -49,6 +49,7 @@ impl Host {
             residents,
             known: Vec::new(),
             ledger: Ledger::default(),
+            recording: None,
         };
         let now = Now { time: Time::ZERO, wall: WALL };
         Self { engine: Engine::new(config, now), start: Instant::now() }

@@ -79,6 +79,36 @@ pub enum Effect {
     },
     /// Stop this agent.
     StopSelf,
+    /// Tell one agent, whatever restarts meanwhile.
+    Post {
+        /// Whom.
+        to: Address,
+        /// The notification's name.
+        name: Cow<'static, str>,
+        /// The notification.
+        body: Vec<u8>,
+    },
+    /// Say something to people.
+    Log {
+        /// How important it is.
+        level: Level,
+        /// What.
+        text: String,
+    },
+}
+
+/// How important something said to people is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Somebody should act.
+    Error,
+    /// Somebody should know.
+    Warn,
+    /// What happens.
+    Info,
+    /// How it happens.
+    Debug,
 }
 
 /// Effects as a test expects them.
@@ -93,6 +123,12 @@ impl Effect {
     #[must_use]
     pub fn refuse(why: &str) -> Self {
         Self::Reply { to: DIALOG, outcome: Err(Failure::Refused(why.into())) }
+    }
+
+    /// A durable notification to one agent.
+    #[must_use]
+    pub fn post<N: Notification>(to: Address, notification: &N) -> Self {
+        Self::Post { to, name: N::NAME.into(), body: wire::encode(notification) }
     }
 
     /// A notification to one agent.

@@ -53,4 +53,15 @@ pub enum Input<'a> {
     },
     /// Its life ends in good order.
     Stopping,
+    /// It is back, in the state it had when its host went down.
+    Recovered,
+    /// A durable notification of its own could not be delivered.
+    Undelivered {
+        /// To whom.
+        to: Address,
+        /// The notification's name.
+        name: Cow<'a, str>,
+        /// Why.
+        why: Failure,
+    },
 }
