@@ -115,6 +115,7 @@
 //! ```
 
 mod ball;
+mod bytes;
 mod cage;
 mod cx;
 mod effect;

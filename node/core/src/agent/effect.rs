@@ -22,6 +22,7 @@ pub enum Effect {
         /// The notification's name.
         name: Cow<'static, str>,
         /// The notification.
+        #[serde(with = "serde_bytes")]
         body: Vec<u8>,
     },
     /// Ask one agent.
@@ -31,6 +32,7 @@ pub enum Effect {
         /// The request's name.
         name: Cow<'static, str>,
         /// The request.
+        #[serde(with = "serde_bytes")]
         body: Vec<u8>,
         /// What waits for the reply.
         wait: WaitId,
@@ -42,6 +44,7 @@ pub enum Effect {
         /// To which question.
         to: Dialog,
         /// The answer, or why there is none.
+        #[serde(with = "super::bytes::outcome")]
         outcome: Result<Vec<u8>, Failure>,
     },
     /// Tell all who listen to a topic.
@@ -51,6 +54,7 @@ pub enum Effect {
         /// How.
         delivery: Delivery,
         /// The notification.
+        #[serde(with = "serde_bytes")]
         body: Vec<u8>,
     },
     /// Listen to a topic from now on.
@@ -86,6 +90,7 @@ pub enum Effect {
         /// The notification's name.
         name: Cow<'static, str>,
         /// The notification.
+        #[serde(with = "serde_bytes")]
         body: Vec<u8>,
     },
     /// Say something to people.

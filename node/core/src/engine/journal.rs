@@ -32,7 +32,9 @@ pub struct Recording {
     pub found: Recovered,
     /// Entries of one agent between two snapshots.
     pub snapshot_entries: u32,
-    /// Entries of one agent between two digests of its state; never more than between snapshots.
+    /// Entries of one agent between two digests of its state. One: after every entry, whatever it
+    /// costs; otherwise neither digests nor snapshots of an agent are made before as much of it
+    /// has been recorded as they encode.
     pub digest_entries: u32,
     /// Bytes after which another file is begun.
     pub file_bytes_max: u64,
@@ -106,6 +108,21 @@ pub(super) struct Recordings {
     pub(super) upto: u64,
     /// How many it had handled at its last snapshot.
     pub(super) snapshot: u64,
+    /// Bytes recorded since it was last encoded whole, and how many bytes that took.
+    since: u64,
+    size: u64,
+}
+
+impl Recordings {
+    /// Whether it has been recorded since it was last encoded whole for at least as many bytes as
+    /// that took: so large states do not cost more than what they handle.
+    const fn is_worth_it(&self) -> bool {
+        self.since >= self.size
+    }
+
+    const fn encoded(&mut self, bytes: usize) {
+        (self.since, self.size) = (0, bytes as u64);
+    }
 }
 
 impl Journal {
@@ -149,11 +166,10 @@ impl Journal {
         self.input.clear();
         wire::encode_into(input, &mut self.input).expect("inputs encode");
         let state = match handled {
-            Ok(Ok(())) if row.inputs.is_multiple_of(u64::from(self.digest_entries)) => {
-                save(kind, row, &mut self.ball).then(|| digest(&self.ball))
-            }
+            Ok(Ok(())) if self.wants_digest(row) => self.digest(row, kind),
             _ => None,
         };
+        let before = self.recorder.len();
         let handled = match handled {
             Ok(Ok(())) => Recorded::Done,
             Ok(Err(why)) => Recorded::Rejected(why.to_string().into()),
@@ -174,18 +190,33 @@ impl Journal {
             self.recorder.urge();
         }
         row.recordings.upto = row.inputs;
+        row.recordings.since += (self.recorder.len() - before) as u64;
         Some(sequence)
     }
 
     pub(super) fn wants_snapshot(&self, row: &Row) -> bool {
         row.inputs - row.recordings.snapshot >= u64::from(self.snapshot_entries)
+            && (row.recordings.is_worth_it() || self.digest_entries == 1)
             && self.stuck.is_none()
+    }
+
+    const fn wants_digest(&self, row: &Row) -> bool {
+        let turn = row.inputs.is_multiple_of(self.digest_entries as u64);
+        turn && (row.recordings.is_worth_it() || self.digest_entries == 1)
+    }
+
+    fn digest(&mut self, row: &mut Row, kind: &dyn AnyKind) -> Option<u64> {
+        let saved = save(kind, row, &mut self.ball);
+        row.recordings.encoded(self.ball.len());
+        saved.then(|| digest(&self.ball))
     }
 
     fn snapshot(&mut self, row: &mut Row, kind: &dyn AnyKind) {
         let (life, number) = (row.recordings.life, row.inputs);
         row.recordings.snapshot = number;
-        if !save(kind, row, &mut self.ball) || self.ball.len() > SNAPSHOT_BYTES_MAX {
+        let saved = save(kind, row, &mut self.ball);
+        row.recordings.encoded(self.ball.len());
+        if !saved || self.ball.len() > SNAPSHOT_BYTES_MAX {
             return;
         }
         let (ball, topics) = (Cow::Borrowed(self.ball.as_slice()), row.topics.names());
@@ -225,6 +256,9 @@ impl Engine {
         journal.keeps_file = !found.lost.is_empty();
         self.journal = Some(journal);
         self.note_era();
+        if found.mesh.is_some_and(|mesh| mesh != self.credential.mesh()) {
+            return self.leave_behind(&found);
+        }
         self.letters.recover(found.outbox, found.taken);
         for (head, why) in found.lost {
             self.not_recovered(&head, why);
@@ -233,6 +267,18 @@ impl Engine {
             self.recover(life);
         }
         self.pump_all_letters();
+    }
+
+    /// What was recorded in another mesh stays there: agents do not change their mesh with their
+    /// host, and letters to its hosts are not delivered any more.
+    fn leave_behind(&mut self, found: &Recovered) {
+        for life in &found.lives {
+            self.note_end(life.head.life, Ended::Stopped, true);
+        }
+        for (to, outbox) in &found.outbox {
+            let upto = outbox.next.saturating_sub(1);
+            self.note(&Record::Delivered { to: *to, upto });
+        }
     }
 
     fn note_era(&mut self) {
@@ -283,7 +329,8 @@ impl Engine {
     fn revive(&mut self, kind: u16, player: Player, entries: u64) {
         let head = player.head().clone();
         let name = head.name.as_ref().map(|name| name.to_string().into_boxed_str());
-        let recordings = Recordings { life: head.life, upto: player.number, snapshot: 0 };
+        let recordings =
+            Recordings { life: head.life, upto: player.number, ..Recordings::default() };
         let of = std::sync::Arc::clone(&self.kinds[usize::from(kind)]);
         let open = of.open(&player.ball);
         let row = Row {
