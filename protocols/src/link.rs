@@ -72,6 +72,16 @@ impl Links {
         }
     }
 
+    /// Stops wanting all links but those `wanted`, which are in the order of their ids. Takes time
+    /// in proportion to the links there are, not to the hosts of the mesh.
+    pub fn keep_only(&mut self, wanted: &[HostId]) {
+        let unwanted = |host: &HostId| wanted.binary_search(host).is_err();
+        let kept = self.links.iter().filter(|(host, link)| link.kept && unwanted(host));
+        let kept: Vec<HostId> = kept.map(|(host, _)| *host).collect();
+        kept.into_iter().for_each(|host| self.release(host));
+        self.links.retain(|host, link| link.state != State::Down || !unwanted(host));
+    }
+
     /// A connection to `host` passed the gate.
     pub fn up(&mut self, host: HostId) {
         let link = self.links.entry(host).or_default();

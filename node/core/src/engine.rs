@@ -50,7 +50,7 @@ use starling_protocols::{
     ident::{AgentId, Credential, HostId, Incarnation, SecretKey, Signed},
     interest::{Incoming, Listeners, Outgoing, TopicName},
     link::Links,
-    roster::{HostRecord, Roster},
+    roster::{HostRecord, Reconciler, Roster},
     time::{Deadlines, Time, WallTime},
 };
 
@@ -79,6 +79,16 @@ impl Kinds {
     }
 }
 
+/// What an engine knows of the mesh from the beginning.
+pub enum Known {
+    /// Records from disk or from another host. Each is checked; bad ones are counted.
+    Records(Vec<Signed<HostRecord>>),
+    /// What has been checked already. The engine shares it with whoever else holds it, and tells
+    /// no [`Event`] of each host. When it has the host's own record of this life, that stands as
+    /// it is, and the name and software in [`Config`] are not used.
+    Checked(Roster),
+}
+
 /// What an engine is made of.
 pub struct Config {
     /// The host's key.
@@ -97,8 +107,8 @@ pub struct Config {
     pub kinds: Kinds,
     /// Agents that run from the beginning, each with its reserved id.
     pub residents: Vec<(AgentId, Start)>,
-    /// Hosts known from earlier lives.
-    pub known: Vec<Signed<HostRecord>>,
+    /// The hosts known from earlier lives.
+    pub known: Known,
     /// Invites issued in earlier lives.
     pub ledger: Ledger,
 }
@@ -140,6 +150,9 @@ pub struct Engine {
     gossip_seen: BTreeMap<(HostId, TopicName), (Incarnation, topics::Window)>,
     buckets: BTreeMap<u8, usize>,
     roster: Roster,
+    reconciler: Reconciler,
+    /// When the known hosts are saved, if they have changed.
+    save_hosts_at: Option<Time>,
     links: Links,
     ledger: Ledger,
     counters: Counters,
@@ -163,13 +176,16 @@ enum Due {
     Ack(lanes::PeerNo),
     /// A linked host's membership may have ended.
     Membership(lanes::PeerNo),
+    /// The known hosts have changed.
+    SaveHosts,
 }
 
 impl Engine {
     /// An engine whose clock stands at `now`.
     ///
     /// # Panics
-    /// When a resident's kind is not among the kinds, or its state does not fit.
+    /// When a resident's kind is not among the kinds, or its state does not fit; when the known
+    /// hosts are of another mesh.
     #[must_use]
     pub fn new(config: Config, now: Now) -> Self {
         let entropy = Entropy::from_seed(config.seed);
@@ -211,6 +227,8 @@ impl Engine {
             gossip_seen: BTreeMap::new(),
             buckets: BTreeMap::new(),
             roster: Roster::new(config.credential.mesh()),
+            reconciler: Reconciler::new(me),
+            save_hosts_at: None,
             ledger: config.ledger,
             counters: Counters::default(),
             outputs: VecDeque::new(),
@@ -219,8 +237,7 @@ impl Engine {
             key: config.key,
             credential: config.credential,
         };
-        engine.publish_record();
-        engine.learn(&config.known);
+        engine.begin_roster(config.known);
         for (id, start) in config.residents {
             engine.start_as(id, start).expect("residents are of known kinds and states");
         }
@@ -263,6 +280,7 @@ impl Engine {
             self.due.next().map(|at| (at, "a wait ends")),
             self.tails_at.first().map(|(at, _)| (*at, "a tail is told")),
             self.links.next_deadline().map(|at| (at, "a dial is due")),
+            self.reconciler.next_deadline().map(|at| (at, "a roster is not answered")),
             self.incoming.next_deadline().map(|at| (at, "a gap is given up")),
         ];
         deadlines.into_iter().flatten().min()
@@ -319,6 +337,7 @@ impl Engine {
         self.stop_all();
         self.record.left = true;
         self.announce_record();
+        self.save_hosts();
         self.finish();
     }
 
@@ -343,8 +362,10 @@ impl Engine {
                 Due::Abandon(peer) => self.abandon(peer),
                 Due::Ack(peer) => self.ack_is_due(peer),
                 Due::Membership(peer) => self.watch_membership(peer),
+                Due::SaveHosts => self.save_hosts(),
             }
         }
+        self.reconcile_what_is_due();
         self.tell_tails();
         while let Some(host) = self.links.due(self.now) {
             self.dial(host);

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ident::{AgentId, Incarnation, Signed},
-    roster::HostRecord,
+    roster::{Digest, HostRecord},
 };
 
 /// How a message is delivered. A protocol chooses one, and its type names it.
@@ -184,6 +184,8 @@ pub enum Item<'a> {
     },
     /// Host records, news to the receiver perhaps.
     Hosts(Vec<Signed<HostRecord>>),
+    /// What the sender knows of the hosts of the mesh, or asks about them.
+    Roster(Digest),
 }
 
 /// A message on a topic, over a lane or over gossip.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use starling_core::engine::{Config, Engine, Input, Now, Output, Start, Ticket};
+use starling_core::engine::{Config, Engine, Input, Known, Now, Output, Start, Ticket};
 use starling_protocols::{
     admission::Ledger,
     ident::{Address, AgentId, Credential, Genesis, Incarnation, SecretKey},
@@ -47,7 +47,7 @@ impl Host {
             seed: [0; 32],
             kinds: starling_core::society::with_residents(load::kinds()),
             residents,
-            known: Vec::new(),
+            known: Known::Records(Vec::new()),
             ledger: Ledger::default(),
         };
         let now = Now { time: Time::ZERO, wall: WALL };

@@ -4,7 +4,7 @@ use starling_protocols::{
     exchange::Failure,
     ident::{Address, Credential, HostId, Signed},
     interest::TopicName,
-    roster::HostRecord,
+    roster::{HostRecord, Roster},
     time::{Time, WallTime},
 };
 
@@ -210,7 +210,7 @@ pub enum Save {
     /// The invites.
     Ledger(Ledger),
     /// The hosts known.
-    Hosts(Vec<Signed<HostRecord>>),
+    Hosts(Roster),
 }
 
 /// What becomes of a gossip message.

@@ -33,7 +33,7 @@ pub(super) struct Peer {
     pub(super) session: Session,
     inbox: Inbox,
     lane: bool,
-    /// Whether this session has told the peer who is here and what is listened to.
+    /// Whether this session has told the peer what is listened to.
     introduced: bool,
     abandon_at: Option<Time>,
     ack_at: Option<Time>,
@@ -195,6 +195,7 @@ impl Engine {
         }
         self.due.set(at, Due::Abandon(number));
         self.mark(number);
+        self.stop_reconciling(host);
         if was_open {
             let name = self.name_of(host);
             self.tell(Event::LaneDown { host, name, why: why.to_owned() });
@@ -265,6 +266,7 @@ impl Engine {
         if !std::mem::replace(&mut self.peers[peer].introduced, true) {
             self.introduce(peer);
         }
+        self.compare_rosters(peer);
         self.peers[peer].trouble = None;
         let anew = matches!(greeting, Greeting::Anew { .. });
         let name = self.name_of(host);
@@ -319,6 +321,7 @@ impl Engine {
             Item::Repair { topic, from, until } => self.repair(peer, topic, from, until),
             Item::Lost { topic, until } => self.lost(peer, topic, until),
             Item::Hosts(records) => self.learn_from(peer, &records),
+            Item::Roster(digest) => self.digest(peer, &digest),
         }
     }
 

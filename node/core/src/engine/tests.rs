@@ -20,7 +20,8 @@ use starling_protocols::{
 };
 
 use super::{
-    Config, Counter, Engine, Event, GossipId, Input, Kinds, LinkChange, Now, Output, Start, Ticket,
+    Config, Counter, Engine, Event, GossipId, Input, Kinds, Known, LinkChange, Now, Output, Start,
+    Ticket,
 };
 use crate::agent::{Init, prelude::*};
 
@@ -252,6 +253,8 @@ impl Mesh {
             _ => founder.admit(&key(0), key(host).host(), false, WALL).expect("a short chain"),
         };
         let probe = Start { kind: "probe".into(), name: Some("probe".into()), init: Init::Default };
+        let phantoms = (0..self.phantoms).map(|number| self.phantom(&founder, number));
+        let known = Known::Records(phantoms.collect());
         let config = Config {
             key: key(host),
             credential,
@@ -261,7 +264,7 @@ impl Mesh {
             seed: [u8::try_from(host).expect("few hosts"); 32],
             kinds: crate::society::with_residents(Kinds::new().kind::<Probe>()),
             residents: [crate::society::residents(), vec![(AgentId(1031), probe)]].concat(),
-            known: (0..self.phantoms).map(|number| self.phantom(&founder, number)).collect(),
+            known,
             ledger: Ledger::default(),
         };
         Engine::new(config, self.now())
