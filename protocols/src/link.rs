@@ -277,6 +277,26 @@ mod tests {
     }
 
     #[test]
+    fn only_the_links_wanted_are_kept() {
+        let mut links = Links::new(Entropy::from_seed([1; 32]));
+        for number in 0..4 {
+            links.want(host(number), true);
+        }
+        links.up(host(0));
+        links.dial_failed(host(1), Time::ZERO);
+        links.dial_failed(host(2), Time::ZERO);
+        links.keep_only(&[host(2)]);
+        let states = [0, 1, 2, 3].map(|number| links.state(host(number)));
+        assert_eq!((states[0], states[1], states[3]), (State::Up, State::Down, State::Dialling));
+        assert!(matches!(states[2], State::Waiting { .. }));
+        assert_eq!(links.links.len(), 3, "nothing is left of one that is down");
+        assert_eq!(links.down(host(0), Time::ZERO), None);
+        assert_eq!(links.dial_failed(host(3), Time::ZERO), None);
+        let State::Waiting { until } = states[2] else { panic!("it waits") };
+        assert_eq!((links.due(until), links.due(until)), (Some(host(2)), None));
+    }
+
+    #[test]
     fn a_dial_that_fails_beside_a_connection_changes_nothing() {
         let mut links = Links::new(Entropy::from_seed([1; 32]));
         links.want(host(1), true);

@@ -3,10 +3,12 @@
 mod dialogs;
 mod lanes;
 mod local;
+mod rosters;
 mod topics;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     time::Duration,
 };
 
@@ -193,8 +195,10 @@ pub(super) struct Mesh {
     pub(super) gossip_loss: u64,
     gossiped: u64,
     pub(super) disconnected: Vec<(usize, HostId)>,
-    /// Hosts that are known and never there.
-    phantoms: u8,
+    /// Hosts that each host knows and that are never there.
+    phantoms: Vec<Range<u8>>,
+    /// Bytes that went over lanes.
+    pub(super) carried: usize,
 }
 
 pub(super) fn key(host: usize) -> SecretKey {
@@ -208,6 +212,16 @@ impl Mesh {
 
     /// A mesh that knows of many more hosts than are there.
     pub(super) fn with_phantoms(hosts: usize, phantoms: u8) -> Self {
+        let mut mesh = Self::apart(vec![0..phantoms; hosts]);
+        for a in 0..hosts {
+            (0..a).for_each(|b| mesh.connect(a, b));
+        }
+        mesh.settle();
+        mesh
+    }
+
+    /// Hosts without lanes, each of which knows some that are not there.
+    pub(super) fn apart(phantoms: Vec<Range<u8>>) -> Self {
         let genesis = Genesis {
             version: 1,
             name: "test".into(),
@@ -229,15 +243,12 @@ impl Mesh {
             gossiped: 0,
             disconnected: Vec::new(),
             phantoms,
+            carried: 0,
         };
-        for host in 0..hosts {
+        for host in 0..mesh.phantoms.len() {
             let engine = mesh.engine(host, 1);
             mesh.engines.push(engine);
         }
-        for a in 0..hosts {
-            (0..a).for_each(|b| mesh.connect(a, b));
-        }
-        mesh.settle();
         mesh
     }
 
@@ -247,17 +258,16 @@ impl Mesh {
     }
 
     fn engine(&self, host: usize, life: u64) -> Engine {
-        let founder = Credential::of_founder(&key(0), self.genesis.clone(), WALL);
-        let credential = match host {
-            0 => founder.clone(),
-            _ => founder.admit(&key(0), key(host).host(), false, WALL).expect("a short chain"),
-        };
-        let probe = Start { kind: "probe".into(), name: Some("probe".into()), init: Init::Default };
-        let phantoms = (0..self.phantoms).map(|number| self.phantom(&founder, number));
+        let phantoms = self.phantoms[host].clone().map(|number| self.phantom(number));
         let known = Known::Records(phantoms.collect());
-        let config = Config {
+        Engine::new(self.config(host, life, known), self.now())
+    }
+
+    pub(super) fn config(&self, host: usize, life: u64, known: Known) -> Config {
+        let probe = Start { kind: "probe".into(), name: Some("probe".into()), init: Init::Default };
+        Config {
             key: key(host),
-            credential,
+            credential: self.credential(&key(host)),
             name: format!("host-{host}"),
             incarnation: Incarnation(life),
             software: "test".into(),
@@ -266,24 +276,35 @@ impl Mesh {
             residents: [crate::society::residents(), vec![(AgentId(1031), probe)]].concat(),
             known,
             ledger: Ledger::default(),
-        };
-        Engine::new(config, self.now())
+        }
     }
 
-    fn phantom(&self, founder: &Credential, number: u8) -> Signed<HostRecord> {
+    fn credential(&self, of: &SecretKey) -> Credential {
+        let founder = Credential::of_founder(&key(0), self.genesis.clone(), WALL);
+        if of.host() == key(0).host() {
+            return founder;
+        }
+        founder.admit(&key(0), of.host(), false, WALL).expect("a short chain")
+    }
+
+    fn phantom(&self, number: u8) -> Signed<HostRecord> {
         let own = SecretKey::from_bytes(&[100 + number; 32]);
-        let credential = founder.admit(&key(0), own.host(), false, WALL).expect("a short chain");
+        self.first_record(&own, format!("phantom-{number}"))
+    }
+
+    /// The record that a host publishes first in its first life.
+    pub(super) fn first_record(&self, own: &SecretKey, name: String) -> Signed<HostRecord> {
         let record = HostRecord {
             host: own.host(),
-            name: format!("phantom-{number}"),
+            name,
             incarnation: Incarnation(1),
             sequence: 1,
             addresses: Vec::new(),
             software: "test".into(),
-            credential,
+            credential: self.credential(own),
             left: false,
         };
-        Signed::new(&own, self.genesis.mesh(), &record)
+        Signed::new(own, self.genesis.mesh(), &record)
     }
 
     fn gossip(&mut self, here: usize, bytes: &[u8]) {
@@ -379,6 +400,7 @@ impl Mesh {
             if bytes.is_empty() {
                 break;
             }
+            self.carried += bytes.len();
             let from = self.host(here);
             // In two parts, so that frames are cut anywhere.
             let (one, two) = bytes.split_at(bytes.len() / 2);
