@@ -189,3 +189,43 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 64;
 /// Events that a slow reader of the event stream may lag behind before it loses some (and is
 /// told how many).
 pub const EVENTS_BACKLOG_MAX: usize = 1024;
+
+/// What one page of the journal may hold, and the largest state of an agent that is recorded whole.
+/// A larger state has no snapshot: the agent is replayed from the one before.
+pub const JOURNAL_PAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// The largest state of an agent that is recorded. A larger one is not: the agent's last snapshot
+/// stays the one it is replayed from.
+pub const SNAPSHOT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Effects of one input that are recorded whole; of more, the digest is.
+pub const EFFECTS_RECORDED_BYTES_MAX: usize = 512;
+
+/// Records that nobody waits for are collected up to this size before they are written…
+pub const JOURNAL_BATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// …or for this long.
+pub const JOURNAL_BATCH_DELAY: Duration = Duration::from_millis(100);
+
+/// Entries of one agent between two snapshots.
+pub const SNAPSHOT_ENTRIES: u32 = 1000;
+
+/// Entries of one agent between two digests of its state.
+pub const DIGEST_ENTRIES: u32 = 64;
+
+/// A journal's file is closed and another begun when it has grown to this…
+pub const JOURNAL_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// …or is this old.
+pub const JOURNAL_FILE_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Durable letters to one host that wait to be taken. At the cap a further one is not posted, and
+/// the agent that posted it is told.
+pub const OUTBOX_LETTERS_MAX: usize = 65_536;
+
+/// Bytes of durable letters to one host that wait to be taken. At the cap a further one is not
+/// posted, and the agent that posted it is told.
+pub const OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Durable letters sent to one host before it has taken the first of them.
+pub const LETTERS_IN_FLIGHT_MAX: usize = 256;
