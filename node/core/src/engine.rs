@@ -56,6 +56,10 @@ use starling_protocols::{
 
 use crate::agent::{Agent, AnyKind, Effect, Kind};
 
+/// Outputs for which there is room when there are none. A process may run many engines, most of
+/// them idle.
+const OUTPUTS_KEPT_MAX: usize = 64;
+
 /// The kinds of agents that a host can run.
 #[derive(Clone, Default)]
 pub struct Kinds(BTreeMap<&'static str, Arc<dyn AnyKind>>);
@@ -266,6 +270,9 @@ impl Engine {
     pub fn poll(&mut self) -> Option<Output> {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
+        }
+        if self.outputs.capacity() > OUTPUTS_KEPT_MAX {
+            self.outputs = VecDeque::new();
         }
         let peer = self.writable.pop_first()?;
         Some(Output::Transmit { host: self.peers[peer].host })

@@ -289,17 +289,22 @@ impl Mesh {
 
     fn phantom(&self, number: u8) -> Signed<HostRecord> {
         let own = SecretKey::from_bytes(&[100 + number; 32]);
-        self.first_record(&own, format!("phantom-{number}"))
+        self.first_record(&own, format!("phantom-{number}"), Vec::new())
     }
 
     /// The record that a host publishes first in its first life.
-    pub(super) fn first_record(&self, own: &SecretKey, name: String) -> Signed<HostRecord> {
+    pub(super) fn first_record(
+        &self,
+        own: &SecretKey,
+        name: String,
+        addresses: Vec<String>,
+    ) -> Signed<HostRecord> {
         let record = HostRecord {
             host: own.host(),
             name,
             incarnation: Incarnation(1),
             sequence: 1,
-            addresses: Vec::new(),
+            addresses,
             software: "test".into(),
             credential: self.credential(own),
             left: false,

@@ -150,24 +150,22 @@ impl World {
     }
 
     fn act(&mut self, here: usize, acts: Vec<Act>) {
-        let number = |host| self.hosts.iter().position(|one| *one == host).expect("it is here");
-        for act in acts
-            .into_iter()
-            .map(|act| match act {
-                Act::Tell(host, digest) => (Some(number(host)), Some(Word::Digest(digest))),
-                Act::Send(host, records) => (Some(number(host)), Some(Word::Records(records))),
-                Act::TellState { but } => (Some(number(but)), None),
-            })
-            .collect::<Vec<_>>()
-        {
+        for act in acts {
             match act {
-                (Some(there), Some(word)) => self.say(here, there, word),
-                (but, _) => self.each_but(here, but, |world, there| {
-                    let (me, peer) = (world.hosts[here], world.hosts[there]);
-                    Word::Digest(world.rosters[here].state(me, peer))
-                }),
+                Act::Tell(to, digest) => self.say(here, self.number(to), Word::Digest(digest)),
+                Act::Send(to, records) => self.say(here, self.number(to), Word::Records(records)),
+                Act::TellState { but } => {
+                    self.each_but(here, Some(self.number(but)), |world, there| {
+                        let (me, peer) = (world.hosts[here], world.hosts[there]);
+                        Word::Digest(world.rosters[here].state(me, peer))
+                    });
+                }
             }
         }
+    }
+
+    fn number(&self, host: HostId) -> usize {
+        self.hosts.iter().position(|one| *one == host).expect("it is in this world")
     }
 
     fn each_but(&mut self, here: usize, but: Option<usize>, word: impl Fn(&Self, usize) -> Word) {
@@ -276,7 +274,7 @@ proptest! {
 
 #[test]
 fn equal_rosters_cost_a_few_bytes() {
-    let known = numbered(0..10_000).into_iter().map(|(host, _)| (host, 1_000)).collect();
+    let known = numbered(0..10_000).into_keys().map(|host| (host, 1_000)).collect();
     let mut world = World::new(&[Clone::clone(&known), known]);
     world.open(0, 1);
     assert_eq!(world.settle(|_| 0), 2, "one word from each side");
@@ -317,6 +315,24 @@ fn a_newcomer_with_many_links_gets_the_whole_roster_once_and_in_parts() {
     let sent = world.records[0];
     assert!((2_999..2_999 + 4 + 4).contains(&sent), "{sent} records");
     assert!(world.largest_answer < ROSTER_ANSWER_BYTES_MAX + 4_096, "{}", world.largest_answer);
+}
+
+#[test]
+fn a_newcomer_with_one_link_asks_until_it_has_all() {
+    let mut world = World::new(&[numbered(0..0), numbered(0..3_000)]);
+    world.open(0, 1);
+    world.settle(|_| 0);
+    assert_eq!(ages(&world.rosters[0]), ages(&world.rosters[1]));
+    // All but the newcomer's, and the newcomer's.
+    assert_eq!(world.records, [2_999, 1]);
+}
+
+#[test]
+fn two_strangers_with_the_same_friends_tell_of_themselves_only() {
+    let mut world = World::new(&[numbered(2..50), numbered(2..50)]);
+    world.open(0, 1);
+    assert_eq!(world.settle(|_| 0), 4, "what they know, and themselves");
+    assert_eq!(world.records, [1, 1]);
 }
 
 #[test]

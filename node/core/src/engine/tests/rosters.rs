@@ -16,11 +16,15 @@ fn refused(mesh: &Mesh) -> Vec<u64> {
     counters.map(|counters| refused.map(|of| counters.get(of)).iter().sum()).collect()
 }
 
+fn address(host: usize) -> Vec<String> {
+    vec![format!("/memory/{host}")]
+}
+
 /// A mesh whose hosts share one roster from the beginning.
 fn sharing(hosts: usize) -> (Mesh, Roster) {
     let mut mesh = Mesh::apart(vec![0..0; hosts]);
     let mut roster = Roster::new(mesh.genesis.mesh());
-    let record = |host| mesh.first_record(&key(host), format!("host-{host}"));
+    let record = |host| mesh.first_record(&key(host), format!("host-{host}"), address(host));
     for record in (0..hosts).map(record).chain((0..100).map(|number| mesh.phantom(number))) {
         roster.merge(&record, WALL).expect("a good record");
     }
@@ -53,6 +57,13 @@ fn hosts_that_share_a_roster_have_little_to_say() {
     }
     mesh.settle();
     assert!(mesh.carried < 3 * 2 * 400, "{} bytes", mesh.carried);
+    // Where they listen is where the roster says.
+    let (carried, now) = (mesh.carried, mesh.now());
+    for host in 0..3 {
+        mesh.engines[host].handle(Input::Listening { addresses: address(host) }, now);
+    }
+    mesh.settle();
+    assert_eq!(mesh.carried, carried);
     let records: Vec<_> = roster.iter().cloned().collect();
     for engine in &mesh.engines {
         assert!(engine.hosts().into_iter().map(|view| view.record).eq(records.iter().cloned()));
@@ -79,8 +90,7 @@ fn what_changed_while_there_was_no_lane_is_learned_with_the_next() {
     mesh.cut(1, 2);
     let now = mesh.now();
     for host in [0, 2] {
-        let addresses = vec![format!("/memory/{host}")];
-        mesh.engines[host].handle(Input::Listening { addresses }, now);
+        mesh.engines[host].handle(Input::Listening { addresses: address(host) }, now);
     }
     mesh.settle();
     assert_ne!(known(&mesh, 1), known(&mesh, 0));
@@ -128,4 +138,17 @@ fn hosts_are_saved_once_for_many_changes() {
     }
     let [Output::Save(Save::Hosts(hosts))] = &saved[..] else { panic!("{saved:?}") };
     assert_eq!(hosts.len(), 102);
+}
+
+#[test]
+fn when_the_lane_to_a_host_that_was_asked_breaks_the_next_is_asked() {
+    let mut mesh = Mesh::apart(vec![0..0, 0..20, 0..20]);
+    mesh.connect(0, 1);
+    mesh.turn(0);
+    mesh.turn(1);
+    assert!(mesh.engines[0].reconciler.next_deadline().is_some(), "it has asked");
+    mesh.cut(0, 1);
+    mesh.connect(0, 2);
+    mesh.settle();
+    assert_eq!(known(&mesh, 0).len(), 22);
 }
