@@ -53,11 +53,15 @@ use starling_protocols::{
     ident::{AgentId, Credential, HostId, Incarnation, SecretKey, Signed},
     interest::{Incoming, Listeners, Outgoing, TopicName},
     link::Links,
-    roster::{HostRecord, Roster},
+    roster::{HostRecord, Reconciler, Roster},
     time::{Deadlines, Time, WallTime},
 };
 
 use crate::agent::{Agent, AnyKind, Effect, Kind};
+
+/// Outputs for which there is room when there are none. A process may run many engines, most of
+/// them idle.
+const OUTPUTS_KEPT_MAX: usize = 64;
 
 /// The kinds of agents that a host can run.
 #[derive(Clone, Default)]
@@ -86,6 +90,16 @@ impl Kinds {
     }
 }
 
+/// What an engine knows of the mesh from the beginning.
+pub enum Known {
+    /// Records from disk or from another host. Each is checked; bad ones are counted.
+    Records(Vec<Signed<HostRecord>>),
+    /// What has been checked already. The engine shares it with whoever else holds it, and tells
+    /// no [`Event`] of each host. When it has the host's own record of this life, that stands as
+    /// it is, and the name and software in [`Config`] are not used.
+    Checked(Roster),
+}
+
 /// What an engine is made of.
 pub struct Config {
     /// The host's key.
@@ -104,8 +118,8 @@ pub struct Config {
     pub kinds: Kinds,
     /// Agents that run from the beginning, each with its reserved id.
     pub residents: Vec<(AgentId, Start)>,
-    /// Hosts known from earlier lives.
-    pub known: Vec<Signed<HostRecord>>,
+    /// The hosts known from earlier lives.
+    pub known: Known,
     /// Invites issued in earlier lives.
     pub ledger: Ledger,
     /// What is recorded, and what the journal holds; without it nothing is recorded, and durable
@@ -150,6 +164,9 @@ pub struct Engine {
     gossip_seen: BTreeMap<(HostId, TopicName), (Incarnation, topics::Window)>,
     buckets: BTreeMap<u8, usize>,
     roster: Roster,
+    reconciler: Reconciler,
+    /// When the known hosts are saved, if they have changed.
+    save_hosts_at: Option<Time>,
     links: Links,
     ledger: Ledger,
     counters: Counters,
@@ -177,13 +194,16 @@ enum Due {
     Membership(lanes::PeerNo),
     /// Letters to a host have waited for a while.
     Letters(lanes::PeerNo),
+    /// The known hosts have changed.
+    SaveHosts,
 }
 
 impl Engine {
     /// An engine whose clock stands at `now`.
     ///
     /// # Panics
-    /// When a resident's kind is not among the kinds, or its state does not fit.
+    /// When a resident's kind is not among the kinds, or its state does not fit; when the known
+    /// hosts are of another mesh.
     #[must_use]
     pub fn new(config: Config, now: Now) -> Self {
         let entropy = Entropy::from_seed(config.seed);
@@ -225,6 +245,8 @@ impl Engine {
             gossip_seen: BTreeMap::new(),
             buckets: BTreeMap::new(),
             roster: Roster::new(config.credential.mesh()),
+            reconciler: Reconciler::new(me),
+            save_hosts_at: None,
             ledger: config.ledger,
             counters: Counters::default(),
             outputs: VecDeque::new(),
@@ -235,8 +257,7 @@ impl Engine {
             key: config.key,
             credential: config.credential,
         };
-        engine.publish_record();
-        engine.learn(&config.known);
+        engine.begin_roster(config.known);
         if let Some(recording) = config.recording {
             engine.begin_recording(recording);
         }
@@ -274,6 +295,9 @@ impl Engine {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
         }
+        if self.outputs.capacity() > OUTPUTS_KEPT_MAX {
+            self.outputs = VecDeque::new();
+        }
         let peer = self.writable.pop_first()?;
         Some(Output::Transmit { host: self.peers[peer].host })
     }
@@ -287,6 +311,7 @@ impl Engine {
             self.due.next().map(|at| (at, "a wait ends")),
             self.tails_at.first().map(|(at, _)| (*at, "a tail is told")),
             self.links.next_deadline().map(|at| (at, "a dial is due")),
+            self.reconciler.next_deadline().map(|at| (at, "a roster is not answered")),
             self.incoming.next_deadline().map(|at| (at, "a gap is given up")),
             self.journal.as_ref().and_then(|journal| journal.flush_at).map(|at| (at, "records")),
         ];
@@ -357,6 +382,7 @@ impl Engine {
         self.record_all();
         self.record.left = true;
         self.announce_record();
+        self.save_hosts();
         self.finish();
     }
 
@@ -383,8 +409,10 @@ impl Engine {
                 Due::Ack(peer) => self.ack_is_due(peer),
                 Due::Membership(peer) => self.watch_membership(peer),
                 Due::Letters(peer) => self.letters_are_due(peer),
+                Due::SaveHosts => self.save_hosts(),
             }
         }
+        self.reconcile_what_is_due();
         self.tell_tails();
         while let Some(host) = self.links.due(self.now) {
             self.dial(host);

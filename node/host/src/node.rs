@@ -253,8 +253,10 @@ impl Node {
 
     fn save(&mut self, save: Save) {
         match save {
+            // The file is the other mesh's now.
+            Save::Hosts(_) if matches!(self.end, Some(End::Rejoined)) => {}
             // Nobody is told of a host; the records are written in the background.
-            Save::Hosts(hosts) => drop(self.peers.send(hosts)),
+            Save::Hosts(hosts) => drop(self.peers.send(hosts.signed().cloned().collect())),
             Save::Ledger(ledger) => self.save_ledger(&ledger),
         }
     }

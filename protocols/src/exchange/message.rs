@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ident::{AgentId, Incarnation, Signed},
-    roster::HostRecord,
+    roster::{Digest, HostRecord},
 };
 
 /// How a message is delivered. A protocol chooses one, and its type names it.
@@ -221,6 +221,8 @@ pub enum Item<'a> {
         /// Why.
         why: Failure,
     },
+    /// What the sender knows of the hosts of the mesh, or asks about them.
+    Roster(Digest),
 }
 
 /// A message on a topic, over a lane or over gossip.

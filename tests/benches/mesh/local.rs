@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use starling_core::engine::{Config, Engine, Input, Now, Output, Recording, Start, Ticket};
+use starling_core::engine::{Config, Engine, Input, Known, Now, Output, Recording, Start, Ticket};
 use starling_protocols::{
     admission::Ledger,
     ident::{Address, AgentId, Credential, Genesis, Incarnation, SecretKey},
@@ -48,7 +48,7 @@ impl Host {
             seed: [0; 32],
             kinds: starling_core::society::with_residents(load::kinds()),
             residents,
-            known: Vec::new(),
+            known: Known::Records(Vec::new()),
             ledger: Ledger::default(),
             recording: recorded.then(|| Recording::new(Recovered::nothing())),
         };

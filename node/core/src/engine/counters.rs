@@ -45,6 +45,7 @@ counters! {
     LaneViolations = "lane_violations", "Lanes closed because the other side broke the rules.";
     StrayReplies = "stray_replies", "Replies that nobody waits for, or whose asker has been given up.";
     BadRecords = "bad_records", "Host records refused.";
+    RosterRefused = "roster_refused", "Digests of rosters refused: out of turn, malformed or too many.";
     BadGossip = "bad_gossip", "Gossip messages rejected.";
     OldGossip = "old_gossip", "Gossip messages ignored as old or of no known host.";
     BadInterests = "bad_interests", "Interests of other hosts refused.";

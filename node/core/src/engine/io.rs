@@ -5,7 +5,7 @@ use starling_protocols::{
     ident::{Address, AgentId, Credential, HostId, Signed},
     interest::TopicName,
     journal::{Batch, Sequence},
-    roster::HostRecord,
+    roster::{HostRecord, Roster},
     time::{Time, WallTime},
 };
 
@@ -233,7 +233,7 @@ pub enum Save {
     /// The invites.
     Ledger(Ledger),
     /// The hosts known.
-    Hosts(Vec<Signed<HostRecord>>),
+    Hosts(Roster),
 }
 
 /// What becomes of a gossip message.

@@ -34,7 +34,7 @@ pub(super) struct Peer {
     pub(super) session: Session,
     inbox: Inbox,
     lane: bool,
-    /// Whether this session has told the peer who is here and what is listened to.
+    /// Whether this session has told the peer what is listened to.
     introduced: bool,
     abandon_at: Option<Time>,
     ack_at: Option<Time>,
@@ -196,6 +196,7 @@ impl Engine {
         }
         self.due.set(at, Due::Abandon(number));
         self.mark(number);
+        self.stop_reconciling(host);
         if was_open {
             let name = self.name_of(host);
             self.tell(Event::LaneDown { host, name, why: why.to_owned() });
@@ -267,6 +268,7 @@ impl Engine {
         if !std::mem::replace(&mut self.peers[peer].introduced, true) {
             self.introduce(peer);
         }
+        self.compare_rosters(peer);
         self.peers[peer].trouble = None;
         self.pump_letters(host);
         let anew = matches!(greeting, Greeting::Anew { .. });
@@ -333,6 +335,7 @@ impl Engine {
             Item::LetterRefused { epoch, number, why } => {
                 self.letter_refused(host, epoch, number, why);
             }
+            Item::Roster(digest) => self.digest(peer, &digest),
         }
     }
 

@@ -4,10 +4,12 @@ mod dialogs;
 mod journal;
 mod lanes;
 mod local;
+mod rosters;
 mod topics;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     time::Duration,
 };
 
@@ -22,8 +24,8 @@ use starling_protocols::{
 };
 
 use super::{
-    Config, Counter, Engine, Event, GossipId, Input, Kinds, LinkChange, Now, Output, Recording,
-    Start, Storage, Ticket,
+    Config, Counter, Engine, Event, GossipId, Input, Kinds, Known, LinkChange, Now, Output,
+    Recording, Start, Storage, Ticket,
 };
 use crate::agent::{Init, prelude::*};
 
@@ -234,8 +236,10 @@ pub(super) struct Mesh {
     pub(super) disconnected: Vec<(usize, HostId)>,
     /// What each host has stored; `None` where nothing is recorded.
     pub(super) disks: Vec<Option<Disk>>,
-    /// Hosts that are known and never there.
-    phantoms: u8,
+    /// Hosts that each host knows and that are never there.
+    phantoms: Vec<Range<u8>>,
+    /// Bytes that went over lanes.
+    pub(super) carried: usize,
 }
 
 pub(super) fn key(host: usize) -> SecretKey {
@@ -249,15 +253,28 @@ impl Mesh {
 
     /// A mesh whose hosts record.
     pub(super) fn recorded(hosts: usize) -> Self {
-        Self::made(hosts, 0, true)
+        Self::joined(Self::made(vec![0..0; hosts], true))
     }
 
     /// A mesh that knows of many more hosts than are there.
     pub(super) fn with_phantoms(hosts: usize, phantoms: u8) -> Self {
-        Self::made(hosts, phantoms, false)
+        Self::joined(Self::made(vec![0..phantoms; hosts], false))
     }
 
-    fn made(hosts: usize, phantoms: u8, recorded: bool) -> Self {
+    fn joined(mut mesh: Self) -> Self {
+        for a in 0..mesh.engines.len() {
+            (0..a).for_each(|b| mesh.connect(a, b));
+        }
+        mesh.settle();
+        mesh
+    }
+
+    /// Hosts without lanes, each of which knows some that are not there.
+    pub(super) fn apart(phantoms: Vec<Range<u8>>) -> Self {
+        Self::made(phantoms, false)
+    }
+
+    fn made(phantoms: Vec<Range<u8>>, recorded: bool) -> Self {
         let genesis = Genesis {
             version: 1,
             name: "test".into(),
@@ -278,17 +295,14 @@ impl Mesh {
             gossip_loss: 0,
             gossiped: 0,
             disconnected: Vec::new(),
-            disks: (0..hosts).map(|_| recorded.then(Disk::default)).collect(),
+            disks: (0..phantoms.len()).map(|_| recorded.then(Disk::default)).collect(),
             phantoms,
+            carried: 0,
         };
-        for host in 0..hosts {
+        for host in 0..mesh.phantoms.len() {
             let engine = mesh.engine(host, 1);
             mesh.engines.push(engine);
         }
-        for a in 0..hosts {
-            (0..a).for_each(|b| mesh.connect(a, b));
-        }
-        mesh.settle();
         mesh
     }
 
@@ -298,45 +312,59 @@ impl Mesh {
     }
 
     fn engine(&self, host: usize, life: u64) -> Engine {
-        Engine::new(self.config(host, life), self.now())
+        let phantoms = self.phantoms[host].clone().map(|number| self.phantom(number));
+        let known = Known::Records(phantoms.collect());
+        Engine::new(self.config(host, life, known), self.now())
     }
 
-    fn config(&self, host: usize, life: u64) -> Config {
-        let founder = Credential::of_founder(&key(0), self.genesis.clone(), WALL);
-        let credential = match host {
-            0 => founder.clone(),
-            _ => founder.admit(&key(0), key(host).host(), false, WALL).expect("a short chain"),
-        };
+    pub(super) fn config(&self, host: usize, life: u64, known: Known) -> Config {
         let probe = Start { kind: "probe".into(), name: Some("probe".into()), init: Init::Default };
         Config {
             key: key(host),
-            credential,
+            credential: self.credential(&key(host)),
             name: format!("host-{host}"),
             incarnation: Incarnation(life),
             software: "test".into(),
             seed: [u8::try_from(host).expect("few hosts"); 32],
             kinds: kinds(),
             residents: [crate::society::residents(), vec![(AgentId(1031), probe)]].concat(),
-            known: (0..self.phantoms).map(|number| self.phantom(&founder, number)).collect(),
+            known,
             ledger: Ledger::default(),
             recording: self.disks[host].as_ref().map(Disk::recording),
         }
     }
 
-    fn phantom(&self, founder: &Credential, number: u8) -> Signed<HostRecord> {
+    fn credential(&self, of: &SecretKey) -> Credential {
+        let founder = Credential::of_founder(&key(0), self.genesis.clone(), WALL);
+        if of.host() == key(0).host() {
+            return founder;
+        }
+        founder.admit(&key(0), of.host(), false, WALL).expect("a short chain")
+    }
+
+    fn phantom(&self, number: u8) -> Signed<HostRecord> {
         let own = SecretKey::from_bytes(&[100 + number; 32]);
-        let credential = founder.admit(&key(0), own.host(), false, WALL).expect("a short chain");
+        self.first_record(&own, format!("phantom-{number}"), Vec::new())
+    }
+
+    /// The record that a host publishes first in its first life.
+    pub(super) fn first_record(
+        &self,
+        own: &SecretKey,
+        name: String,
+        addresses: Vec<String>,
+    ) -> Signed<HostRecord> {
         let record = HostRecord {
             host: own.host(),
-            name: format!("phantom-{number}"),
+            name,
             incarnation: Incarnation(1),
             sequence: 1,
-            addresses: Vec::new(),
+            addresses,
             software: "test".into(),
-            credential,
+            credential: self.credential(own),
             left: false,
         };
-        Signed::new(&own, self.genesis.mesh(), &record)
+        Signed::new(own, self.genesis.mesh(), &record)
     }
 
     fn gossip(&mut self, here: usize, bytes: &[u8]) {
@@ -433,6 +461,7 @@ impl Mesh {
             if bytes.is_empty() {
                 break;
             }
+            self.carried += bytes.len();
             let from = self.host(here);
             // In two parts, so that frames are cut anywhere.
             let (one, two) = bytes.split_at(bytes.len() / 2);

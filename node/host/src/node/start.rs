@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use prometheus_client::metrics::counter::Counter;
 use starling_core::{
-    engine::{Config as EngineConfig, Engine, Kinds, Recording},
+    engine::{Config as EngineConfig, Engine, Kinds, Known, Recording},
     society,
 };
 use starling_protocols::{
@@ -383,7 +383,7 @@ fn engine(
         seed,
         kinds: society::with_residents(agents),
         residents: society::residents(),
-        known,
+        known: Known::Records(known),
         ledger: disk.ledger()?,
         recording: Some(Recording::new(found)),
     };
