@@ -6,7 +6,7 @@ use starling_core::{
     society,
 };
 use starling_protocols::{
-    ident::{AgentId, Credential, Genesis, Incarnation, SecretKey, Signed},
+    ident::{AgentId, Credential, Genesis, HostId, Incarnation, SecretKey, Signed},
     roster::HostRecord,
     time::Time,
 };
@@ -53,15 +53,25 @@ impl Sim {
         residents: Vec<(AgentId, Start)>,
     ) -> HostNo {
         let number = HostNo(u32::try_from(self.hosts.len()).unwrap_or(u32::MAX));
-        let mut own = self.root.fork("host").fork_at(u128::from(number.0), 0);
-        let key = SecretKey::from_bytes(&own.bytes());
-        let disk = Disk::new(key, name.to_owned());
+        let own = self.root.fork("host").fork_at(u128::from(number.0), 0);
+        let disk = Disk::new(self.future_key(number), name.to_owned());
         let mut host = SimHost::new(disk, Clock::new(self.now, 0), own.fork("network"));
         host.kinds = society::with_residents(kinds);
         host.residents = [society::residents(), residents].concat();
         self.numbers.insert(host.id, number);
         self.hosts.push(host);
         number
+    }
+
+    fn future_key(&self, host: HostNo) -> SecretKey {
+        let mut own = self.root.fork("key").fork_at(u128::from(host.0), 0);
+        SecretKey::from_bytes(&own.bytes())
+    }
+
+    /// The id that a host has, or will have when it is added: the seed decides it.
+    #[must_use]
+    pub fn future_id(&self, host: HostNo) -> HostId {
+        self.future_key(host).host()
     }
 
     /// Makes a mesh whose founder is this host.
