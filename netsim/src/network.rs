@@ -98,6 +98,8 @@ struct Conn {
     open: [bool; 2],
     /// Which sides have passed the gate.
     met: [bool; 2],
+    /// Which sides' daemons count it among their connections.
+    counted: [bool; 2],
     /// When the other side's membership ends.
     until: [WallTime; 2],
     pings: [Option<Ping>; 2],

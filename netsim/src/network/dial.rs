@@ -132,6 +132,7 @@ impl Sim {
             lives,
             open: [true; 2],
             met: [true, false],
+            counted: [false; 2],
             until: [certificate.not_after, dialler_until],
             pings: [None; 2],
             lanes: Vec::new(),
@@ -173,6 +174,7 @@ impl Sim {
         }
         self.watch_pings(number);
         self.connected(number, 1);
+        self.bring_early_pieces(number);
     }
 
     pub(super) fn dial_timeout(&mut self, number: DialNo) {

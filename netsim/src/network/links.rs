@@ -64,7 +64,8 @@ impl Sim {
 
     /// A connection has passed the gate, as this side sees it.
     pub(super) fn connected(&mut self, number: ConnNo, side: usize) {
-        let Some(conn) = self.net.conns.get(&number) else { return };
+        let Some(conn) = self.net.conns.get_mut(&number) else { return };
+        conn.counted[side] = true;
         let (host, peer, until) = (conn.hosts[side], conn.hosts[1 - side], conn.until[side]);
         let Some(net) = self.net_of_mut(host) else { return };
         let link = net.links.entry(peer).or_default();
@@ -101,6 +102,7 @@ impl Sim {
         let side = conn.side(host);
         let peer = conn.hosts[1 - side];
         conn.open[side] = false;
+        conn.counted[side] = false;
         conn.pings[side] = None;
         self.lane_connection_closed(host, peer, number, why);
         let Some(net) = self.net_of_mut(host) else { return };
@@ -327,10 +329,15 @@ impl Sim {
         again < ping.sent + PING_TIMEOUT
     }
 
-    /// A connection that both sides have closed is nothing any more.
+    /// A connection that both sides have closed and know of as closed is nothing any more.
     pub(super) fn forget_conn(&mut self, number: ConnNo) {
-        let closed = |side| !self.side_is_open(number, side);
-        if !(closed(0) && closed(1)) {
+        let Some(conn) = self.net.conns.get(&number) else { return };
+        let ended = |side: usize| {
+            let host = &self.hosts[conn.hosts[side].index()];
+            let counts = conn.counted[side] || conn.open[side];
+            !counts || host.running.is_none() || host.life != conn.lives[side]
+        };
+        if !(ended(0) && ended(1)) {
             return;
         }
         let Some(conn) = self.net.conns.remove(&number) else { return };

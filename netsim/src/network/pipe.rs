@@ -2,7 +2,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use starling_protocols::time::Time;
 
-use super::{LaneNo, NetEvent, RESEND_FIRST, WINDOW_BYTES, doubled};
+use super::{ConnNo, LaneNo, NetEvent, RESEND_FIRST, WINDOW_BYTES, doubled};
 use crate::{
     faults::FaultKind,
     host::Inbox,
@@ -109,7 +109,9 @@ impl Sim {
         let Some(lane) = self.net.lanes.get_mut(&number) else { return };
         let pipe = &mut lane.pipes[side];
         pipe.planned = false;
-        if pipe.pieces.is_empty() {
+        // What the dialler writes after its agreement is read after it.
+        let met = self.net.conns.get(&lane.conn).is_some_and(|conn| conn.met[1 - side]);
+        if pipe.pieces.is_empty() || !met {
             return;
         }
         if cut {
@@ -133,6 +135,17 @@ impl Sim {
         if self.side_is_open(conn, 1 - side) {
             for piece in there {
                 self.put(to, Inbox::Piece(number, side, piece));
+            }
+        }
+    }
+
+    /// What came before the agreement is read now.
+    pub(super) fn bring_early_pieces(&mut self, conn: ConnNo) {
+        let Some(conn) = self.net.conns.get(&conn) else { return };
+        for number in conn.lanes.clone() {
+            let Some(lane) = self.net.lanes.get_mut(&number) else { continue };
+            if !std::mem::replace(&mut lane.pipes[0].planned, true) {
+                self.plan(self.now, Event::Net(NetEvent::Arrive(number, 0)));
             }
         }
     }
