@@ -4,7 +4,7 @@ use std::{
 };
 
 use serde_json::Value;
-use starling_core::engine::{Engine, GossipId, Kinds, LinkChange, Save, Start, Ticket};
+use starling_core::engine::{Engine, GossipId, Kinds, LinkChange, Now, Save, Start, Ticket};
 use starling_protocols::{
     admission::Token,
     entropy::Entropy,
@@ -73,6 +73,8 @@ pub(crate) struct Running {
     pub(crate) busy_until: Time,
     pub(crate) turn_planned: bool,
     pub(crate) alarm: Option<Time>,
+    /// What its clocks showed when it last did anything.
+    pub(crate) last: Option<Now>,
     pub(crate) leaving: bool,
     pub(crate) gossip_waiting: usize,
     pub(crate) judging: BTreeMap<GossipId, (u64, HostNo)>,
@@ -196,6 +198,7 @@ impl Running {
             busy_until: now,
             turn_planned: false,
             alarm: None,
+            last: None,
             leaving: false,
             gossip_waiting: 0,
             judging: BTreeMap::new(),

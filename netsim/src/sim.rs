@@ -323,7 +323,12 @@ impl Sim {
     /// Lets an engine do one thing, and carries out what it wants.
     pub(crate) fn drive(&mut self, host: HostNo, act: impl FnOnce(&mut Engine, Now)) {
         let now = self.clock_of(host);
+        self.drive_at(host, now, act);
+    }
+
+    fn drive_at(&mut self, host: HostNo, now: Now, act: impl FnOnce(&mut Engine, Now)) {
         let Some(running) = &mut self.hosts[host.index()].running else { return };
+        running.last = Some(now);
         act(&mut running.engine, now);
         while let Some(running) = &mut self.hosts[host.index()].running
             && let Some(output) = running.engine.poll()

@@ -74,10 +74,12 @@ impl Sim {
     /// The state of an agent, as its host agent shows it; `None` when it does not live there, its
     /// host is down, or its state is too large to be shown.
     ///
-    /// The question is put to the engine past the network and the clock, so that it can be put to
-    /// a host that is about to end. It counts among the inputs of the run.
+    /// The question is put past the network, at the time by the host's clock at which it last did
+    /// anything: so nothing else happens, and it can be put to a host that is about to end. It
+    /// counts among the inputs of the run.
     pub fn examine(&mut self, host: HostNo, agent: AgentId) -> Option<Value> {
         const STEPS_MAX: usize = 100_000;
+        let now = self.hosts[host.index()].running.as_ref()?.last?;
         let to = self.address(host, AgentId::HOST);
         let body = serde_json::json!({ "agent": agent.to_string() }).to_string().into_bytes();
         let ticket = self.hosts[host.index()].ticket();
@@ -85,7 +87,7 @@ impl Sim {
         self.hosts[host.index()].asked.insert(ticket, waiting);
         self.trace.note(self.now, host, "examine", &agent.0.to_le_bytes());
         let budget = Duration::from_secs(60);
-        self.drive(host, |engine, now| {
+        self.drive_at(host, now, |engine, now| {
             engine.ask(ticket, to, "host/inspect", body, budget, now);
         });
         for _ in 0..STEPS_MAX {
@@ -93,7 +95,7 @@ impl Sim {
                 break;
             }
             let tick = starling_core::engine::Input::Tick;
-            self.drive(host, |engine, now| engine.handle(tick, now));
+            self.drive_at(host, now, |engine, now| engine.handle(tick, now));
         }
         let asked = self.hosts[host.index()].asked.remove(&ticket)?;
         let Asked::Answered(Ok(detail)) = asked else { return None };
