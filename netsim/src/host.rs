@@ -103,8 +103,15 @@ pub(crate) enum Inbox {
     Writable(HostNo),
     LinkChange(HostNo, LinkChange),
     LaneDown(HostNo, String),
-    Gossip { message: u64, from: HostNo, again: bool },
-    Redeem { joiner: HostNo, token: Token },
+    Gossip {
+        message: u64,
+        from: HostNo,
+        again: bool,
+    },
+    Redeem {
+        joiner: HostNo,
+        token: Token,
+    },
     Outside(Outside),
 }
 

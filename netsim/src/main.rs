@@ -71,15 +71,15 @@ fn simulate(cli: &Cli) -> Result<bool, String> {
     let make = options.check().map_err(|why| why.to_string())?;
     let outcomes = run_all(make, &options, cli.threads.max(1), cli.trace);
     let report = Report::of(make, outcomes);
+    let failed = report.failures.first().filter(|_| !cli.no_shrink);
+    let shrunk = failed.and_then(|failed| shrink(make, &options, failed));
     match cli.format {
-        Format::Json => say(&serde_json::to_string(&report).map_err(|why| why.to_string())?),
-        Format::Table => say(report.to_string().trim_end()),
-    }
-    if let Some(first) = report.failures.first().filter(|_| !cli.no_shrink) {
-        if let Some(shrunk) = shrink(make, &options, first)
-            && cli.format == Format::Table
-        {
-            say(shrunk.to_string().trim_end());
+        Format::Json => say(&report.json(shrunk.as_ref()).to_string()),
+        Format::Table => {
+            say(report.to_string().trim_end());
+            if let Some(shrunk) = shrunk {
+                say(shrunk.to_string().trim_end());
+            }
         }
     }
     Ok(report.is_good())

@@ -17,8 +17,11 @@ use starling_protocols::{
     time::{Time, WallTime},
 };
 
-pub(crate) use self::{paths::{Paths, chance}, pipe::Piece};
 use self::pipe::Pipe;
+pub(crate) use self::{
+    paths::{Paths, chance},
+    pipe::Piece,
+};
 use crate::faults::HostNo;
 
 /// Connections are pinged this often, and closed when the answer takes longer than
@@ -149,11 +152,28 @@ pub(crate) enum NetEvent {
     /// The first piece of one direction of a lane is there.
     Arrive(LaneNo, usize),
     /// The other side has closed the connection.
-    Notice { conn: ConnNo, side: usize, why: &'static str, again: Duration },
-    PingFails { conn: ConnNo, side: usize, number: u64 },
+    Notice {
+        conn: ConnNo,
+        side: usize,
+        why: &'static str,
+        again: Duration,
+    },
+    PingFails {
+        conn: ConnNo,
+        side: usize,
+        number: u64,
+    },
     OpenTimeout(LaneNo),
-    RetryLane { host: HostNo, life: u64, peer: HostNo },
-    Writable { host: HostNo, life: u64, peer: HostNo },
+    RetryLane {
+        host: HostNo,
+        life: u64,
+        peer: HostNo,
+    },
+    Writable {
+        host: HostNo,
+        life: u64,
+        peer: HostNo,
+    },
 }
 
 impl Network {

@@ -1,9 +1,29 @@
 use std::fmt;
 
+use serde_json::{Value, json};
+
 use crate::{
     run::{Broken, Options, Outcome, Report},
     shrink::Shrunk,
 };
+
+impl Report {
+    /// The report for programs: its fields, `good`, and what was left of the first failure.
+    #[must_use]
+    pub fn json(&self, shrunk: Option<&Shrunk>) -> Value {
+        let mut report = json!(self);
+        report["good"] = json!(self.is_good());
+        report["shrunk"] = shrunk.map_or(Value::Null, |shrunk| {
+            json!({
+                "command": shrunk.options.command(),
+                "schedule": shrunk.outcome.schedule,
+                "broken": shrunk.outcome.broken,
+                "runs": shrunk.runs,
+            })
+        });
+        report
+    }
+}
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

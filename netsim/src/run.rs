@@ -51,14 +51,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            scenario: "mixed".into(),
-            hosts: 5,
-            seed: 1,
-            seeds: 1,
-            minutes: 10,
-            only: None,
-        }
+        Self { scenario: "mixed".into(), hosts: 5, seed: 1, seeds: 1, minutes: 10, only: None }
     }
 }
 

@@ -52,10 +52,10 @@ pub type Make = fn() -> Box<dyn Scenario>;
 
 /// All scenarios that come with the simulator.
 pub const ALL: [Make; 5] = [
-    || Box::new(scenarios::Mixed::default()),
+    || Box::new(scenarios::Mixed),
     || Box::new(scenarios::Membership::default()),
-    || Box::new(scenarios::Dialogs::default()),
-    || Box::new(scenarios::Topics::default()),
+    || Box::new(scenarios::Dialogs),
+    || Box::new(scenarios::Topics),
     || Box::new(scenarios::Quiet),
 ];
 

@@ -104,7 +104,10 @@ mod tests {
         let step = |at_ms| Step { at_ms, lasts_ms: 5, fault: Fault::Pause { host: HostNo(1) } };
         let schedule = Schedule::new(vec![step(30), step(10), step(20)]);
         let part = schedule.only(&[0, 2]);
-        assert_eq!(part.to_string(), "   0  00:00.010 for 5 ms: 1 is suspended\n   2  00:00.030 for 5 ms: 1 is suspended\n");
+        assert_eq!(
+            part.to_string(),
+            "   0  00:00.010 for 5 ms: 1 is suspended\n   2  00:00.030 for 5 ms: 1 is suspended\n"
+        );
         let text = serde_json::to_string(&part).expect("JSON");
         assert_eq!(serde_json::from_str::<Schedule>(&text).expect("the same"), part);
     }

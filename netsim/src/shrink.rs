@@ -27,11 +27,8 @@ pub fn shrink(make: Make, options: &Options, failed: &Outcome) -> Option<Shrunk>
     let numbers = failed.schedule.numbers();
     let options =
         Options { seed: failed.seed, seeds: 1, only: Some(numbers.clone()), ..options.clone() };
-    let mut search = Search {
-        make,
-        invariant,
-        best: Shrunk { options, outcome: failed.clone(), runs: 0 },
-    };
+    let mut search =
+        Search { make, invariant, best: Shrunk { options, outcome: failed.clone(), runs: 0 } };
     search.take_out_steps(numbers);
     Some(search.best)
 }

@@ -94,7 +94,9 @@ fn cut(own: &mut Entropy, hosts: u32, both_ways: bool) -> Option<Fault> {
     let (from, to) = match own.below(3) {
         0 => (vec![a], vec![b]),
         1 => (vec![a], (0..hosts).map(HostNo).filter(|host| *host != a).collect()),
-        _ => (0..hosts).map(HostNo).partition(|host| *host != b && (own.below(2) == 0 || *host == a)),
+        _ => {
+            (0..hosts).map(HostNo).partition(|host| *host != b && (own.below(2) == 0 || *host == a))
+        }
     };
     Some(Fault::Cut { from, to, both_ways })
 }

@@ -121,10 +121,8 @@ fn a_reset_loses_bytes_and_the_session_sends_them_again() {
     story.run(MILLI / 2);
     story.reset("a", "b");
     story.wait_until_idle(secs(60));
-    let mut sums: Vec<i64> = asked
-        .into_iter()
-        .filter_map(|ticket| story.outcome("a", ticket).ok()?.as_i64())
-        .collect();
+    let mut sums: Vec<i64> =
+        asked.into_iter().filter_map(|ticket| story.outcome("a", ticket).ok()?.as_i64()).collect();
     sums.sort_unstable();
     assert_eq!(sums, (1..=20).collect::<Vec<i64>>());
     assert!(story.sim().fired().of(FaultKind::Reset) > 0);

@@ -98,9 +98,8 @@ impl Sim {
         let (from, to) = (dial.from, dial.to);
         if self.net.paths.is_cut(to, from) {
             self.fired.count(self.net.paths.kind_of_cut(to, from), 1);
-            let event = refused.map_or(NetEvent::Welcome(number), |why| {
-                NetEvent::Refused(number, why)
-            });
+            let event =
+                refused.map_or(NetEvent::Welcome(number), |why| NetEvent::Refused(number, why));
             return self.plan(self.now + CONNECT_AGAIN, Event::Net(event));
         }
         let said = refused.map_or(Inbox::Welcome(number), |why| Inbox::Refused(number, why));
@@ -154,7 +153,8 @@ impl Sim {
             self.fired.count(self.net.paths.kind_of_cut(from, to), 1);
             return self.plan(self.now + CONNECT_AGAIN, Event::Net(NetEvent::Agree(number)));
         }
-        if self.hosts[to.index()].running.is_none() || self.hosts[to.index()].life != conn.lives[1] {
+        if self.hosts[to.index()].running.is_none() || self.hosts[to.index()].life != conn.lives[1]
+        {
             return self.abort(number, "the other host has ended");
         }
         self.put(to, Inbox::Agree(number));

@@ -2,9 +2,7 @@ use std::time::Duration;
 
 use starling_core::engine::Input;
 
-use super::{
-    ConnNo, Lane, LaneNo, NetEvent, OPEN_TIMEOUT, Piece, Pipe, RETRY_FIRST, RETRY_LAST,
-};
+use super::{ConnNo, Lane, LaneNo, NetEvent, OPEN_TIMEOUT, Piece, Pipe, RETRY_FIRST, RETRY_LAST};
 use crate::{
     faults::HostNo,
     host::Inbox,
@@ -15,8 +13,7 @@ use crate::{
 impl Sim {
     pub(super) fn lane_host(&self, lane: LaneNo, side: usize) -> HostNo {
         let conn = self.net.lanes.get(&lane).map(|lane| lane.conn);
-        conn.and_then(|conn| self.net.conns.get(&conn))
-            .map_or(HostNo(0), |conn| conn.hosts[side])
+        conn.and_then(|conn| self.net.conns.get(&conn)).map_or(HostNo(0), |conn| conn.hosts[side])
     }
 
     /// Opens a lane if it is for this host to do and there is none.
@@ -160,8 +157,7 @@ impl Sim {
             return;
         };
         link.opening = None;
-        let pause: Duration =
-            RETRY_FIRST.saturating_mul(1 << link.failures.min(8)).min(RETRY_LAST);
+        let pause: Duration = RETRY_FIRST.saturating_mul(1 << link.failures.min(8)).min(RETRY_LAST);
         link.failures += 1;
         if opens {
             let retry = NetEvent::RetryLane { host, life, peer };

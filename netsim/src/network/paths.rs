@@ -75,7 +75,8 @@ impl Paths {
     /// usual.
     fn latency(&self, from: HostNo, to: HostNo) -> Duration {
         let (low, high) = super::pair(from, to);
-        let mixed = (u64::from(low.0) << 32 | u64::from(high.0)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed =
+            (u64::from(low.0) << 32 | u64::from(high.0)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let percent = u32::try_from((mixed >> 32) % 101).unwrap_or_default();
         self.weather.latency * (50 + percent) / 100
     }

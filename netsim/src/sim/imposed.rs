@@ -149,8 +149,7 @@ impl Sim {
     }
 
     fn settle_hosts(&mut self) {
-        let (mut paused, mut slow, mut drift) =
-            (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut paused, mut slow, mut drift) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
         for fault in self.imposed.faults.values() {
             match fault {
                 Fault::Pause { host } => {
