@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod exchange;
 pub mod ident;
 pub mod interest;
+pub mod journal;
 pub mod limits;
 pub mod link;
 pub mod roster;

@@ -106,9 +106,31 @@ pub const REORDER_TOTAL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a gap may stay open before it is given up and reported.
 pub const REPAIR_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Hosts one roster remembers. Beyond it one that has left makes room; when none has, new records
-/// are refused and counted.
-pub const HOSTS_MAX: usize = 10_000;
+/// Hosts one roster remembers. Beyond it one that has left makes room for one that is there; when
+/// none has, new records are refused and counted.
+pub const HOSTS_MAX: usize = 16_384;
+
+/// Hosts in a roster that is listed to a peer to learn what it lacks. A larger one is compared by
+/// sums first.
+pub const ROSTER_LIST_MAX: usize = 32;
+
+/// Bytes of host records in one answer to a peer that lacks some. The peer asks again for what is
+/// beyond it.
+pub const ROSTER_ANSWER_BYTES_MAX: usize = 512 * 1024;
+
+/// How long a peer may take to go on with its answer. Then the next one is asked.
+pub const ROSTER_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Records of one message that are passed on to other peers when they are news. When there are
+/// more, these peers are told to compare.
+pub const ROSTER_NEWS_PASSED_ON_MAX: usize = 8;
+
+/// The time in which the questions about the roster between two hosts are counted.
+pub const ROSTER_WINDOW: Duration = Duration::from_secs(60);
+
+/// Questions about the roster that one peer is answered, or asked, in one
+/// [window](ROSTER_WINDOW). One beyond it is ignored and counted.
+pub const ROSTER_WINDOW_DIGESTS_MAX: u32 = 32;
 
 /// Hosts to which a link is kept open without being asked for.
 pub const LINKS_KEPT_MAX: usize = 64;
@@ -167,3 +189,43 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 64;
 /// Events that a slow reader of the event stream may lag behind before it loses some (and is
 /// told how many).
 pub const EVENTS_BACKLOG_MAX: usize = 1024;
+
+/// What one page of the journal may hold, and the largest state of an agent that is recorded whole.
+/// A larger state has no snapshot: the agent is replayed from the one before.
+pub const JOURNAL_PAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// The largest state of an agent that is recorded. A larger one is not: the agent's last snapshot
+/// stays the one it is replayed from.
+pub const SNAPSHOT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Effects of one input that are recorded whole; of more, the digest is.
+pub const EFFECTS_RECORDED_BYTES_MAX: usize = 512;
+
+/// Records that nobody waits for are collected up to this size before they are written…
+pub const JOURNAL_BATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// …or for this long.
+pub const JOURNAL_BATCH_DELAY: Duration = Duration::from_millis(100);
+
+/// Entries of one agent between two snapshots.
+pub const SNAPSHOT_ENTRIES: u32 = 1000;
+
+/// Entries of one agent between two digests of its state.
+pub const DIGEST_ENTRIES: u32 = 64;
+
+/// A journal's file is closed and another begun when it has grown to this…
+pub const JOURNAL_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// …or is this old.
+pub const JOURNAL_FILE_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Durable letters to one host that wait to be taken. At the cap a further one is not posted, and
+/// the agent that posted it is told.
+pub const OUTBOX_LETTERS_MAX: usize = 65_536;
+
+/// Bytes of durable letters to one host that wait to be taken. At the cap a further one is not
+/// posted, and the agent that posted it is told.
+pub const OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Durable letters sent to one host before it has taken the first of them.
+pub const LETTERS_IN_FLIGHT_MAX: usize = 256;

@@ -64,7 +64,9 @@ impl fmt::Debug for Time {
 ///
 /// Used only where people set an expiry (invites, certificates) and to show when things happened;
 /// never to order messages or to detect failures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct WallTime(u64);
 
 impl WallTime {

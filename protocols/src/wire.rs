@@ -7,15 +7,22 @@
 use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::limits::LANE_FRAME_BYTES_MAX;
+use crate::limits::{JOURNAL_PAGE_BYTES_MAX, LANE_FRAME_BYTES_MAX};
 
 /// The version of the protocols in this crate. Carried in every handshake.
 pub const VERSION: u16 = 1;
 
 const LIMIT: usize = 2 * LANE_FRAME_BYTES_MAX;
 
+const OWN_LIMIT: usize = 2 * JOURNAL_PAGE_BYTES_MAX;
+
 const fn config() -> Configuration<LittleEndian, Varint, Limit<LIMIT>> {
     standard().with_limit::<LIMIT>()
+}
+
+/// For what a host reads back that it wrote itself.
+const fn own_config() -> Configuration<LittleEndian, Varint, Limit<OWN_LIMIT>> {
+    standard().with_limit::<OWN_LIMIT>()
 }
 
 /// Why bytes could not be read or a value could not be written.
@@ -83,6 +90,32 @@ pub fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8], max: usize) -> R
     check_length(bytes, max)?;
     let (value, read) =
         bincode::serde::borrow_decode_from_slice(bytes, config()).map_err(|why| malformed(&why))?;
+    check_rest(bytes, read)?;
+    Ok(value)
+}
+
+/// Decodes one `T` from the beginning of `bytes`, and says how many it took up. For what this host
+/// has written itself: up to `max` bytes, which may be more than a message has.
+///
+/// # Errors
+/// [`Error`] says which rule the bytes break.
+pub fn decode_next<'a, T: Deserialize<'a>>(
+    bytes: &'a [u8],
+    max: usize,
+) -> Result<(T, usize), Error> {
+    let bytes = &bytes[..bytes.len().min(max)];
+    bincode::serde::borrow_decode_from_slice(bytes, own_config()).map_err(|why| malformed(&why))
+}
+
+/// Decodes a `T` that this host has written itself and that takes up all of `bytes`: at most `max`,
+/// which may be more than a message has.
+///
+/// # Errors
+/// [`Error`] says which rule the bytes break.
+pub fn decode_own<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, Error> {
+    check_length(bytes, max)?;
+    let (value, read) =
+        bincode::serde::decode_from_slice(bytes, own_config()).map_err(|why| malformed(&why))?;
     check_rest(bytes, read)?;
     Ok(value)
 }

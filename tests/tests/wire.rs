@@ -23,7 +23,7 @@ use starling_protocols::{
 };
 
 /// The ids that the sample genesis and the first sample key have on every host.
-const MESH: &str = "74b5vf6csxfyh2pwxy4woqouqxvxpujejos7qskwgu5sh2gnebpa";
+const MESH: &str = "d4wumogcjydymcvxmb27oatlyxivd4ha4afxlrl4tk4dukoz63ea";
 const HOST: &str = "rkeohxlubhyzl7ks3mwtzos5olfgocn7dwkbeg7toseadnapn5oa";
 const TOKEN: &str = "starling1-rkeohxlubhyzl7ks3mwt";
 

@@ -58,9 +58,8 @@ impl Engine {
     /// This host's record and some others, as many as fit through the gate: the rest comes over
     /// the first lane.
     fn some_hosts(&self) -> Vec<Signed<HostRecord>> {
-        let mut hosts: Vec<_> = self.roster.signed().cloned().collect();
-        hosts.sort_by_key(|record| record.signer() != self.me);
-        hosts.truncate(HOSTS_AT_GATE_MAX);
-        hosts
+        let own = self.roster.known(self.me).map(|own| own.signed());
+        let others = self.roster.signed().filter(|record| record.signer() != self.me);
+        own.into_iter().chain(others).take(HOSTS_AT_GATE_MAX).cloned().collect()
     }
 }
