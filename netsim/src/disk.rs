@@ -1,8 +1,8 @@
-use starling_core::engine::Save;
+use starling_core::engine::{Known, Save};
 use starling_protocols::{
     admission::Ledger,
     ident::{Credential, Genesis, Incarnation, SecretKey, Signed},
-    roster::HostRecord,
+    roster::{HostRecord, Roster},
     time::WallTime,
 };
 
@@ -15,9 +15,18 @@ pub(crate) struct Disk {
     /// `None` on a machine that has not joined yet.
     pub(crate) credential: Option<Credential>,
     pub(crate) ledger: Ledger,
-    pub(crate) hosts: Vec<Signed<HostRecord>>,
+    pub(crate) hosts: Hosts,
     /// The last life that was begun.
     pub(crate) incarnation: Incarnation,
+}
+
+/// The hosts known from earlier lives.
+#[derive(Clone, Debug)]
+pub(crate) enum Hosts {
+    /// As they were signed.
+    Signed(Vec<Signed<HostRecord>>),
+    /// As a whole roster. Before the first life, all hosts share one that was checked once.
+    Roster(Roster),
 }
 
 impl Disk {
@@ -27,7 +36,7 @@ impl Disk {
             name,
             credential: None,
             ledger: Ledger::default(),
-            hosts: Vec::new(),
+            hosts: Hosts::Signed(Vec::new()),
             incarnation: Incarnation(0),
         }
     }
@@ -36,7 +45,7 @@ impl Disk {
     pub(crate) fn write(&mut self, save: Save) {
         match save {
             Save::Ledger(ledger) => self.ledger = ledger,
-            Save::Hosts(hosts) => self.hosts = hosts,
+            Save::Hosts(roster) => self.hosts = Hosts::Roster(roster),
         }
     }
 
@@ -45,6 +54,15 @@ impl Disk {
         let next = self.incarnation.0.saturating_add(1).max(wall.as_millis() / 1000);
         self.incarnation = Incarnation(next);
         self.incarnation
+    }
+
+    /// What an engine is told of the mesh. What a life has saved is read back record by record.
+    pub(crate) fn known(&self, first_life: bool) -> Known {
+        match &self.hosts {
+            Hosts::Signed(records) => Known::Records(records.clone()),
+            Hosts::Roster(roster) if first_life => Known::Checked(roster.clone()),
+            Hosts::Roster(roster) => Known::Records(roster.signed().cloned().collect()),
+        }
     }
 
     /// The membership to start with: the founder's is made afresh at every start.

@@ -381,6 +381,9 @@ impl Sim {
             Output::Missed { topic, count, .. } => self.missed_outside(host, &topic, count),
             Output::Redeemed { ticket, outcome } => self.redeemed(host, ticket, outcome),
             Output::Event(event) => self.on_said(host, event),
+            // Nothing is recorded: engines are made without a journal.
+            Output::Record(_) => self.trace.note(self.now, host, "record", &[]),
+            Output::Log { text, .. } => self.on_log(host, &text),
         }
     }
 
@@ -405,6 +408,14 @@ impl Sim {
         }
         if matches!(event, Said::AgentDied { .. } | Said::Violation { .. }) {
             self.mishaps.push(Mishap { at: self.now, host, what: event });
+        }
+    }
+
+    fn on_log(&mut self, host: HostNo, text: &str) {
+        self.trace.note(self.now, host, "log", text.as_bytes());
+        if self.trace.is_told() {
+            let sentence = format!("an agent of {} says {text}", self.name(host));
+            self.trace.say(self.now, &sentence);
         }
     }
 

@@ -8,6 +8,7 @@ use starling_protocols::{
 use super::{Event, Sim};
 use crate::{
     clock::wall,
+    disk::Hosts,
     faults::HostNo,
     host::{Down, Inbox},
     network::chance,
@@ -99,7 +100,7 @@ impl Sim {
         if credential.verify(mesh, at.id, wall).is_err() || at.disk.credential.is_some() {
             return;
         }
-        at.disk.hosts = hosts;
+        at.disk.hosts = Hosts::Signed(hosts);
         at.disk.credential = Some(credential);
         self.say_of(joiner, "is a member now");
         if self.hosts[joiner.index()].down == Down::No {

@@ -6,15 +6,15 @@ use starling_core::{
     society,
 };
 use starling_protocols::{
-    ident::{AgentId, Credential, Genesis, HostId, Incarnation, SecretKey, Signed},
-    roster::HostRecord,
+    ident::{AgentId, Credential, Genesis, HostId, Incarnation, SecretKey},
+    roster::{HostRecord, Roster},
     time::Time,
 };
 
 use super::{Event, Sim};
 use crate::{
     clock::{Clock, wall},
-    disk::Disk,
+    disk::{Disk, Hosts},
     faults::{FaultKind, HostNo},
     host::{Asked, Down, Inbox, Outside, Running, SimHost},
 };
@@ -101,7 +101,7 @@ impl Sim {
         let key = self.hosts[founder.index()].disk.key.clone();
         let now = wall(self.now, 0);
         let root = Credential::of_founder(&key, genesis.clone(), now);
-        let mut records = Vec::new();
+        let mut roster = Roster::new(genesis.mesh());
         for number in self.hosts() {
             let host = &mut self.hosts[number.index()];
             let admitted = if number == founder {
@@ -121,12 +121,10 @@ impl Sim {
                 credential: admitted,
                 left: false,
             };
-            records.push(Signed::new(&host.disk.key, genesis.mesh(), &record));
+            roster.publish(&host.disk.key, record);
         }
         for host in &mut self.hosts {
-            let id = host.id;
-            host.disk.hosts =
-                records.iter().filter(|record| record.signer() != id).cloned().collect();
+            host.disk.hosts = Hosts::Roster(roster.clone());
         }
     }
 
@@ -185,8 +183,9 @@ impl Sim {
             seed,
             kinds: at.kinds.clone(),
             residents: at.residents.clone(),
-            known: at.disk.hosts.clone(),
+            known: at.disk.known(at.life == 1),
             ledger: at.disk.ledger.clone(),
+            recording: None,
         };
         at.running = Some(Running::new(Engine::new(config, clock), now));
         self.trace.note(now, host, "start", &self.hosts[host.index()].life.to_le_bytes());
