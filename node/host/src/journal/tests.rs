@@ -1,12 +1,15 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::print_stdout, reason = "seeds are told when a test fails")]
 
+mod damage;
+mod reading;
 mod story;
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use starling_protocols::{
     ident::Incarnation,
-    journal::{Life, Recovered, Sequence},
+    journal::{Life, Record, Recovered, Sequence},
 };
 use story::{OTHER, Story, wait_durable};
 use tempfile::TempDir;

@@ -36,7 +36,7 @@ pub(crate) struct Story {
     delivered: u64,
     taken: u64,
     /// All that was ever recorded, and is the standard.
-    told: Vec<(Sequence, Record<'static>)>,
+    pub(crate) told: Vec<(Sequence, Record<'static>)>,
 }
 
 impl Story {
@@ -250,9 +250,14 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
+/// A directory in memory if there can be one: what is tried there is tried thousands of times.
+pub(crate) fn quick_dir() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// The files as they are now, in another directory.
 pub(crate) fn copy(dir: &Path) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
+    let copy = quick_dir();
     let to = copy.path().join("journal");
     fs::create_dir(&to).unwrap();
     for file in fs::read_dir(dir).unwrap() {
