@@ -10,7 +10,8 @@ use starling_protocols::entropy::Entropy;
 use tempfile::TempDir;
 
 use super::{
-    story::{Story, copy, digest_of, quick_dir, wait_durable},
+    place::{copy, quick_dir, wait_durable},
+    story::{Story, digest_of},
     *,
 };
 use crate::journal::{index::column, schema, store::PageRow};

@@ -5,7 +5,7 @@ use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
-    story::{copy, quick_dir},
+    place::{copy, quick_dir},
     *,
 };
 
