@@ -17,7 +17,9 @@ mod calls;
 mod counters;
 mod event;
 mod io;
+mod journal;
 mod lanes;
+mod letters;
 mod mail;
 mod mesh;
 mod outside;
@@ -32,6 +34,7 @@ pub use agents::Start;
 pub use counters::{Counter, Counters};
 pub use event::Event;
 pub use io::{GossipId, Input, LinkChange, Now, Output, Save, Ticket, Verdict};
+pub use journal::{Recording, Storage};
 pub use mesh::{HostState, HostView};
 pub use outside::Published;
 pub use service::{
@@ -81,6 +84,10 @@ impl Kinds {
         assert!(before.is_none(), "two kinds are named {:?}", A::KIND);
         self
     }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<dyn AnyKind>> {
+        self.0.get(name)
+    }
 }
 
 /// What an engine knows of the mesh from the beginning.
@@ -115,6 +122,9 @@ pub struct Config {
     pub known: Known,
     /// Invites issued in earlier lives.
     pub ledger: Ledger,
+    /// What is recorded, and what the journal holds; without it nothing is recorded, and durable
+    /// letters last as long as the engine.
+    pub recording: Option<Recording>,
 }
 
 /// The engine of one host.
@@ -163,6 +173,8 @@ pub struct Engine {
     outputs: VecDeque<Output>,
     /// Peers that do not read what they must know.
     overflowed: BTreeSet<lanes::PeerNo>,
+    journal: Option<journal::Journal>,
+    letters: letters::Letters,
     /// Peers to which something is to be written.
     writable: BTreeSet<lanes::PeerNo>,
 }
@@ -182,6 +194,8 @@ enum Due {
     Membership(lanes::PeerNo),
     /// The known hosts have changed.
     SaveHosts,
+    /// Letters to a host have waited for a while.
+    Letters(lanes::PeerNo),
 }
 
 impl Engine {
@@ -237,12 +251,20 @@ impl Engine {
             counters: Counters::default(),
             outputs: VecDeque::new(),
             overflowed: BTreeSet::new(),
+            journal: None,
+            letters: letters::Letters::default(),
             writable: BTreeSet::new(),
             key: config.key,
             credential: config.credential,
         };
         engine.begin_roster(config.known);
+        if let Some(recording) = config.recording {
+            engine.begin_recording(recording);
+        }
         for (id, start) in config.residents {
+            if engine.agents.find(id).is_some() {
+                continue;
+            }
             engine.start_as(id, start).expect("residents are of known kinds and states");
         }
         engine.finish();
@@ -262,6 +284,8 @@ impl Engine {
             Input::Listening { addresses } => self.listening(addresses),
             Input::Discovered { host, addresses } => self.discovered(host, addresses),
             Input::Redeem { ticket, joiner, token } => self.redeem(ticket, joiner, &token),
+            Input::Durable { upto } => self.durable(upto),
+            Input::Storage(storage) => self.storage(storage),
         }
         self.finish();
     }
@@ -289,6 +313,7 @@ impl Engine {
             self.links.next_deadline().map(|at| (at, "a dial is due")),
             self.reconciler.next_deadline().map(|at| (at, "a roster is not answered")),
             self.incoming.next_deadline().map(|at| (at, "a gap is given up")),
+            self.journal.as_ref().and_then(|journal| journal.flush_at).map(|at| (at, "records")),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -337,11 +362,24 @@ impl Engine {
         &self.credential
     }
 
-    /// Ends all agents in good order, and tells the mesh that this host leaves. The host then
-    /// drains the outputs, transmits what is queued, and drops the engine.
+    /// Ends the agents in good order, and tells the mesh that this host leaves. Those that outlive
+    /// their daemon are recorded whole and wait for its next life. The host then drains the
+    /// outputs, makes durable what is to be durable, transmits what is queued, and drops the
+    /// engine.
     pub fn leave(&mut self, now: Now) {
+        self.go(false, now);
+    }
+
+    /// As [`leave`](Self::leave), but no agent waits for another life: the host goes to another
+    /// mesh.
+    pub fn leave_for_good(&mut self, now: Now) {
+        self.go(true, now);
+    }
+
+    fn go(&mut self, for_good: bool, now: Now) {
         self.begin(now);
-        self.stop_all();
+        self.stop_all(for_good);
+        self.record_all();
         self.record.left = true;
         self.announce_record();
         self.save_hosts();
@@ -359,6 +397,7 @@ impl Engine {
         self.run();
         self.settle_fresh();
         self.give_up_overflowed();
+        self.flush_journal();
     }
 
     fn pass_deadlines(&mut self) {
@@ -370,6 +409,7 @@ impl Engine {
                 Due::Ack(peer) => self.ack_is_due(peer),
                 Due::Membership(peer) => self.watch_membership(peer),
                 Due::SaveHosts => self.save_hosts(),
+                Due::Letters(peer) => self.letters_are_due(peer),
             }
         }
         self.reconcile_what_is_due();

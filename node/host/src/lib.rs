@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 mod daemon;
 pub mod disk;
+pub mod journal;
 mod log;
 pub mod net;
 mod node;

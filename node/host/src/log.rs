@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, stderr};
 
+use starling_core::agent::Level;
+use starling_protocols::ident::AgentId;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::Config;
@@ -18,5 +20,15 @@ pub fn log_to_stderr(config: &Config) {
         plain.json().try_init().ok();
     } else {
         plain.with_target(false).try_init().ok();
+    }
+}
+
+/// What an agent says to people.
+pub(crate) fn say(agent: AgentId, kind: &str, level: Level, text: &str) {
+    match level {
+        Level::Error => tracing::error!(target: "agent", %agent, kind, "{text}"),
+        Level::Warn => tracing::warn!(target: "agent", %agent, kind, "{text}"),
+        Level::Info => tracing::info!(target: "agent", %agent, kind, "{text}"),
+        Level::Debug => tracing::debug!(target: "agent", %agent, kind, "{text}"),
     }
 }

@@ -28,8 +28,8 @@ pub struct Batch {
     pub begins_file: bool,
     /// The lives with entries in it; the same may stand here several times.
     pub lives: Vec<Life>,
-    /// Where records other than entries and moments stand: their number after the first, and the
-    /// offset in the bytes.
+    /// Where records stand that an index of the journal needs to know: their number after the first,
+    /// and the offset in the bytes.
     notable: Vec<(u32, u32)>,
 }
 
@@ -40,8 +40,8 @@ impl Batch {
         Records { next: self.first, left: self.count, rest: &self.bytes }
     }
 
-    /// Its records other than [`Record::Entry`] and [`Record::At`], in order, each with its number:
-    /// what an index of the journal needs to know.
+    /// What an index of the journal needs to know, in order, each with its number: all records
+    /// other than [`Record::At`] and those [`Record::Entry`] whose input is no letter.
     ///
     /// # Panics
     /// Never for a batch that a [`Recorder`] made.
@@ -105,6 +105,9 @@ impl Recorder {
     pub fn entry(&mut self, entry: Entry<'_>) -> Sequence {
         if self.batch.lives.last() != Some(&entry.life) {
             self.batch.lives.push(entry.life);
+        }
+        if entry.letter.is_some() {
+            return self.note(&Record::Entry(entry));
         }
         self.put(&Record::Entry(entry))
     }

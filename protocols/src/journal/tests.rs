@@ -193,12 +193,12 @@ fn history_ends_with_its_host_and_what_has_ended_stays_ended() {
 }
 
 #[test]
-fn the_index_of_a_batch_names_all_but_entries() {
+fn the_index_of_a_batch_names_all_but_moments_and_ordinary_entries() {
     let mut recorder = Recorder::new(Sequence(40));
     recorder.at(Time::ZERO, WallTime::from_millis(1));
     recorder.entry(entry(0, None));
     recorder.note(&Record::Snapshot(snapshot(1)));
-    recorder.entry(entry(1, None));
+    recorder.entry(entry(1, Some(4)));
     recorder.note(&Record::End { life: LIFE, how: Ended::Died });
     let batch = recorder.take().expect("something was recorded");
     let notable: Vec<_> = batch.notable().collect();
@@ -206,6 +206,7 @@ fn the_index_of_a_batch_names_all_but_entries() {
         notable,
         [
             (Sequence(42), Record::Snapshot(snapshot(1))),
+            (Sequence(43), Record::Entry(entry(1, Some(4)))),
             (Sequence(44), Record::End { life: LIFE, how: Ended::Died })
         ]
     );

@@ -121,6 +121,16 @@ fn sentence(event: &Event) -> String {
         Event::AgentDied { agent, kind, why } => {
             format!("agent {} of kind {kind} died: {why}", agent.short())
         }
+        Event::AgentRecovered { agent, kind, entries } => {
+            format!("agent {} of kind {kind} is back; it replayed {entries} inputs", agent.short())
+        }
+        Event::AgentLost { agent, kind, why } => {
+            format!("agent {} of kind {kind} could not be brought back: {why}", agent.short())
+        }
+        Event::Undelivered { from, to, name, why } => {
+            let (from, to) = (from.short(), format!("{to:?}"));
+            format!("a letter {name} of agent {from} to {to} was not delivered: {why}")
+        }
         Event::HostKnown { host, name } => format!("host {name} ({}) is known", host.short()),
         Event::HostLeft { host, name } => format!("host {name} ({}) has left", host.short()),
         Event::LaneUp { host, name, anew } => {

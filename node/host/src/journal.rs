@@ -1,0 +1,162 @@
+//! The journal on the disk: what the agents of this host did, and what the daemon had to say.
+//!
+//! | file in `<data dir>/journal` | holds |
+//! |---|---|
+//! | `00000000000000000001.db`, … | records from the one of that number on; the last is written |
+//! | `current.db` | a link to the last, for people |
+//! | `next.db` | one that is being made; nobody relies on it |
+//! | `damaged-1.db`, … | one of which nothing could be used; it is never deleted |
+//!
+//! Each is an SQLite database (`.schema` explains the tables). The records stand in pages, each
+//! with a checksum and the hash of the page before it; everything else is an index. A file never
+//! changes its name while it may be open: SQLite finds the log beside it by name.
+//!
+//! One thread writes ([`Journal`]). It takes everything that waits and commits it in one
+//! transaction; if somebody waits for a part of it, the commit is forced to the disk. Any number of
+//! readers may look on.
+
+mod error;
+mod files;
+mod index;
+mod progress;
+mod queue;
+mod recover;
+mod schema;
+mod store;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{path::Path, sync::Arc, thread, time::Duration};
+
+pub use error::JournalError;
+use error::Trouble;
+use files::Files;
+use progress::Feed;
+pub use progress::Progress;
+use queue::Queue;
+pub use recover::{JournalDamage, Opened};
+use starling_protocols::journal::Batch;
+use writer::Writer;
+
+/// How a journal is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes of batches that may wait to be written. With more, [`Journal::has_room`] says no.
+    /// 64 MiB.
+    pub queue_bytes_max: usize,
+    /// Bytes of old files. With more, the oldest are deleted. 1 GiB.
+    pub retain_bytes: u64,
+    /// Old files are deleted after this time. 30 days.
+    pub retain_age: Duration,
+    /// Messages of the log in the current file. 200,000.
+    pub logs_rows_max: u64,
+    /// Messages of the log are deleted after this time. 7 days.
+    pub logs_age: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            queue_bytes_max: 64 * 1024 * 1024,
+            retain_bytes: 1024 * 1024 * 1024,
+            retain_age: Duration::from_secs(30 * 24 * 3600),
+            logs_rows_max: 200_000,
+            logs_age: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
+}
+
+/// The journal of this host, open for writing. Only the holder of the data directory's lock has it.
+#[derive(Debug)]
+pub struct Journal {
+    queue: Arc<Queue>,
+    feed: Arc<Feed>,
+    queue_bytes_max: usize,
+    writer: Option<thread::JoinHandle<()>>,
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, and makes it when there is none. What it gives back is durable.
+    ///
+    /// Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// [`JournalError::Newer`] when a later version wrote it; otherwise when the disk does not work
+    /// or is full. A damaged journal is no error: see [`Opened::damage`].
+    pub fn open(dir: &Path, options: Options) -> Result<(Self, Opened), JournalError> {
+        let blocked = |why| Trouble::of(why).into_error(dir);
+        let files = Files::open(dir).map_err(blocked)?;
+        let (store, opened) = recover::open(&files).map_err(blocked)?;
+        let (queue, feed) = (Arc::new(Queue::default()), Arc::new(Feed::default()));
+        feed.begin(store.tail.next);
+        let queue_bytes_max = options.queue_bytes_max;
+        let writer =
+            Writer { queue: Arc::clone(&queue), feed: Arc::clone(&feed), files, options, store };
+        let writer = thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || writer.run())
+            .map_err(JournalError::io("start the writer of", dir))?;
+        Ok((Self { queue, feed, queue_bytes_max, writer: Some(writer) }, opened))
+    }
+
+    /// Has a batch written, after all those before it. Never blocks; ask [`has_room`](Self::has_room)
+    /// before taking on new work.
+    pub fn append(&self, batch: Batch) {
+        self.queue.put(batch);
+    }
+
+    /// Whether there is room for more. While there is not, the daemon must take on nothing new.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.queue.bytes() < self.queue_bytes_max
+    }
+
+    /// Waits until there is room.
+    pub async fn wait_for_room(&self) {
+        self.queue.room(self.queue_bytes_max).await;
+    }
+
+    /// What is new: waits for it. After a [`Progress::Failed`] or the end comes `None`.
+    ///
+    /// Nothing is lost when this is dropped half-way. For one caller at a time.
+    pub async fn progress(&self) -> Option<Progress> {
+        self.feed.next().await
+    }
+
+    /// What is new, if anything is.
+    #[must_use]
+    pub fn try_progress(&self) -> Option<Progress> {
+        self.feed.try_next()
+    }
+
+    /// Why nothing can be written now and what to do, while that is so.
+    #[must_use]
+    pub fn why_full(&self) -> Option<String> {
+        self.feed.why_full()
+    }
+
+    /// Writes what waits, makes everything durable and closes the file. Blocks for as long as the
+    /// disk takes.
+    ///
+    /// # Errors
+    /// [`JournalError::Blocked`] when there is no room for what waits: it is lost, but was not
+    /// reported written. Otherwise what the writer failed with, if nobody was told yet.
+    pub fn close(mut self) -> Result<(), JournalError> {
+        self.join();
+        self.feed.failure().map_or(Ok(()), Err)
+    }
+
+    fn join(&mut self) {
+        self.queue.close();
+        if let Some(writer) = self.writer.take() {
+            drop(writer.join());
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
