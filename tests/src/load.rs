@@ -36,6 +36,28 @@ impl Answers<Reflect> for Mirror {
     }
 }
 
+/// A [`Mirror`] that outlives its daemon: it counts what it has answered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Vault {
+    count: u64,
+}
+
+impl Agent for Vault {
+    const KIND: &'static str = "vault";
+    const DURABILITY: Durability = Durability::WriteAhead;
+    type Then = Never;
+    fn interests(interests: &mut Interests<Self>) {
+        interests.answers::<Reflect>();
+    }
+}
+
+impl Answers<Reflect> for Vault {
+    fn answer(&mut self, _: &mut Cx<'_, Self>, reflect: Reflect) -> Answer<Reflect> {
+        self.count += 1;
+        Answer::now(reflect)
+    }
+}
+
 /// Keeps a number of requests open to a [`Mirror`], and counts.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Load {
@@ -517,6 +539,7 @@ impl Collects<Called> for Listener {
 pub fn kinds() -> starling_node::Kinds {
     starling_node::stock()
         .kind::<Mirror>()
+        .kind::<Vault>()
         .kind::<Load>()
         .kind::<Idle>()
         .kind::<Herald>()

@@ -347,6 +347,7 @@ fn net_config(config: &Config) -> Result<NetConfig, NodeError> {
 fn open_journal(config: &Config) -> Result<(Journal, Recovered), NodeError> {
     let dir = config.data_dir.join("journal");
     let (journal, opened) = Journal::open(&dir, journal::Options::default())?;
+    crate::log::log_into(&journal);
     for damage in &opened.damage {
         tracing::error!(
             path = %damage.path.display(), why = damage.why,
