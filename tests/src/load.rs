@@ -146,7 +146,9 @@ impl Load {
     fn finish(&mut self, cx: &mut Cx<'_, Self>) {
         let Some(reply_to) = self.reply_to.take() else { return };
         let mut histogram = Histogram::<u64>::new(3).expect("three digits are allowed");
-        self.micros.iter().for_each(|micros| histogram.saturating_record(u64::from(*micros)));
+        self.micros
+            .iter()
+            .for_each(|micros| histogram.record(u64::from(*micros)).expect("it grows"));
         let seconds = cx.now().since(self.begun.unwrap_or_default()).as_secs_f64();
         let measured = Measured {
             done: self.done,
@@ -481,7 +483,9 @@ impl Crier {
     fn finish(&mut self, cx: &mut Cx<'_, Self>) {
         let Some(reply_to) = self.reply_to.take() else { return };
         let mut histogram = Histogram::<u64>::new(3).expect("three digits are allowed");
-        self.micros.iter().for_each(|micros| histogram.saturating_record(u64::from(*micros)));
+        self.micros
+            .iter()
+            .for_each(|micros| histogram.record(u64::from(*micros)).expect("it grows"));
         let measured = Measured {
             done: self.sent,
             failed: self.missing,

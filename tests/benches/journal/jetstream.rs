@@ -12,6 +12,8 @@ use std::{
 use serde_json::{Value, json};
 
 const NAME: &str = "nats-jetstream";
+/// What a server before 2.10 does: it acknowledges what is not on the disk yet.
+const UNSYNCED: &str = "nats-jetstream, synced every 2 min";
 const SECONDS: u64 = 3;
 
 struct Server(Child);
@@ -25,24 +27,25 @@ impl Drop for Server {
 
 /// Publishes with so many unacknowledged at a time.
 pub(crate) fn publish(dir: &Path, outstanding: u64, bytes: usize) -> Value {
-    let Some((server, port)) = start(dir) else {
-        return json!({ "name": NAME, "skipped": "no nats-server on the search path" });
-    };
-    let measured = run(port, outstanding, bytes);
-    drop(server);
-    match measured {
-        Ok(rate) => json!({ "name": NAME, "unit": "req/s", "value": rate }),
-        Err(why) => json!({ "name": NAME, "skipped": why.to_string() }),
+    let mut skipped = "no nats-server on the search path".to_owned();
+    for (name, sync) in [(NAME, ", sync_interval: always"), (UNSYNCED, "")] {
+        let Some((server, port)) = start(dir, sync) else { break };
+        let measured = run(port, outstanding, bytes);
+        drop(server);
+        match measured {
+            Ok(rate) => return json!({ "name": name, "unit": "req/s", "value": rate }),
+            Err(why) => skipped = why.to_string(),
+        }
     }
+    json!({ "name": NAME, "skipped": skipped })
 }
 
-fn start(dir: &Path) -> Option<(Server, u16)> {
+fn start(dir: &Path, sync: &str) -> Option<(Server, u16)> {
     let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
     let config = dir.join("nats.conf");
     let store = dir.join("store");
-    let text = format!(
-        "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {store:?}, sync_interval: always }}\n"
-    );
+    let text =
+        format!("listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {store:?}{sync} }}\n");
     std::fs::write(&config, text).ok()?;
     let mut server = Command::new("nats-server");
     server.arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null());
@@ -50,7 +53,7 @@ fn start(dir: &Path) -> Option<(Server, u16)> {
 }
 
 fn connect(port: u16) -> std::io::Result<TcpStream> {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(3);
     loop {
         match TcpStream::connect(("127.0.0.1", port)) {
             Err(_) if Instant::now() < until => std::thread::yield_now(),
