@@ -15,6 +15,7 @@ mod http;
 mod lines;
 mod place;
 mod ran;
+mod script;
 mod source;
 
 pub mod load;
@@ -32,6 +33,7 @@ pub use http::{Answer, call, exchange};
 pub use lines::Lines;
 pub use place::Place;
 pub use ran::Ran;
+pub use script::Script;
 pub use source::{Source, repository, sources, tracked};
 
 /// How long anything may take; what works takes a fraction of it.

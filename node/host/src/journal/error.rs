@@ -13,7 +13,10 @@ use starling_protocols::journal::{Life, Sequence};
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The operating system refused something.
-    #[error("cannot {doing} {path}: {source}; {next}", path = path.display(), next = advice(source))]
+    #[error(
+        "cannot {doing} {path}: {source}; {next}",
+        path = path.display(), next = advice(source)
+    )]
     Io {
         /// What was tried, as `make`.
         doing: &'static str,

@@ -66,8 +66,8 @@ impl Writer {
                 return Ok(());
             }
             if Instant::now() >= tick {
-                self.tidy()?;
-                tick = Instant::now() + TICK;
+                let more = self.tidy()?;
+                tick = Instant::now() + if more { RETRY } else { TICK };
             }
             self.checkpoint()?;
         }
@@ -139,12 +139,23 @@ impl Writer {
         }
     }
 
-    fn tidy(&mut self) -> Result<(), JournalError> {
+    /// Deletes what is old, a little at a time. Says whether there is more.
+    fn tidy(&mut self) -> Result<bool, JournalError> {
         self.retain();
         let age = u64::try_from(self.options.logs_age.as_millis()).unwrap_or(u64::MAX);
         let before = clock::wall().as_millis().saturating_sub(age);
         let rows = self.options.logs_rows_max;
-        self.wait_out(|store| store.trim_logs(before, rows, TRIM_ROWS).map(drop))
+        let mut more = true;
+        while std::mem::take(&mut more) {
+            self.wait_out(|store| {
+                more = store.trim_logs(before, rows, TRIM_ROWS)?;
+                Ok(())
+            })?;
+            if !self.queue.is_idle() {
+                break;
+            }
+        }
+        Ok(more)
     }
 
     fn checkpoint(&mut self) -> Result<(), JournalError> {
