@@ -18,6 +18,9 @@ mod ran;
 mod source;
 
 pub mod load;
+pub mod power;
+#[path = "../../node/host/src/journal/tests/story.rs"]
+pub mod story;
 
 use std::{
     thread::sleep,

@@ -13,13 +13,15 @@
 //!
 //! One thread writes ([`Journal`]). It takes everything that waits and commits it in one
 //! transaction; if somebody waits for a part of it, the commit is forced to the disk. Any number of
-//! readers may look on.
+//! [`Reader`]s may look on.
 
 mod error;
 mod files;
 mod index;
+mod layer;
 mod progress;
 mod queue;
+mod reader;
 mod recover;
 mod schema;
 mod store;
@@ -32,9 +34,13 @@ use std::{path::Path, sync::Arc, thread, time::Duration};
 pub use error::JournalError;
 use error::Trouble;
 use files::Files;
+pub use layer::{LogHandle, LogLayer};
 use progress::Feed;
 pub use progress::Progress;
 use queue::Queue;
+pub use reader::{
+    EraView, LifeView, LogEntry, LogFilter, LogNames, Problem, Reader, Records, Report, Told, Which,
+};
 pub use recover::{JournalDamage, Opened};
 use starling_protocols::journal::Batch;
 use writer::Writer;
@@ -104,6 +110,11 @@ impl Journal {
     /// before taking on new work.
     pub fn append(&self, batch: Batch) {
         self.queue.put(batch);
+    }
+
+    /// Has the log's messages written here from now on, and those that were kept until now.
+    pub fn keep_logs(&self, logs: &LogHandle) {
+        logs.connect(&self.queue);
     }
 
     /// Whether there is room for more. While there is not, the daemon must take on nothing new.

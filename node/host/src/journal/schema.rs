@@ -41,7 +41,7 @@ CREATE TABLE pages (
   first INTEGER PRIMARY KEY, -- number of the first record
   count INTEGER NOT NULL,    -- how many records
   wall_ms INTEGER NOT NULL,  -- when the first was made, in milliseconds since 1970
-  lives TEXT NOT NULL,       -- lives with entries in it, a JSON array
+  lives TEXT NOT NULL,       -- lives that it says something of, a JSON array
   hash BLOB NOT NULL,        -- of the bytes, which have the hash of the page before in them
   digest INTEGER NOT NULL,   -- of all columns but the bytes
   bytes BLOB NOT NULL        -- `p2p journal show` decodes them
@@ -117,7 +117,7 @@ CREATE TABLE logs (
   fields TEXT                -- JSON
 );
 CREATE VIEW page_lives AS
-  -- Which pages have entries of a life.
+  -- Which pages say something of a life.
   SELECT value AS life, first FROM pages, json_each(pages.lives);
 ";
 
