@@ -139,6 +139,8 @@ pub struct Engine {
     /// Makes the numbers of this life's dialogs differ from those of its earlier lives, so that a
     /// late reply to one of them is nobody's.
     dialog_mask: u64,
+    /// The same for questions from outside, which agents of this host may answer in a later life.
+    outside_mask: u64,
     agent_seed: Entropy,
     kinds: Vec<Arc<dyn AnyKind>>,
     kind_numbers: BTreeMap<&'static str, u16>,
@@ -222,6 +224,7 @@ impl Engine {
             now: now.time,
             wall: now.wall,
             dialog_mask: entropy.fork("dialogs").u64(),
+            outside_mask: entropy.fork("outside").u64(),
             agent_seed: entropy.fork("agents"),
             links: Links::new(entropy.fork("links")),
             entropy: entropy.fork("engine"),

@@ -66,6 +66,7 @@ counters! {
     LettersSeen = "letters_seen", "Durable letters that came again and were passed over.";
     LettersRefused = "letters_refused", "Durable letters that nobody here could handle.";
     LettersOutOfOrder = "letters_out_of_order", "Durable letters dropped because one before them is missing.";
+    LettersMissing = "letters_missing", "Durable letters that this host had taken and does not remember.";
     OutboxFull = "outbox_full", "Durable letters not posted because too many wait for the host.";
 }
 

@@ -57,6 +57,8 @@ struct In {
     seen: u64,
     /// The number of the last that was handled, durably.
     taken: u64,
+    /// Whether the next is the first of a session: what is missing before it never comes.
+    begins: bool,
 }
 
 impl Out {
@@ -97,7 +99,7 @@ impl Letters {
             self.out.insert(host, Out { epoch, next, letters, bytes, durable, sent: 0, retry_at });
         }
         for (host, LetterId { epoch, number, .. }) in taken {
-            self.taken.insert(host, In { epoch, seen: number, taken: number });
+            self.taken.insert(host, In { epoch, seen: number, taken: number, begins: true });
         }
     }
 
@@ -278,16 +280,27 @@ impl Engine {
         if let Some(out) = self.letters.out.get_mut(&host) {
             out.sent = 0;
         }
+        if let Some(last) = self.letters.taken.get_mut(&host) {
+            last.begins = true;
+        }
     }
 
     /// A letter of another host's has come.
     pub(super) fn letter_in(&mut self, origin: HostId, letter: Letter<'_>) {
         let Letter { epoch, number, from, to, name, codec, body, .. } = letter;
-        let fresh = In { epoch, seen: number.saturating_sub(1), taken: number.saturating_sub(1) };
+        let before = number.saturating_sub(1);
+        let fresh = In { epoch, seen: before, taken: before, begins: true };
         let last = self.letters.taken.entry(origin).or_insert(fresh);
         if epoch > last.epoch {
             *last = fresh;
         }
+        if std::mem::take(&mut last.begins) && epoch == last.epoch && number > last.seen + 1 {
+            // This host has forgotten what it took: its disk is older than the letters.
+            let missing = number - 1 - last.seen;
+            *last = In { begins: false, ..fresh };
+            self.counters.add(Counter::LettersMissing, missing);
+        }
+        let Some(last) = self.letters.taken.get_mut(&origin) else { return };
         if epoch < last.epoch || number > last.seen + 1 {
             return self.counters.add(Counter::LettersOutOfOrder, 1);
         }

@@ -488,3 +488,18 @@ fn an_agent_that_is_not_deterministic_is_caught_at_its_entry() {
     assert_eq!(difference.before, serde_json::json!(2));
     assert!(difference.input.contains("till/pay"), "{}", difference.input);
 }
+
+#[test]
+fn a_host_with_an_older_disk_takes_the_letters_that_follow() {
+    let mut mesh = Mesh::recorded(2);
+    let (from, to) = (mesh.till(0), mesh.till(1));
+    mesh.pay(0, from, 100);
+    let old = mesh.disks[1].as_ref().expect("a disk").pages.clone();
+    mesh.send(0, from, to, 10);
+    mesh.send(0, from, to, 20);
+    mesh.disks[1].as_mut().expect("a disk").pages = old;
+    mesh.crash(1, 2);
+    mesh.send(0, from, to, 1);
+    assert_eq!(mesh.till_state(to)["sum"], 1, "what was taken before is not sent again");
+    assert_eq!(mesh.engines[0].letters_waiting(), 0);
+}
