@@ -29,7 +29,7 @@ use tempfile::TempDir;
 
 const WRITER: &str = env!("CARGO_BIN_EXE_journal-writer");
 
-const STEPS: u64 = 24;
+const STEPS: u64 = 22;
 
 /// Calls that change something on the disk (but for the making of an empty file)…
 const WRITES: &str = "pwrite64,ftruncate,rename,unlink,symlink,mkdir";
@@ -104,16 +104,17 @@ fn count(calls: &str, dir: &Path, steps: u64) -> usize {
     threads.into_values().max().unwrap_or_default()
 }
 
-/// Kills the writer when it makes one of these calls for the `when`th time. Gives what it said.
-fn kill(calls: &str, when: usize, journal: &Path, steps: u64) -> String {
+/// Has a fault happen when the writer makes one of these calls for the `when`th time. Gives what it
+/// said, and whether it came to its end all the same.
+fn harm(calls: &str, fault: &str, when: usize, journal: &Path, steps: u64) -> (String, bool) {
     let ran = strace()
         .expect("it was there")
         .args(["-o", "/dev/null", "-e", &format!("trace={calls}")])
-        .args(["-e", &format!("inject={calls}:signal=KILL:when={when}"), WRITER])
+        .args(["-e", &format!("inject={calls}:{fault}:when={when}"), WRITER])
         .args([&*journal.to_string_lossy(), &*steps.to_string()])
         .output()
         .expect("strace starts");
-    String::from_utf8(ran.stdout).expect("its own words")
+    (String::from_utf8(ran.stdout).expect("its own words"), ran.status.success())
 }
 
 /// Kills at each of the calls, or at so many of them, and looks at what is left. Says what was
@@ -141,7 +142,7 @@ fn kill_at_each(calls: &str, max: usize, steps: u64, made: bool) -> Vec<Sequence
         .map(|when| {
             let place = prepare();
             let journal = place.path().join("journal");
-            let said = kill(calls, when, &journal, steps);
+            let (said, _) = harm(calls, "signal=KILL", when, &journal, steps);
             standard.check(&journal, &said, &format!("killed at {when} of {all} {calls}"))
         })
         .collect()
@@ -174,6 +175,34 @@ fn a_writer_that_is_killed_while_it_makes_a_journal_leaves_one_that_opens() {
     let calls = format!("{WRITES},{SYNCS}");
     let came = kill_at_each(&calls, usize::MAX, 0, false);
     assert!(came.iter().all(|next| *next == Sequence::FIRST));
+}
+
+/// The writer must end, and what it said before must hold. At the very end there is nothing left to
+/// say: all is durable then.
+fn fail_at_each(calls: &str, max: usize) {
+    let standard = Standard::new();
+    let all = count(calls, place().path(), STEPS);
+    println!("{all} times {calls}");
+    let mut ended = 0;
+    for when in (1..=all).step_by(all.div_ceil(max)) {
+        let place = place();
+        let journal = place.path().join("journal");
+        let (said, well) = harm(calls, "error=EIO", when, &journal, STEPS);
+        let case = format!("EIO at {when} of {all} {calls}");
+        let next = standard.check(&journal, &said, &case);
+        assert!(!well || Some(&next) == standard.0.keys().last(), "{case}: it went on to {next}");
+        ended += usize::from(!well);
+    }
+    assert!(ended > 20, "it ended {ended} times");
+}
+
+#[test]
+fn a_writer_whose_fsync_or_write_fails_ends_and_promises_nothing_more() {
+    if strace().is_none() {
+        return;
+    }
+    fail_at_each(SYNCS, usize::MAX);
+    fail_at_each("pwrite64", 60);
 }
 
 /// A whole run, call by call.

@@ -216,10 +216,10 @@ enum Due {
     Ack(lanes::PeerNo),
     /// A linked host's membership may have ended.
     Membership(lanes::PeerNo),
-    /// Letters to a host have waited for a while.
-    Letters(lanes::PeerNo),
     /// The known hosts have changed.
     SaveHosts,
+    /// Letters to a host have waited for a while.
+    Letters(lanes::PeerNo),
 }
 
 impl Engine {
@@ -433,8 +433,8 @@ impl Engine {
                 Due::Abandon(peer) => self.abandon(peer),
                 Due::Ack(peer) => self.ack_is_due(peer),
                 Due::Membership(peer) => self.watch_membership(peer),
-                Due::Letters(peer) => self.letters_are_due(peer),
                 Due::SaveHosts => self.save_hosts(),
+                Due::Letters(peer) => self.letters_are_due(peer),
             }
         }
         self.reconcile_what_is_due();

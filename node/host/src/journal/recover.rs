@@ -124,8 +124,10 @@ fn load(path: &Path) -> Result<(Store, Opened), JournalError> {
     let index = Index::read(store.connection(), path)?;
     index.check(&store.tail)?;
     let recovered = index.recover(store.connection(), path, &store.tail, &mut damage)?;
-    // What the last life could still read may not be durable; what this life builds on must be.
+    // What can be read need not be on the disk: the last life may have ended because of that, and
+    // what an fsync failed to write is not written by the next. So all of it is written again.
     store.flush()?;
+    store.checkpoint()?;
     Ok((store, Opened { recovered, damage }))
 }
 

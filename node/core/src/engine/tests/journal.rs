@@ -466,7 +466,7 @@ impl Answers<Pay> for Leaky {
 fn an_agent_that_is_not_deterministic_is_caught_at_its_entry() {
     let kinds = || Kinds::new().kind::<Leaky>();
     let mut mesh = Mesh::recorded(1);
-    let mut config = mesh.config(0, 2, Known::Records(Vec::new()));
+    let mut config = mesh.config(0, 2);
     config.kinds = kinds();
     config.residents = vec![(AgentId(1031), Start { kind: "leaky".into(), ..Start::default() })];
     mesh.engines[0] = Engine::new(config, mesh.now());
