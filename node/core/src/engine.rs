@@ -101,6 +101,13 @@ impl Kinds {
         self.find(kind).and_then(show).or_else(|| self.0.values().find_map(show))
     }
 
+    /// Shows the state in a snapshot of an agent of this kind.
+    #[must_use]
+    pub fn show_snapshot(&self, kind: &str, ball: &[u8]) -> Option<serde_json::Value> {
+        let kind = self.find(kind)?;
+        guarded(|| Some(kind.state(&kind.load(ball).ok()?))).ok().flatten()
+    }
+
     /// Shows the reply to a request, where a kind answers it.
     #[must_use]
     pub fn show_reply(&self, name: &str, body: &[u8]) -> Option<serde_json::Value> {

@@ -25,7 +25,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use starling_protocols::{
     ident::{Address, HostId},
-    journal::{Ended, Era, Handled, Life, LifeHead, Moment, OldEntry, Record, Sequence, Snapshot, Tracker},
+    journal::{
+        Ended, Era, Handled, Life, LifeHead, Moment, OldEntry, Record, Sequence, Snapshot, Tracker,
+    },
 };
 
 pub use crate::agent::{Difference, Differs, PlayError, Side};

@@ -6,8 +6,8 @@ use starling_protocols::{
     ident::Address,
     interest::TopicName,
     journal::{
-        Effects, Entry, Era, Handled as Recorded, LifeHead, Moment, OldEntry, Sequence,
-        Snapshot, digest,
+        Effects, Entry, Era, Handled as Recorded, LifeHead, Moment, OldEntry, Sequence, Snapshot,
+        digest,
     },
     limits::{BODY_BYTES_MAX, EFFECTS_RECORDED_BYTES_MAX, SNAPSHOT_ENTRIES},
     wire,

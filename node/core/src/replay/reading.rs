@@ -201,6 +201,7 @@ pub enum EffectsView {
 
 /// Reads the entries of one life for people. Fed with them in order it knows what replies belong
 /// to, and can show them.
+#[derive(Clone)]
 pub struct Reading {
     kinds: Kinds,
     kind: String,

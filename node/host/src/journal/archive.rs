@@ -16,7 +16,7 @@ mod state;
 use std::{ops::ControlFlow, path::Path};
 
 pub use diff::diff_journals;
-pub use logs::LogQuery;
+pub use logs::{LOG_LINES_MAX, LogQuery};
 pub use pick::Who;
 use starling_core::engine::Kinds;
 pub use state::At;
@@ -24,7 +24,7 @@ pub use state::At;
 use super::{JournalError, Reader};
 use crate::api::{
     Code, Problem,
-    journal::{Fault, VerifyLine, Verified},
+    journal::{Fault, Verified, VerifyLine},
 };
 
 /// Where lines go. It says when nobody wants more.

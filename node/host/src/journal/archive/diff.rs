@@ -4,7 +4,7 @@ use serde_json::json;
 use starling_protocols::journal::{Entry, Life, Moment, Record, Sequence};
 
 use super::{
-    super::reader::Records,
+    super::Records,
     Archive, Who,
     entries::RowWriter,
     replay::{effects_text, pretty, unified},
@@ -60,8 +60,11 @@ impl Archive {
 /// # Errors
 /// [`Problem`] when something cannot be read.
 pub fn diff_journals(left: &Archive, right: &Archive) -> Result<JournalDiff, Problem> {
-    let mut others: BTreeMap<(u64, String), LifeRow> =
-        right.lives(&Who::All)?.into_iter().map(|row| ((row.life, row.agent.clone()), row)).collect();
+    let mut others: BTreeMap<(u64, String), LifeRow> = right
+        .lives(&Who::All)?
+        .into_iter()
+        .map(|row| ((row.life, row.agent.clone()), row))
+        .collect();
     let mut diff = JournalDiff::default();
     for row in left.lives(&Who::All)? {
         match others.remove(&(row.life, row.agent.clone())) {
@@ -89,7 +92,7 @@ impl<'a> Entries<'a> {
     }
 
     fn next(&mut self) -> Result<Option<Found>, Problem> {
-        for told in self.records.by_ref() {
+        while let Some(told) = self.records.next() {
             let told = told?;
             if let Record::Entry(entry) = told.record {
                 let found = (told.sequence, told.moment, entry);

@@ -5,7 +5,7 @@ use starling_protocols::{
 };
 
 use super::{
-    super::{JournalError, reader::Told},
+    super::{JournalError, Told},
     Archive, Sink, Who, pick,
 };
 use crate::api::{
@@ -115,4 +115,3 @@ pub(super) fn outcome(handled: &Handled<'_>) -> (&'static str, Option<String>) {
         Handled::Died(why) => ("died", Some(why.to_string())),
     }
 }
-

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use starling_protocols::journal::{Effects, Letter, LetterId, Life, Record};
 
 use super::{
-    super::reader::Told,
+    super::{Told, store::life_of},
     Archive, Sink, Who,
     entries::RowWriter,
     pick,
@@ -121,9 +121,7 @@ fn rest(record: &Record<'_>, bytes: bool) -> (&'static str, Value) {
             ("era", fields)
         }
         Record::At { .. } => ("at", Value::Null),
-        Record::End { life, how } => {
-            ("end", json!({ "life": life.0, "how": pick::word(*how) }))
-        }
+        Record::End { life, how } => ("end", json!({ "life": life.0, "how": pick::word(*how) })),
         Record::Post(letter) => ("post", post_fields(letter)),
         Record::Delivered { to, upto } => {
             ("delivered", json!({ "to": to.to_string(), "upto": upto }))
@@ -149,14 +147,4 @@ fn post_fields(letter: &Letter<'_>) -> Value {
 fn letter_row(letter: &LetterId) -> LetterRow {
     let LetterId { origin, epoch, number } = *letter;
     LetterRow { origin: origin.to_string(), epoch: epoch.0, number }
-}
-
-const fn life_of(record: &Record<'_>) -> Option<Life> {
-    match record {
-        Record::Life(head) => Some(head.life),
-        Record::Snapshot(snapshot) => Some(snapshot.life),
-        Record::Entry(entry) => Some(entry.life),
-        Record::Gap { life, .. } | Record::End { life, .. } => Some(*life),
-        _ => None,
-    }
 }

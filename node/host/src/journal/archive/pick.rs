@@ -67,8 +67,9 @@ impl Archive {
                 Who::Agent(text) => format!("the journal knows no agent {text:?}"),
                 Who::All => String::new(),
             };
-            return Err(Problem::new(Code::NotFound, message)
-                .next("see which there are: p2p journal list"));
+            return Err(
+                Problem::new(Code::NotFound, message).next("see which there are: p2p journal list")
+            );
         }
         Ok(found.into_iter().map(|view| self.row(&host, view)).collect())
     }
@@ -160,11 +161,7 @@ fn begins(id: &str, text: &str) -> bool {
 }
 
 /// A name may have passed from agent to agent; an id or a kind must mean one.
-fn one_agent(
-    found: Vec<LifeView>,
-    text: &str,
-    rank: Option<u8>,
-) -> Result<Vec<LifeView>, Problem> {
+fn one_agent(found: Vec<LifeView>, text: &str, rank: Option<u8>) -> Result<Vec<LifeView>, Problem> {
     let mut agents: Vec<_> = found.iter().map(|view| view.head.agent).collect();
     agents.sort_unstable();
     agents.dedup();

@@ -6,7 +6,7 @@ use starling_core::replay::{self, EffectsView, PlayError, Reading, Replay, Side}
 use starling_protocols::journal::{Life, Record};
 
 use super::{
-    super::reader::{Records, Told},
+    super::{Records, Told, store::life_of},
     Archive, Sink, Who,
     entries::outcome,
     quiet::quietly,
@@ -41,6 +41,9 @@ impl Archive {
             _ => self.reader.records(),
         };
         let of = rows.iter().map(|row| row.next - row.first).sum();
+        if put(ReplayLine::Progress { done: 0, of }).is_break() {
+            return Ok(());
+        }
         let mut playing: BTreeMap<Life, Playing> =
             rows.into_iter().map(|row| (Life(row.life), self.playing(row))).collect();
         if quietly(|| play(&mut playing, records, of, put)).is_break() {
@@ -89,16 +92,6 @@ fn play(
         life.feed(told);
     }
     ControlFlow::Continue(())
-}
-
-const fn life_of(record: &Record<'_>) -> Option<Life> {
-    match record {
-        Record::Life(head) => Some(head.life),
-        Record::Snapshot(snapshot) => Some(snapshot.life),
-        Record::Entry(entry) => Some(entry.life),
-        Record::Gap { life, .. } | Record::End { life, .. } => Some(*life),
-        _ => None,
-    }
 }
 
 impl Playing {
