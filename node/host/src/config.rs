@@ -89,6 +89,12 @@ impl Config {
         self.data_dir.join(crate::disk::KEY_FILE)
     }
 
+    /// Where the journal is.
+    #[must_use]
+    pub fn journal_dir(&self) -> PathBuf {
+        self.data_dir.join("journal")
+    }
+
     /// Where a daemon in the background logs to.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {

@@ -15,6 +15,7 @@
 //! transaction; if somebody waits for a part of it, the commit is forced to the disk. Any number of
 //! [`Reader`]s may look on.
 
+pub mod archive;
 mod error;
 mod files;
 mod index;

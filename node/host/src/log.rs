@@ -7,44 +7,43 @@ use std::{
 
 use starling_core::agent::Level;
 use starling_protocols::ident::AgentId;
+use tracing::Level as Importance;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer, fmt, layer::SubscriberExt as _, registry, util::SubscriberInitExt as _,
 };
 
 use crate::{
     config::Config,
-    journal::{Journal, LogHandle, LogLayer},
+    journal::{LogHandle, LogLayer},
 };
+
+/// What connects the log with the journal that is opened later.
+static JOURNAL: OnceLock<LogHandle> = OnceLock::new();
 
 /// What the libraries below say is cut to warnings, unless the configuration names them.
 const LIBRARIES: &str = "libp2p=warn,multistream_select=warn,quinn=warn,yamux=warn,hickory=warn";
 
-/// A program has one log, and so one way from it into the journal.
-static JOURNAL: OnceLock<LogHandle> = OnceLock::new();
-
-/// Logs to standard error as the configuration says, and into the journal once it is open. Nothing
-/// happens when the program logs already.
+/// Logs to standard error as the configuration says, and to the journal of the daemon that this
+/// process runs. Nothing happens when the program logs already.
 pub fn log_to_stderr(config: &Config) {
     let filter = || EnvFilter::new(format!("{LIBRARIES},{}", config.log));
-    let (journal, handle) = LogLayer::new(tracing::Level::DEBUG);
     let plain = fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
-    let screen = if config.log_json {
+    let plain = if config.log_json {
         plain.json().with_filter(filter()).boxed()
     } else {
         plain.with_target(false).with_filter(filter()).boxed()
     };
-    let log = Registry::default().with(screen).with(journal.with_filter(filter()));
-    // An error says that a logger is set, which is what was asked for.
-    if log.try_init().is_ok() {
-        JOURNAL.set(handle).ok();
+    let (kept, handle) = LogLayer::new(Importance::TRACE);
+    let both = registry().with(plain).with(kept.with_filter(filter()));
+    // The error says that a logger is set, which is what was asked for.
+    if both.try_init().is_ok() {
+        let _ = JOURNAL.set(handle);
     }
 }
 
-/// Has what the program says written into this journal as well.
-pub(crate) fn log_into(journal: &Journal) {
-    if let Some(handle) = JOURNAL.get() {
-        journal.keep_logs(handle);
-    }
+/// What connects the log with a journal, if [`log_to_stderr`] made the logger of this process.
+pub(crate) fn journal_handle() -> Option<&'static LogHandle> {
+    JOURNAL.get()
 }
 
 /// What an agent says to people.

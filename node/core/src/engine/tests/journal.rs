@@ -184,7 +184,7 @@ impl Mesh {
             for (sequence, record) in &records {
                 replay.feed(*sequence, record.clone()).expect("it replays");
             }
-            played += replay.counts().0;
+            played += replay.counts().played;
         }
         played
     }
@@ -486,7 +486,8 @@ fn an_agent_that_is_not_deterministic_is_caught_at_its_entry() {
     assert_eq!((difference.number, difference.what), (3, Differs::Effects));
     assert_eq!((difference.recorded_version, difference.version), (3, 3));
     assert_eq!(difference.before, serde_json::json!(2));
-    assert!(difference.input.contains("till/pay"), "{}", difference.input);
+    let input = format!("{:?}", difference.input);
+    assert!(input.contains("till/pay"), "{input}");
 }
 
 #[test]
