@@ -18,7 +18,7 @@ struct Cli {
     /// How many seeds
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// mixed, membership, dialogs, topics or quiet
+    /// mixed, durable, membership, dialogs, topics or quiet
     #[arg(long, default_value = "mixed")]
     scenario: String,
     /// How many virtual minutes with faults
@@ -30,6 +30,9 @@ struct Cli {
     /// How many seeds at once
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Keep no journals: nothing outlives a daemon, and nothing is played again in the end
+    #[arg(long)]
+    no_journals: bool,
     /// Tell what happens, in sentences
     #[arg(long)]
     trace: bool,
@@ -67,6 +70,7 @@ fn simulate(cli: &Cli) -> Result<bool, String> {
         seeds: cli.seeds,
         minutes: cli.minutes,
         only: cli.only.as_deref().map(numbers).transpose()?,
+        journals: !cli.no_journals,
     };
     let make = options.check().map_err(|why| why.to_string())?;
     let outcomes = run_all(make, &options, cli.threads.max(1), cli.trace);

@@ -30,6 +30,7 @@ impl fmt::Display for Report {
         let Self { scenario, seeds, digest, events, .. } = self;
         let minutes = self.virtual_ms / 60_000;
         writeln!(f, "{scenario}: {seeds} seeds, {minutes} virtual minutes, {events} events")?;
+        writeln!(f, "{} entries replayed as they were recorded", self.replayed)?;
         writeln!(f, "settled at most {} ms after healing", self.settled_after_ms)?;
         for (kind, times) in self.fired.iter() {
             writeln!(f, "  {:18} {times}", kind.name())?;
@@ -71,6 +72,7 @@ impl Options {
     #[must_use]
     pub fn command(&self) -> String {
         let Self { scenario, hosts, seed, minutes, .. } = self;
+        let journals = if self.journals { "" } else { " --no-journals" };
         let only = match self.only.as_deref() {
             None => String::new(),
             Some([]) => " --only none".into(),
@@ -80,7 +82,7 @@ impl Options {
             }
         };
         format!(
-            "netsim --scenario {scenario} --hosts {hosts} --seed {seed} --minutes {minutes}{only}"
+            "netsim --scenario {scenario} --hosts {hosts} --seed {seed} --minutes {minutes}{journals}{only}"
         )
     }
 }

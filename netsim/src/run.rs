@@ -47,11 +47,22 @@ pub struct Options {
     pub minutes: u32,
     /// The steps of the schedule that are played; all when absent.
     pub only: Option<Vec<usize>>,
+    /// Whether hosts keep journals, which are played again in the end. Without them nothing
+    /// outlives a daemon: for large meshes, and scenarios in which nothing should.
+    pub journals: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { scenario: "mixed".into(), hosts: 5, seed: 1, seeds: 1, minutes: 10, only: None }
+        Self {
+            scenario: "mixed".into(),
+            hosts: 5,
+            seed: 1,
+            seeds: 1,
+            minutes: 10,
+            only: None,
+            journals: true,
+        }
     }
 }
 
@@ -94,6 +105,8 @@ pub struct Outcome {
     pub virtual_ms: u64,
     /// How long after healing everything had settled, in virtual milliseconds.
     pub settled_after_ms: Option<u64>,
+    /// Entries of journals that were played again and came out as they were recorded.
+    pub replayed: u64,
     /// What went wrong when.
     pub schedule: Schedule,
     /// The promise that was broken, if one was.
@@ -117,6 +130,8 @@ pub struct Report {
     pub virtual_ms: u64,
     /// Events, over all seeds.
     pub events: u64,
+    /// Entries of journals that were played again, over all seeds.
+    pub replayed: u64,
     /// The longest time that anything took to settle after healing, in virtual milliseconds.
     pub settled_after_ms: u64,
     /// The seeds in which a promise was broken.
@@ -176,6 +191,9 @@ pub fn run_seed(make: Make, options: &Options, seed: u64, sink: Option<Sink>) ->
     }
     let mut sim = Sim::new(seed);
     sim.set_weather(swarm::weather(&entropy));
+    if !options.journals {
+        sim.set_journals(None);
+    }
     if let Some(sink) = sink {
         sim.tell_to(sink);
     }
@@ -192,6 +210,7 @@ pub fn run_seed(make: Make, options: &Options, seed: u64, sink: Option<Sink>) ->
             at_ms: millis(sim.now()),
         }),
     };
+    let (replayed, broken) = replay(&sim, broken);
     let settled = run.settled_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     Outcome {
         seed,
@@ -200,8 +219,26 @@ pub fn run_seed(make: Make, options: &Options, seed: u64, sink: Option<Sink>) ->
         events: sim.events(),
         virtual_ms: millis(sim.now()),
         settled_after_ms: settled,
+        replayed,
         schedule,
         broken,
+    }
+}
+
+/// Plays all journals again, whatever has come of the run. Gives how many entries that were, and
+/// what is broken now.
+fn replay(sim: &Sim, broken: Option<Broken>) -> (u64, Option<Broken>) {
+    match sim.replay() {
+        Ok(replayed) => (replayed.entries, broken),
+        Err(why) => {
+            let of_replay = Broken {
+                invariant: "replay".into(),
+                source: "DESIGN.md §3: nothing happens off the record".into(),
+                why,
+                at_ms: millis(sim.now()),
+            };
+            (0, Some(broken.unwrap_or(of_replay)))
+        }
     }
 }
 
@@ -315,6 +352,7 @@ impl Report {
             never_fired: scenario.faults().iter().filter(never).copied().collect(),
             virtual_ms: outcomes.iter().map(|outcome| outcome.virtual_ms).sum(),
             events: outcomes.iter().map(|outcome| outcome.events).sum(),
+            replayed: outcomes.iter().map(|outcome| outcome.replayed).sum(),
             settled_after_ms: settled.max().unwrap_or_default(),
             failures: outcomes.into_iter().filter(|outcome| outcome.broken.is_some()).collect(),
             fired,
