@@ -78,6 +78,7 @@ impl Engine {
             }
         }
         if let Some(letter) = letter {
+            self.letters.handled(letter);
             let held = Held::Took { letter, refused: None };
             self.hold_or_carry_on(held_until, held);
         }

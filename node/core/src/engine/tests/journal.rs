@@ -419,6 +419,31 @@ fn another_file_begins_with_all_it_needs() {
 }
 
 #[test]
+fn another_file_knows_of_letters_that_were_handled_and_are_not_durable_yet() {
+    let mut mesh = Mesh::recorded(2);
+    let (from, to) = (mesh.till(0), mesh.till(1));
+    mesh.pay(0, from, 100);
+    mesh.advance(Duration::from_secs(24 * 3600 - 1));
+    mesh.disks[1].as_mut().expect("a disk").stalled = true;
+    mesh.send(0, from, to, 10);
+    mesh.advance(Duration::from_secs(2));
+    mesh.cut(0, 1);
+    mesh.pay(1, to, 0);
+    mesh.write(1);
+    let disk = mesh.disks[1].as_mut().expect("a disk");
+    let second = disk.pages.iter().rposition(|page| {
+        let open = Page::open(&page.bytes).expect("a whole page");
+        open.records().any(|record| matches!(record, Ok((_, Record::Era(_)))))
+    });
+    let second = second.filter(|second| *second > 0).expect("another file was begun");
+    disk.pages.drain(..second);
+    // The sender has not heard that it was taken, and sends it again.
+    mesh.crash(1, 2);
+    assert_eq!(mesh.till_state(to)["sum"], 10);
+    assert_eq!(mesh.engines[0].letters_waiting(), 0);
+}
+
+#[test]
 fn a_handler_that_panics_leaves_the_input_that_killed_it() {
     let mut mesh = Mesh::recorded(1);
     let till = mesh.till(0);
