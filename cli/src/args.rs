@@ -110,6 +110,7 @@ pub(crate) enum Command {
     Doctor(commands::doctor::Doctor),
     Events(commands::events::Events),
     Demo(commands::demo::Demo),
+    Sim(commands::sim::Sim),
     Completions(commands::completions::Completions),
     ExitCodes(commands::exit_codes::ExitCodes),
 }

@@ -29,7 +29,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scenario, seeds, digest, events, .. } = self;
         let minutes = self.virtual_ms / 60_000;
-        writeln!(f, "{scenario}: {seeds} seeds, {minutes} virtual minutes, {events} events")?;
+        let s = if *seeds == 1 { "" } else { "s" };
+        writeln!(f, "{scenario}: {seeds} seed{s}, {minutes} virtual minutes, {events} events")?;
         writeln!(f, "settled at most {} ms after healing", self.settled_after_ms)?;
         for (kind, times) in self.fired.iter() {
             writeln!(f, "  {:18} {times}", kind.name())?;
@@ -57,7 +58,13 @@ impl fmt::Display for Broken {
 impl fmt::Display for Shrunk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outcome { seed, schedule, broken, .. } = &self.outcome;
-        writeln!(f, "seed {seed} still fails with {} steps:", schedule.len())?;
+        let steps = schedule.len();
+        match self.runs {
+            0 => writeln!(f, "seed {seed} fails with all {steps} of its steps:")?,
+            runs => {
+                writeln!(f, "seed {seed} still fails with {steps} of its steps ({runs} runs):")?
+            }
+        }
         write!(f, "{schedule}")?;
         if let Some(broken) = broken {
             writeln!(f, "{broken}")?;
@@ -80,7 +87,7 @@ impl Options {
             }
         };
         format!(
-            "netsim --scenario {scenario} --hosts {hosts} --seed {seed} --minutes {minutes}{only}"
+            "p2p sim --scenario {scenario} --hosts {hosts} --seed {seed} --minutes {minutes}{only}"
         )
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod kinds;
 pub(crate) mod members;
 pub(crate) mod publish;
 pub(crate) mod request;
+pub(crate) mod sim;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
@@ -44,6 +45,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Doctor(doctor) => doctor.run(session).await,
         Command::Events(events) => events.run(session).await,
         Command::Demo(demo) => demo.run(session).await,
+        Command::Sim(sim) => sim.run(session).await,
         Command::Completions(completions) => completions.run(session),
         Command::ExitCodes(exit_codes) => exit_codes.run(session),
     }
