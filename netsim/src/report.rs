@@ -59,12 +59,11 @@ impl fmt::Display for Shrunk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outcome { seed, schedule, broken, .. } = &self.outcome;
         let steps = schedule.len();
-        match self.runs {
-            0 => writeln!(f, "seed {seed} fails with all {steps} of its steps:")?,
-            runs => {
-                writeln!(f, "seed {seed} still fails with {steps} of its steps ({runs} runs):")?
-            }
-        }
+        let how = match self.runs {
+            0 => format!("fails with all {steps} of its steps:"),
+            runs => format!("still fails with {steps} of its steps ({runs} runs):"),
+        };
+        writeln!(f, "seed {seed} {how}")?;
         write!(f, "{schedule}")?;
         if let Some(broken) = broken {
             writeln!(f, "{broken}")?;
