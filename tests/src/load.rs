@@ -541,7 +541,7 @@ impl Collects<Called> for Listener {
 /// All kinds of this module.
 #[must_use]
 pub fn kinds() -> starling_node::Kinds {
-    starling_node::stock()
+    crate::kept::kinds()
         .kind::<Mirror>()
         .kind::<Vault>()
         .kind::<Load>()

@@ -265,7 +265,7 @@ impl Engine {
         if found.mesh.is_some_and(|mesh| mesh != self.credential.mesh()) {
             return self.leave_behind(&found);
         }
-        self.letters.recover(found.outbox, found.taken);
+        self.letters.recover(found.outbox, found.taken, self.now);
         for (head, why) in found.lost {
             self.not_recovered(&head, why);
         }

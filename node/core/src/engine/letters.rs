@@ -48,6 +48,8 @@ struct Out {
     /// The number of the last that was sent in the present session.
     sent: u64,
     retry_at: Option<Time>,
+    /// Since when the first of them waits, or since when it is the first.
+    since: Time,
 }
 
 #[derive(Clone, Copy)]
@@ -98,14 +100,16 @@ impl Letters {
         &mut self,
         outbox: BTreeMap<HostId, Outbox>,
         taken: BTreeMap<HostId, LetterId>,
+        now: Time,
     ) {
         for (host, Outbox { epoch, next, letters }) in outbox {
             if next == 0 {
                 continue;
             }
             let bytes = letters.iter().map(|letter| letter.body.len()).sum();
-            let (durable, retry_at) = (next - 1, None);
-            self.out.insert(host, Out { epoch, next, letters, bytes, durable, sent: 0, retry_at });
+            let (durable, sent, retry_at, since) = (next - 1, 0, None, now);
+            let out = Out { epoch, next, letters, bytes, durable, sent, retry_at, since };
+            self.out.insert(host, out);
         }
         for (host, LetterId { epoch, number, .. }) in taken {
             self.taken.insert(host, In::after(epoch, number));
@@ -159,6 +163,14 @@ impl Engine {
         self.letters.waiting()
     }
 
+    /// The hosts that letters wait for: how many for each, and since when the first of them waits
+    /// for being taken.
+    #[must_use]
+    pub fn letters_by_host(&self) -> Vec<(HostId, usize, Time)> {
+        let waiting = self.letters.out.iter().filter(|(_, out)| !out.letters.is_empty());
+        waiting.map(|(host, out)| (*host, out.letters.len(), out.since)).collect()
+    }
+
     /// An agent of this host posts a letter.
     pub(super) fn post_from(&mut self, from: AgentId, to: Address, name: &str, body: Vec<u8>) {
         if let Err(why) = self.post_letter(from, to, name, Codec::Native, body, None) {
@@ -193,6 +205,9 @@ impl Engine {
         if out.is_full() {
             self.counters.add(Counter::OutboxFull, 1);
             return Err(Failure::Busy);
+        }
+        if out.letters.is_empty() {
+            out.since = self.now;
         }
         let number = out.next;
         out.next += 1;
@@ -402,6 +417,7 @@ impl Engine {
             out.bytes -= letter.body.len();
         }
         if out.letters.len() < before {
+            out.since = self.now;
             self.note(&Record::Delivered { to: by, upto });
             self.pump_letters(by);
         }

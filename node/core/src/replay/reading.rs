@@ -23,7 +23,7 @@ const NAMES_MAX: usize = 10_000;
 /// What reached an agent, as people read it. A body of a type that no kind knows is
 /// `{"base64": …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "input", rename_all = "kebab-case")]
+#[serde(tag = "what", rename_all = "kebab-case")]
 pub enum InputView {
     /// It began to live.
     Started,
@@ -92,7 +92,7 @@ pub enum InputView {
 
 /// What an agent asked for, as people read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "effect", rename_all = "kebab-case")]
+#[serde(tag = "what", rename_all = "kebab-case")]
 pub enum EffectView {
     /// To tell one agent.
     Notify {

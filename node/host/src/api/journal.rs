@@ -96,7 +96,6 @@ pub struct EntryRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_us: Option<u64>,
     /// The input.
-    #[serde(flatten)]
     pub input: InputView,
     /// The durable letter that the input was, if it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
