@@ -31,6 +31,12 @@ impl Entropy {
         Self { seed, rng: ChaCha8Rng::from_seed(seed) }
     }
 
+    /// The seed that decides it.
+    #[must_use]
+    pub const fn seed(&self) -> [u8; 32] {
+        self.seed
+    }
+
     /// A generator of its own for what `name` says. It depends on the seed and the name only, not
     /// on what was drawn before.
     #[must_use]

@@ -106,9 +106,31 @@ pub const REORDER_TOTAL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a gap may stay open before it is given up and reported.
 pub const REPAIR_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Hosts one roster remembers. Beyond it one that has left makes room; when none has, new records
-/// are refused and counted.
-pub const HOSTS_MAX: usize = 10_000;
+/// Hosts one roster remembers. Beyond it one that has left makes room for one that is there; when
+/// none has, new records are refused and counted.
+pub const HOSTS_MAX: usize = 16_384;
+
+/// Hosts in a roster that is listed to a peer to learn what it lacks. A larger one is compared by
+/// sums first.
+pub const ROSTER_LIST_MAX: usize = 32;
+
+/// Bytes of host records in one answer to a peer that lacks some. The peer asks again for what is
+/// beyond it.
+pub const ROSTER_ANSWER_BYTES_MAX: usize = 512 * 1024;
+
+/// How long a peer may take to go on with its answer. Then the next one is asked.
+pub const ROSTER_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Records of one message that are passed on to other peers when they are news. When there are
+/// more, these peers are told to compare.
+pub const ROSTER_NEWS_PASSED_ON_MAX: usize = 8;
+
+/// The time in which the questions about the roster between two hosts are counted.
+pub const ROSTER_WINDOW: Duration = Duration::from_secs(60);
+
+/// Questions about the roster that one peer is answered, or asked, in one
+/// [window](ROSTER_WINDOW). One beyond it is ignored and counted.
+pub const ROSTER_WINDOW_DIGESTS_MAX: u32 = 32;
 
 /// Hosts to which a link is kept open without being asked for.
 pub const LINKS_KEPT_MAX: usize = 64;

@@ -72,6 +72,16 @@ impl Links {
         }
     }
 
+    /// Stops wanting all links but those `wanted`, which are in the order of their ids. Takes time
+    /// in proportion to the links there are, not to the hosts of the mesh.
+    pub fn keep_only(&mut self, wanted: &[HostId]) {
+        let unwanted = |host: &HostId| wanted.binary_search(host).is_err();
+        let kept = self.links.iter().filter(|(host, link)| link.kept && unwanted(host));
+        let kept: Vec<HostId> = kept.map(|(host, _)| *host).collect();
+        kept.into_iter().for_each(|host| self.release(host));
+        self.links.retain(|host, link| link.state != State::Down || !unwanted(host));
+    }
+
     /// A connection to `host` passed the gate.
     pub fn up(&mut self, host: HostId) {
         let link = self.links.entry(host).or_default();
@@ -264,6 +274,26 @@ mod tests {
         );
         links.up(host);
         assert!(links.down(host, now).expect("it is kept").since(now) <= REDIAL_FIRST);
+    }
+
+    #[test]
+    fn only_the_links_wanted_are_kept() {
+        let mut links = Links::new(Entropy::from_seed([1; 32]));
+        for number in 0..4 {
+            links.want(host(number), true);
+        }
+        links.up(host(0));
+        links.dial_failed(host(1), Time::ZERO);
+        links.dial_failed(host(2), Time::ZERO);
+        links.keep_only(&[host(2)]);
+        let states = [0, 1, 2, 3].map(|number| links.state(host(number)));
+        assert_eq!((states[0], states[1], states[3]), (State::Up, State::Down, State::Dialling));
+        assert!(matches!(states[2], State::Waiting { .. }));
+        assert_eq!(links.links.len(), 3, "nothing is left of one that is down");
+        assert_eq!(links.down(host(0), Time::ZERO), None);
+        assert_eq!(links.dial_failed(host(3), Time::ZERO), None);
+        let State::Waiting { until } = states[2] else { panic!("it waits") };
+        assert_eq!((links.due(until), links.due(until)), (Some(host(2)), None));
     }
 
     #[test]

@@ -1,8 +1,19 @@
-//! Who is in the mesh and where they are reached: one signed record per host, exchanged whole when
-//! a lane opens and passed on from host to host when it changes. A record is a hint about addresses and proof of
-//! membership; it says nothing of who is alive.
+//! Who is in the mesh and where they are reached: one signed record per host, passed on from host
+//! to host when it changes, and reconciled when two hosts meet. A record is a hint about addresses
+//! and proof of membership; it says nothing of who is alive.
+//!
+//! Two hosts that meet compare sums of what they know ([`Digest`]); only records that one of them
+//! lacks are sent ([`Reconciler`]).
 
-use std::collections::BTreeMap;
+mod digest;
+mod known;
+mod reconcile;
+
+pub use digest::Digest;
+pub use known::KnownHost;
+pub use reconcile::{Act, Reconciler, Refused};
+
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,11 +83,31 @@ fn cut(text: &str, bytes: usize) -> String {
     text[..end].to_owned()
 }
 
+/// How long a record is kept after its host's certificate has expired. Nobody whose clock is off
+/// by less takes it up again, so it does not come back.
+const EXPIRED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// All hosts that this host knows of.
-#[derive(Clone, Debug)]
+///
+/// A clone shares everything until one of the two changes, and then still every record: the
+/// engines of one process that know the same hosts keep them once.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
     mesh: MeshId,
-    hosts: BTreeMap<HostId, (HostRecord, Signed<HostRecord>)>,
+    table: Arc<Table>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Table {
+    /// In the order of their ids.
+    hosts: Vec<Arc<KnownHost>>,
+    /// How many of them have not left.
+    present: usize,
+    /// The sums of their prints, by the first byte of the id, and over all.
+    sums: [u64; digest::BUCKETS],
+    total: u64,
+    /// No certificate ends before.
+    expires: WallTime,
 }
 
 /// What a record changed.
@@ -118,8 +149,21 @@ pub enum RecordError {
 impl Roster {
     /// An empty roster of `mesh`.
     #[must_use]
-    pub const fn new(mesh: MeshId) -> Self {
-        Self { mesh, hosts: BTreeMap::new() }
+    pub fn new(mesh: MeshId) -> Self {
+        let table = Table {
+            hosts: Vec::new(),
+            present: 0,
+            sums: [0; digest::BUCKETS],
+            total: 0,
+            expires: WallTime::from_millis(u64::MAX),
+        };
+        Self { mesh, table: Arc::new(table) }
+    }
+
+    /// The mesh whose hosts these are.
+    #[must_use]
+    pub const fn mesh(&self) -> MeshId {
+        self.mesh
     }
 
     /// Takes up a record if it is good and newer than what is known.
@@ -131,149 +175,175 @@ impl Roster {
         signed: &Signed<HostRecord>,
         now: WallTime,
     ) -> Result<Change, RecordError> {
-        let known = self.hosts.get(&signed.signer());
-        if known.is_some_and(|(_, known)| known == signed) {
+        let known = self.known(signed.signer());
+        if known.is_some_and(|known| known.signed() == signed) {
             return Ok(Change::None);
         }
         let record = signed.open(self.mesh)?;
         if record.host != signed.signer() {
             return Err(RecordError::Foreign { signer: signed.signer(), host: record.host });
         }
-        if known.is_some_and(|(known, _)| known.age() >= record.age()) {
+        if known.is_some_and(|known| known.record().age() >= record.age()) {
             return Ok(Change::None);
         }
         if !record.within_limits() {
             return Err(RecordError::TooLarge);
         }
-        record.credential.verify(self.mesh, record.host, now)?;
-        if known.is_none() && self.hosts.len() >= HOSTS_MAX && !self.forget_one_that_left() {
+        let own = record.credential.verify(self.mesh, record.host, now)?;
+        let full = known.is_none() && self.len() >= HOSTS_MAX;
+        // One that has left pushes nobody out: two full rosters would exchange them for ever.
+        if full && (record.left || !self.forget_one_that_left()) {
             return Err(RecordError::Full);
         }
-        let new = self.hosts.insert(record.host, (record, signed.clone())).is_none();
-        Ok(if new { Change::New } else { Change::Updated })
+        Ok(self.put(KnownHost::new(record, signed.clone(), own.not_after)))
     }
 
     fn forget_one_that_left(&mut self) -> bool {
-        let gone = self.hosts.iter().find(|(_, (record, _))| record.left).map(|(host, _)| *host);
-        gone.is_some_and(|host| self.hosts.remove(&host).is_some())
+        let place = self.table.hosts.iter().position(|known| known.record().left);
+        place.map(|place| Arc::make_mut(&mut self.table).remove(place)).is_some()
+    }
+
+    /// Forgets hosts whose certificate expired more than a week ago, but never `me`. Gives whether
+    /// there were any. Costs nothing as long as there are none.
+    ///
+    /// Those that have left are kept until then, because an older record, of when they were there,
+    /// may still be about and must not be taken for news.
+    pub fn forget_expired(&mut self, me: HostId, now: WallTime) -> bool {
+        if self.table.expires + EXPIRED_KEPT >= now {
+            return false;
+        }
+        let table = Arc::make_mut(&mut self.table);
+        let before = table.hosts.len();
+        for place in (0..before).rev() {
+            let known = &table.hosts[place];
+            if known.expires() + EXPIRED_KEPT < now && known.host() != me {
+                table.remove(place);
+            }
+        }
+        let others = table.hosts.iter().filter(|known| known.host() != me);
+        let first = others.map(|known| known.expires()).min();
+        table.expires = first.unwrap_or(WallTime::from_millis(u64::MAX));
+        table.hosts.len() < before
     }
 
     /// Signs this host's own record and takes it up, whatever stood there.
     pub fn publish(&mut self, key: &SecretKey, record: HostRecord) -> Signed<HostRecord> {
         let record = record.bounded();
         let signed = Signed::new(key, self.mesh, &record);
-        self.hosts.insert(record.host, (record, signed.clone()));
+        let expires = record.credential.own().map_or(WallTime::from_millis(0), |own| own.not_after);
+        self.put(KnownHost::new(record, signed.clone(), expires));
         signed
+    }
+
+    fn put(&mut self, known: KnownHost) -> Change {
+        Arc::make_mut(&mut self.table).put(Arc::new(known))
+    }
+
+    /// What is known of a host, as it can be shared and passed on.
+    #[must_use]
+    pub fn known(&self, host: HostId) -> Option<&Arc<KnownHost>> {
+        self.table.place(host).ok().map(|place| &self.table.hosts[place])
     }
 
     /// What is known of a host.
     #[must_use]
     pub fn get(&self, host: HostId) -> Option<&HostRecord> {
-        self.hosts.get(&host).map(|(record, _)| record)
+        self.known(host).map(|known| known.record())
     }
 
     /// All hosts, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &HostRecord> {
-        self.hosts.values().map(|(record, _)| record)
+        self.table.hosts.iter().map(|known| known.record())
     }
 
     /// All records as they were signed, to pass on.
     pub fn signed(&self) -> impl Iterator<Item = &Signed<HostRecord>> {
-        self.hosts.values().map(|(_, signed)| signed)
+        self.table.hosts.iter().map(|known| known.signed())
     }
 
     /// How many hosts are known, this one included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.hosts.len()
+        self.table.hosts.len()
     }
 
     /// Whether no host is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.hosts.is_empty()
+        self.table.hosts.is_empty()
+    }
+
+    /// How many of the known hosts have not left. Takes the same time however many there are.
+    #[must_use]
+    pub fn present(&self) -> usize {
+        self.table.present
+    }
+
+    /// The hosts nearest to `me` on the ring of ids that have not left: half of `count` before it
+    /// and half behind, or all when there are no more than `count`. In the order of their ids.
+    #[must_use]
+    pub fn nearest(&self, me: HostId, count: usize) -> Vec<HostId> {
+        let others = self.present() - usize::from(self.get(me).is_some_and(|own| !own.left));
+        let hosts = &self.table.hosts;
+        let after = hosts.partition_point(|known| known.host() < me);
+        let (before, after) = hosts.split_at(after);
+        let there = |known: &&Arc<KnownHost>| !known.record().left && known.host() != me;
+        let ring = after.iter().chain(before).filter(there).map(|known| known.host());
+        let mut near: Vec<HostId> = if others <= count {
+            ring.collect()
+        } else {
+            let half = count / 2;
+            ring.clone().take(half).chain(ring.rev().take(half)).collect()
+        };
+        near.sort_unstable();
+        near
+    }
+}
+
+impl Table {
+    fn place(&self, host: HostId) -> Result<usize, usize> {
+        self.hosts.binary_search_by_key(&host, |known| known.host())
+    }
+
+    fn put(&mut self, new: Arc<KnownHost>) -> Change {
+        self.expires = self.expires.min(new.expires());
+        self.count(&new);
+        match self.place(new.host()) {
+            Ok(place) => {
+                let old = std::mem::replace(&mut self.hosts[place], new);
+                self.discount(&old);
+                Change::Updated
+            }
+            Err(place) => {
+                if self.hosts.len() == self.hosts.capacity() {
+                    // There are as many rosters as hosts where a whole mesh runs in one process.
+                    self.hosts.reserve_exact(4 + self.hosts.len() / 8);
+                }
+                self.hosts.insert(place, new);
+                Change::New
+            }
+        }
+    }
+
+    fn remove(&mut self, place: usize) {
+        let old = self.hosts.remove(place);
+        self.discount(&old);
+    }
+
+    fn count(&mut self, known: &KnownHost) {
+        let sum = &mut self.sums[digest::bucket(known.host())];
+        *sum = sum.wrapping_add(known.print());
+        self.total = self.total.wrapping_add(known.print());
+        self.present += usize::from(!known.record().left);
+    }
+
+    fn discount(&mut self, known: &KnownHost) {
+        let sum = &mut self.sums[digest::bucket(known.host())];
+        *sum = sum.wrapping_sub(known.print());
+        self.total = self.total.wrapping_sub(known.print());
+        self.present -= usize::from(!known.record().left);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ident::Genesis;
-
-    const NOW: WallTime = WallTime::from_millis(1_000);
-
-    fn founder() -> (SecretKey, Credential) {
-        let key = SecretKey::from_bytes(&[1; 32]);
-        let (name, founder, nonce) = ("m".to_owned(), key.host(), [0; 16]);
-        let genesis = Genesis { version: 1, name, founder, created: NOW, nonce };
-        let credential = Credential::of_founder(&key, genesis, NOW);
-        (key, credential)
-    }
-
-    fn record(host: HostId, credential: &Credential, age: (u64, u64)) -> HostRecord {
-        HostRecord {
-            host,
-            name: format!("host {age:?}"),
-            incarnation: Incarnation(age.0),
-            sequence: age.1,
-            addresses: vec!["/ip4/127.0.0.1".to_owned()],
-            software: "test".to_owned(),
-            credential: credential.clone(),
-            left: false,
-        }
-    }
-
-    #[test]
-    fn the_newest_record_stays_in_whatever_order_they_come() {
-        let (key, credential) = founder();
-        let mesh = credential.mesh();
-        let ages = [(1, 1), (1, 2), (2, 0), (2, 1)];
-        let signed = ages.map(|age| Signed::new(&key, mesh, &record(key.host(), &credential, age)));
-        for turn in 0..4 {
-            let mut roster = Roster::new(mesh);
-            for place in 0..4 {
-                roster.merge(&signed[(place + turn) % 4], NOW).expect("a good record");
-            }
-            let known = roster.get(key.host()).expect("it is known");
-            assert_eq!((known.incarnation, known.sequence), (Incarnation(2), 1));
-            assert_eq!(roster.merge(&signed[0], NOW), Ok(Change::None));
-            assert_eq!((roster.len(), roster.signed().next()), (1, Some(&signed[3])));
-        }
-    }
-
-    #[test]
-    fn bad_records_change_nothing() {
-        let (key, credential) = founder();
-        let mesh = credential.mesh();
-        let stranger = SecretKey::from_bytes(&[2; 32]);
-        let mut roster = Roster::new(mesh);
-        let mut refuse = |key: &SecretKey, mesh: MeshId, record: &HostRecord| {
-            let refused = roster.merge(&Signed::new(key, mesh, record), NOW);
-            assert!(roster.is_empty());
-            refused.expect_err("a bad record")
-        };
-        let good = record(key.host(), &credential, (1, 1));
-        let foreign = refuse(&stranger, mesh, &good);
-        assert_eq!(foreign, RecordError::Foreign { signer: stranger.host(), host: key.host() });
-        assert!(matches!(refuse(&key, MeshId([0; 32]), &good), RecordError::Signed(_)));
-        let not_his = record(stranger.host(), &credential, (1, 1));
-        assert!(matches!(refuse(&stranger, mesh, &not_his), RecordError::Credential(_)));
-        let long = HostRecord { name: "x".repeat(NAME_BYTES_MAX + 1), ..good.clone() };
-        assert_eq!(refuse(&key, mesh, &long), RecordError::TooLarge);
-        let many = HostRecord { addresses: vec![String::new(); 17], ..good };
-        assert_eq!(refuse(&key, mesh, &many), RecordError::TooLarge);
-    }
-
-    #[test]
-    fn what_is_published_is_within_the_limits() {
-        let (key, credential) = founder();
-        let mut roster = Roster::new(credential.mesh());
-        let name = "é".repeat(NAME_BYTES_MAX);
-        let addresses = vec!["a".repeat(ADDRESS_BYTES_MAX), "b".repeat(ADDRESS_BYTES_MAX + 1)];
-        let large = HostRecord { name, addresses, ..record(key.host(), &credential, (1, 1)) };
-        let signed = roster.publish(&key, large);
-        let mut other = Roster::new(credential.mesh());
-        assert_eq!(other.merge(&signed, NOW), Ok(Change::New));
-        assert_eq!(other.get(key.host()).map(|record| record.addresses.len()), Some(1));
-    }
-}
+mod tests;

@@ -1,275 +1,198 @@
-//! How fast a journal is written and read back, beside SQLite alone in the same run on the same disk.
-//! Every round runs everything in turn; the table shows the median with the least and the most.
+//! The benchmarks of the journal, each beside its floor or a peer, in the same run on the same
+//! machine and disk. Every round runs everything in turn; the table shows the median with the least
+//! and the most.
 //!
 //! ```text
-//! cargo bench -p starling-tests --bench journal -- [--rounds N] [--dir DIR]
+//! cargo bench -p starling-tests --bench journal -- [--rounds N] [--only WORD] [--dir DIR]
 //! ```
+//!
+//! NATS JetStream is measured where `nats-server` is on the search path. All results go to
+//! `target/bench/journal.json` as well.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a benchmark lives by the real clock, and prints"
 )]
 
+#[path = "journal/host.rs"]
+mod host;
+#[path = "journal/jetstream.rs"]
+mod jetstream;
+#[path = "mesh/report.rs"]
+mod report;
+
 use std::{
-    collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
-use starling_node::journal::{Journal, Options, Progress};
-use starling_protocols::{
-    ident::{AgentId, HostId, Incarnation, MeshId},
-    journal::{
-        Durability, Effects, Entry, Era, Handled, Life, LifeHead, Record, Recorder, Sequence,
-        Snapshot,
-    },
-    limits::{JOURNAL_BATCH_BYTES_MAX, SNAPSHOT_ENTRIES},
-    time::{Time, WallTime},
-};
-use tokio::runtime::Runtime;
+use serde_json::{Value, json};
+use starling_core::replay::Replay;
+use starling_node::journal::{Journal, Options as JournalOptions, Reader, Which};
 
-/// Entries that are under way at once.
-const OUTSTANDING: usize = 256;
+use host::{Host, Recorded};
+use report::Report;
 
-/// Bytes of an input.
-const INPUT: [u8; 100] = [7; 100];
+/// What one request carries in the runs that wait for the disk.
+const BYTES: usize = 128;
 
-const AGENTS: u64 = 100;
+/// How many requests are open in the runs that wait for the disk.
+const OUTSTANDING: u64 = 256;
 
-const SPAN: Duration = Duration::from_secs(3);
+struct Options {
+    rounds: u32,
+    only: String,
+    dir: PathBuf,
+}
 
-type Results = BTreeMap<&'static str, Vec<f64>>;
-
-fn main() {
-    let mut rounds = 3;
-    let mut dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+fn options() -> Options {
+    let mut options = Options {
+        rounds: 5,
+        only: String::new(),
+        dir: concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench").into(),
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().unwrap_or_default();
         match word.as_str() {
-            "--rounds" => rounds = value().parse().expect("--rounds takes a number"),
-            "--dir" => dir = value().into(),
+            "--rounds" => options.rounds = value().parse().expect("--rounds takes a number"),
+            "--only" => options.only = value(),
+            "--dir" => options.dir = value().into(),
             _ => {}
         }
     }
-    let mut results = Results::new();
-    for _ in 0..rounds {
-        round(&dir, &mut results);
-    }
-    for (what, mut values) in results {
-        values.sort_by(f64::total_cmp);
-        let (least, most) = (values[0], values[values.len() - 1]);
-        println!("{what:55} {:>12.1}  [{least:.1} … {most:.1}]", values[values.len() / 2]);
-    }
+    std::fs::create_dir_all(&options.dir).expect("a directory to write to");
+    options
 }
 
-fn round(dir: &Path, results: &mut Results) {
-    let mut put = |what, value| results.entry(what).or_default().push(value);
-    let place = || tempfile::tempdir_in(dir).expect("a directory");
-    let (rate, worst) = write_ahead(place().path(), 1);
-    put("write-ahead, 256 outstanding, entries/s", rate);
-    put("write-ahead, 256 outstanding, slowest commit, ms", worst);
-    put("SQLite alone, 256 rows a commit, rows/s", bare(place().path(), OUTSTANDING));
-    put("write-ahead, 2 × 128 outstanding, entries/s", write_ahead(place().path(), 2).0);
-    put("SQLite alone, 128 rows a commit, rows/s", bare(place().path(), OUTSTANDING / 2));
-    put("history, MB/s", history(place().path()));
-    put("restart with 1,050,000 entries, ms", restart(place().path(), true));
-    put("restart with 1,000,000 entries since the snapshots, ms", restart(place().path(), false));
-}
-
-/// The agents of a host.
-struct Host {
-    recorder: Recorder,
-    lives: Vec<Life>,
-    numbers: Vec<u64>,
-    at: usize,
-    clock: u64,
-}
-
-impl Host {
-    fn new(next: Sequence) -> Self {
-        let recorder = Recorder::new(next);
-        let numbers = vec![0; usize::try_from(AGENTS).expect("a small number")];
-        let mut host = Self { recorder, lives: Vec::new(), numbers, at: 0, clock: 0 };
-        host.tick();
-        host.recorder.note(&Record::Era(Era {
-            host: HostId([1; 32]),
-            name: "a".into(),
-            mesh: MeshId([9; 32]),
-            incarnation: Incarnation(7),
-            software: "0.1.0".into(),
-            seed: [5; 32],
-        }));
-        for agent in 0..AGENTS {
-            let life = Life(host.recorder.next().0);
-            host.recorder.note(&Record::Life(LifeHead {
-                life,
-                agent: AgentId(2000 + u128::from(agent)),
-                kind: "counter".into(),
-                version: 1,
-                name: None,
-                durability: Durability::WriteAhead,
-            }));
-            host.lives.push(life);
-            host.snapshot(life, 0);
+fn main() {
+    let options = options();
+    let wanted = |section: &str| section.contains(&options.only);
+    let mut report = Report::default();
+    for _ in 0..options.rounds {
+        if wanted("recording") {
+            recording(&options.dir, &mut report);
         }
-        host
+        if wanted("write-ahead") {
+            write_ahead(&options.dir, &mut report);
+        }
+        if wanted("replay") {
+            replay(&options.dir, &mut report);
+        }
+        if wanted("restart") {
+            restart(&options.dir, &mut report);
+        }
     }
+    report.print();
+    report.save("journal");
+}
 
-    fn tick(&mut self) {
-        self.clock += 1000;
-        let wall = WallTime::from_millis(1_700_000_000_000 + self.clock / 1_000_000);
-        self.recorder.at(Time::from_nanos(self.clock), wall);
-    }
+fn folder(dir: &Path) -> tempfile::TempDir {
+    tempfile::tempdir_in(dir).expect("a directory to write to")
+}
 
-    fn snapshot(&mut self, life: Life, number: u64) {
-        let ball = vec![1; 200];
-        let snapshot = Snapshot { life, number, ball: ball.into(), topics: Vec::new() };
-        self.recorder.note(&Record::Snapshot(snapshot));
-    }
-
-    fn entry(&mut self, snapshots: bool) {
-        self.tick();
-        self.at = (self.at + 1) % self.lives.len();
-        let (life, number) = (self.lives[self.at], self.numbers[self.at]);
-        self.recorder.entry(Entry {
-            life,
-            number,
-            input: INPUT.as_slice().into(),
-            letter: None,
-            handled: Handled::Done,
-            effects: Effects::Whole(INPUT[..20].into()),
-            state: None,
-        });
-        self.numbers[self.at] += 1;
-        if snapshots && (number + 1).is_multiple_of(u64::from(SNAPSHOT_ENTRIES)) {
-            self.snapshot(life, number + 1);
+/// What recording costs requests between two agents of one host.
+fn recording(dir: &Path, report: &mut Report) {
+    for outstanding in [1, 64] {
+        let how = format!("{outstanding} outstanding");
+        for recorded in [Recorded::Not, Recorded::InMemory, Recorded::OnDisk] {
+            let place = folder(dir);
+            let mut host = Host::new(recorded, place.path());
+            let (rate, _) = host.requests("mirror", outstanding, 1_000_000, 8);
+            let name = recorded.name();
+            let line = json!({ "name": name, "unit": "req/s", "value": rate });
+            report.add("recording", &how, line);
         }
     }
 }
 
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+/// Requests to an agent that loses nothing: each is durable before it is answered.
+fn write_ahead(dir: &Path, report: &mut Report) {
+    let how = format!("{OUTSTANDING} outstanding, {BYTES} B");
+    let place = folder(dir);
+    let mut host = Host::new(Recorded::OnDisk, place.path());
+    let (rate, micros) = host.requests("vault", OUTSTANDING, 200_000, BYTES);
+    let line = json!({ "name": "starling-write-ahead", "unit": "req/s", "value": rate,
+                       "p50_us": micros.0, "p99_us": micros.1 });
+    report.add("write-ahead", &how, line);
+    drop(host);
+    report.add("write-ahead", &how, bare_sqlite(folder(dir).path(), 200_000));
+    report.add("write-ahead", &how, jetstream::publish(folder(dir).path(), OUTSTANDING, BYTES));
 }
 
-fn open(dir: &Path) -> (Journal, Host) {
-    let (journal, opened) =
-        Journal::open(&dir.join("journal"), Options::default()).expect("it opens");
-    (journal, Host::new(opened.recovered.next))
-}
-
-/// Keeps so many entries under way, in so many groups. Gives entries a second and the slowest
-/// commit in milliseconds.
-fn write_ahead(dir: &Path, groups: usize) -> (f64, f64) {
-    let (journal, mut host) = open(dir);
-    let mut under_way = std::collections::VecDeque::new();
-    let send = |host: &mut Host| {
-        (0..OUTSTANDING / groups).for_each(|_| host.entry(true));
-        host.recorder.urge();
-        let batch = host.recorder.take().expect("entries");
-        let sent = (batch.next(), Instant::now());
-        journal.append(batch);
-        sent
-    };
-    let begin = Instant::now();
-    let (mut done, mut worst) = (0, Duration::ZERO);
-    (0..groups).for_each(|_| under_way.push_back(send(&mut host)));
-    runtime().block_on(async {
-        while begin.elapsed() < SPAN {
-            let Some(Progress::Durable(upto)) = journal.progress().await else { continue };
-            while under_way.front().is_some_and(|(next, _)| *next <= upto) {
-                let (_, sent) = under_way.pop_front().expect("it is there");
-                worst = worst.max(sent.elapsed());
-                done += OUTSTANDING / groups;
-                under_way.push_back(send(&mut host));
-            }
-        }
-    });
-    (done as f64 / begin.elapsed().as_secs_f64(), worst.as_secs_f64() * 1000.0)
-}
-
-/// The same amount of data as plain rows.
-fn bare(dir: &Path, rows: usize) -> f64 {
-    let conn = Connection::open(dir.join("bare.db")).expect("it opens");
+/// The floor: rows of the same size, committed in the same groups, and nothing else.
+fn bare_sqlite(dir: &Path, count: u64) -> Value {
+    let conn = Connection::open(dir.join("bare.db")).expect("a database");
     conn.execute_batch(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE entries \
-         (sequence INTEGER PRIMARY KEY, life INTEGER, number INTEGER, input BLOB, effects BLOB)",
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; \
+         CREATE TABLE entries (sequence INTEGER PRIMARY KEY, agent INTEGER, input BLOB)",
     )
-    .expect("it works");
-    let begin = Instant::now();
-    let mut done: i64 = 0;
-    while begin.elapsed() < SPAN {
-        let all = conn.unchecked_transaction().expect("it works");
-        let sql = "INSERT INTO entries (life, number, input, effects) VALUES (?, ?, ?, ?)";
-        let mut insert = all.prepare_cached(sql).expect("it works");
-        for _ in 0..rows {
-            let row = rusqlite::params![done % 100, done / 100, INPUT, &INPUT[..20]];
-            insert.execute(row).expect("it works");
-            done += 1;
+    .expect("a table");
+    let body = vec![7u8; BYTES];
+    let begun = Instant::now();
+    for group in 0..count / OUTSTANDING {
+        conn.execute_batch("BEGIN IMMEDIATE").expect("a transaction");
+        let mut insert = conn.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3)");
+        let insert = insert.as_mut().expect("a statement");
+        for row in 0..OUTSTANDING {
+            let sequence = i64::try_from(group * OUTSTANDING + row).expect("few rows");
+            insert.execute(rusqlite::params![sequence, 1, body]).expect("a row");
         }
-        drop(insert);
-        all.commit().expect("it works");
+        conn.execute_batch("COMMIT").expect("a commit");
     }
-    done as f64 / begin.elapsed().as_secs_f64()
+    let rate = count as f64 / begun.elapsed().as_secs_f64();
+    json!({ "name": "bare-sqlite", "unit": "req/s", "value": rate })
 }
 
-fn history(dir: &Path) -> f64 {
-    let (journal, mut host) = open(dir);
-    let runtime = runtime();
-    let begin = Instant::now();
-    let (mut bytes, mut recording) = (0, Duration::ZERO);
-    while begin.elapsed() < SPAN {
-        let before = Instant::now();
-        while host.recorder.len() < JOURNAL_BATCH_BYTES_MAX {
-            host.entry(true);
-        }
-        recording += before.elapsed();
-        let batch = host.recorder.take().expect("entries");
-        bytes += batch.bytes.len();
-        journal.append(batch);
-        runtime.block_on(journal.wait_for_room());
+/// How fast a life is played again, beside the run that recorded it.
+fn replay(dir: &Path, report: &mut Report) {
+    let place = folder(dir);
+    let mut host = Host::new(Recorded::OnDisk, place.path());
+    let count = 200_000;
+    let begun = Instant::now();
+    let _ = host.requests("vault", 1, count, BYTES);
+    let live = count as f64 / begun.elapsed().as_secs_f64();
+    drop(host);
+    let reader = Reader::open(&place.path().join("journal")).expect("a journal");
+    let lives = reader.lives(Which::All).expect("lives");
+    let vault = lives.iter().find(|life| life.head.kind == "vault").expect("the vault's life");
+    let begun = Instant::now();
+    let mut replay = Replay::new(host::kinds(), vault.head.life);
+    for told in reader.records_of(vault.head.life, 0).expect("records") {
+        let told = told.expect("whole records");
+        replay.feed(told.sequence, told.record).expect("it replays");
     }
-    journal.close().expect("it closes");
-    bytes as f64 / 1e6 / begin.elapsed().as_secs_f64()
+    let (played, _) = replay.counts();
+    assert!(played >= count, "all was played");
+    let rate = played as f64 / begun.elapsed().as_secs_f64();
+    let line =
+        |name: &str, value: f64| json!({ "name": name, "unit": "entries/s", "value": value });
+    report.add("replay", "write-ahead, 1 outstanding", line("starling-live", live));
+    report.add("replay", "write-ahead, 1 outstanding", line("starling-replay", rate));
 }
 
-/// Milliseconds until a large journal is open, after a kill. With snapshots the agents are half-way
-/// between two of them.
-fn restart(dir: &Path, snapshots: bool) -> f64 {
-    let (journal, mut host) = open(dir);
-    let runtime = runtime();
-    let all: u64 = if snapshots { 1_050_000 } else { 1_000_000 };
-    for _ in 0..all / 500 {
-        (0..500).for_each(|_| host.entry(snapshots));
-        journal.append(host.recorder.take().expect("entries"));
-        runtime.block_on(journal.wait_for_room());
-    }
-    host.tick();
-    host.recorder.urge();
-    let last = host.recorder.take().expect("a moment");
-    let next = last.next();
-    journal.append(last);
-    runtime.block_on(async {
-        while !matches!(journal.progress().await, Some(Progress::Durable(upto)) if upto == next) {}
-    });
-    let killed = dir.join("killed");
-    fs::create_dir_all(&killed).expect("a directory");
-    for file in fs::read_dir(dir.join("journal")).expect("it is there") {
-        let path = file.expect("it is there").path();
-        let name = path.file_name().expect("it has one");
-        if path.is_file() && path.extension() != Some("db-shm".as_ref()) {
-            fs::copy(&path, killed.join(name)).expect("there is room");
-        }
-    }
-    let begin = Instant::now();
-    let opened = Journal::open(&killed, Options::default()).expect("it opens").1;
-    let took = begin.elapsed();
-    let entries: u64 = opened.recovered.lives.iter().map(|life| life.entries.len() as u64).sum();
-    assert_eq!(opened.recovered.lives.len() as u64, AGENTS);
-    assert_eq!(entries, if snapshots { 50_000 } else { all });
-    took.as_secs_f64() * 1000.0
+/// How long a host takes to go on from a journal of a million entries.
+fn restart(dir: &Path, report: &mut Report) {
+    let place = folder(dir);
+    let mut host = Host::new(Recorded::OnDisk, place.path());
+    let _ = host.requests("vault", OUTSTANDING, 1_000_000, 8);
+    host.crash();
+    let begun = Instant::now();
+    let host = Host::new(Recorded::OnDisk, place.path());
+    let seconds = begun.elapsed().as_secs_f64();
+    assert!(host.recovered() > 0, "the vault is back");
+    let line = json!({ "name": "starling-restart", "unit": "s", "value": seconds });
+    report.add("restart", "1,000,000 entries", line);
+    drop(host);
+    let opened = Instant::now();
+    let dir = place.path().join("journal");
+    let (journal, _) = Journal::open(&dir, JournalOptions::default()).expect("a journal");
+    drop(journal);
+    let seconds = opened.elapsed().max(Duration::from_nanos(1)).as_secs_f64();
+    let line = json!({ "name": "after a good end", "unit": "s", "value": seconds });
+    report.add("restart", "1,000,000 entries", line);
 }

@@ -67,7 +67,7 @@ fn main() {
         idle(&options, &mut report);
     }
     report.print();
-    report.save();
+    report.save("mesh");
 }
 
 fn wanted(options: &Options, section: &str) -> bool {
@@ -79,11 +79,13 @@ fn local(options: &Options, report: &mut Report) {
         return;
     }
     for outstanding in [1, 64] {
-        report.add("ask, one host", &format!("{outstanding} outstanding"), local::ask(outstanding));
+        let how = format!("{outstanding} outstanding");
+        report.add("ask, one host", &how, local::ask(outstanding, false));
+        report.add("ask, one host", &how, local::ask(outstanding, true));
         for peer in ["actix-ask", "ractor-ask", "kameo-ask"] {
             let load = outstanding.to_string();
             let found = peer_run(options, &[peer, "--outstanding", &load]);
-            report.add("ask, one host", &format!("{outstanding} outstanding"), found);
+            report.add("ask, one host", &how, found);
         }
     }
     report.add("tell, one host", "", local::tell());

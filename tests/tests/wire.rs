@@ -23,9 +23,9 @@ use starling_protocols::{
 };
 
 /// The ids that the sample genesis and the first sample key have on every host.
-const MESH: &str = "74b5vf6csxfyh2pwxy4woqouqxvxpujejos7qskwgu5sh2gnebpa";
+const MESH: &str = "d4wumogcjydymcvxmb27oatlyxivd4ha4afxlrl4tk4dukoz63ea";
 const HOST: &str = "rkeohxlubhyzl7ks3mwtzos5olfgocn7dwkbeg7toseadnapn5oa";
-const TOKEN: &str = "starling1-rkeohxlubhyzl7ks3mwt";
+const TOKEN: &str = "starling1-ecfiry65oqe7dfp5klns";
 
 /// What a golden file pins: each case with its bytes.
 type Cases = BTreeMap<String, Vec<u8>>;

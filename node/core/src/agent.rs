@@ -115,12 +115,14 @@
 //! ```
 
 mod ball;
+mod bytes;
 mod cage;
 mod cx;
 mod effect;
 mod input;
 mod interests;
 mod message;
+mod player;
 mod waits;
 
 pub(crate) use ball::{AnyBall, AnyKind, Kind, WaitView};
@@ -128,16 +130,21 @@ pub use ball::{Handled, Init, Rejection};
 pub use cage::Cage;
 pub use cx::Cx;
 pub(crate) use cx::Turn;
-pub use effect::Effect;
+pub use effect::{Effect, Level};
 pub use input::Input;
 pub use interests::Interests;
 pub use message::{
     Answer, Answers, Await, Collects, Dialog, Notification, Outcome, ReplyTo, Request, Topic,
 };
+pub use player::{Difference, Differs, PlayError};
+pub(crate) use player::{Player, record_effects};
+pub(crate) use waits::What;
 pub use waits::{Task, WaitId};
 
 use serde::{Serialize, de::DeserializeOwned};
-use starling_protocols::limits::MAILBOX_MESSAGES_MAX;
+use starling_protocols::{
+    exchange::Failure, ident::Address, journal::Durability, limits::MAILBOX_MESSAGES_MAX,
+};
 
 /// Everything an author usually needs, to be imported whole.
 pub mod prelude {
@@ -145,12 +152,13 @@ pub mod prelude {
         exchange::{Delivery, Failure},
         ident::{Address, AgentId, HostId},
         interest::Scope,
+        journal::Durability,
         time::{Time, WallTime},
     };
 
     pub use super::{
-        Agent, Answer, Answers, Await, Cage, Collects, Continuation, Cx, Effect, Interests, Never,
-        Notification, Outcome, ReplyTo, Request, Task, Topic, WaitId,
+        Agent, Answer, Answers, Await, Cage, Collects, Continuation, Cx, Effect, Interests, Level,
+        Never, Notification, Outcome, ReplyTo, Request, Task, Topic, Undelivered, WaitId,
     };
 }
 
@@ -161,6 +169,13 @@ pub mod prelude {
 pub trait Agent: Default + Serialize + DeserializeOwned + Send + Sized + 'static {
     /// The name of the kind, unique among the kinds of a host: lower case, with hyphens.
     const KIND: &'static str;
+
+    /// The version of the kind's code. Recorded, so that a replay that differs can say which version
+    /// made the recording: count it up when the behaviour changes.
+    const VERSION: u32 = 1;
+
+    /// How much of an agent of this kind outlives a crash of its daemon: by default, nothing.
+    const DURABILITY: Durability = Durability::History;
 
     /// How many messages may wait for one agent of this kind. Further requests are refused as
     /// busy, further notifications are dropped and counted.
@@ -178,11 +193,36 @@ pub trait Agent: Default + Serialize + DeserializeOwned + Send + Sized + 'static
         let _ = cx;
     }
 
+    /// The agent is back, in the state it had when its host went down: the first input of a
+    /// [`Durability::WriteAhead`] agent in another life of its host. What it had asked is answered
+    /// with [`Failure::Gone`] after this, its timers
+    /// and tasks go on.
+    fn recovered(&mut self, cx: &mut Cx<'_, Self>) {
+        let _ = cx;
+    }
+
+    /// A durable notification of this agent's could not be delivered: there is no such agent, or it
+    /// does not understand it, or too many wait for that host.
+    fn undelivered(&mut self, cx: &mut Cx<'_, Self>, what: &Undelivered<'_>) {
+        let _ = (cx, what);
+    }
+
     /// The last input, when the agent is stopped in good order. Requests made here are not
     /// answered any more; notifications go out.
     fn stopping(&mut self, cx: &mut Cx<'_, Self>) {
         let _ = cx;
     }
+}
+
+/// A durable notification that was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undelivered<'a> {
+    /// To whom it was.
+    pub to: Address,
+    /// Its name.
+    pub name: &'a str,
+    /// Why it was not delivered.
+    pub why: &'a Failure,
 }
 
 /// What an agent was waiting for has come: a reply, a time, the end of a task.

@@ -17,7 +17,9 @@ mod calls;
 mod counters;
 mod event;
 mod io;
+mod journal;
 mod lanes;
+mod letters;
 mod mail;
 mod mesh;
 mod outside;
@@ -32,6 +34,7 @@ pub use agents::Start;
 pub use counters::{Counter, Counters};
 pub use event::Event;
 pub use io::{GossipId, Input, LinkChange, Now, Output, Save, Ticket, Verdict};
+pub use journal::{Recording, Storage};
 pub use mesh::{HostState, HostView};
 pub use outside::Published;
 pub use service::{
@@ -50,11 +53,15 @@ use starling_protocols::{
     ident::{AgentId, Credential, HostId, Incarnation, SecretKey, Signed},
     interest::{Incoming, Listeners, Outgoing, TopicName},
     link::Links,
-    roster::{HostRecord, Roster},
+    roster::{HostRecord, Reconciler, Roster},
     time::{Deadlines, Time, WallTime},
 };
 
 use crate::agent::{Agent, AnyKind, Effect, Kind};
+
+/// Outputs for which there is room when there are none. A process may run many engines, most of
+/// them idle.
+const OUTPUTS_KEPT_MAX: usize = 64;
 
 /// The kinds of agents that a host can run.
 #[derive(Clone, Default)]
@@ -77,6 +84,20 @@ impl Kinds {
         assert!(before.is_none(), "two kinds are named {:?}", A::KIND);
         self
     }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<dyn AnyKind>> {
+        self.0.get(name)
+    }
+}
+
+/// What an engine knows of the mesh from the beginning.
+pub enum Known {
+    /// Records from disk or from another host. Each is checked; bad ones are counted.
+    Records(Vec<Signed<HostRecord>>),
+    /// What has been checked already. The engine shares it with whoever else holds it, and tells
+    /// no [`Event`] of each host. When it has the host's own record of this life, that stands as
+    /// it is, and the name and software in [`Config`] are not used.
+    Checked(Roster),
 }
 
 /// What an engine is made of.
@@ -97,10 +118,13 @@ pub struct Config {
     pub kinds: Kinds,
     /// Agents that run from the beginning, each with its reserved id.
     pub residents: Vec<(AgentId, Start)>,
-    /// Hosts known from earlier lives.
-    pub known: Vec<Signed<HostRecord>>,
+    /// The hosts known from earlier lives.
+    pub known: Known,
     /// Invites issued in earlier lives.
     pub ledger: Ledger,
+    /// What is recorded, and what the journal holds; without it nothing is recorded, and durable
+    /// letters last as long as the engine.
+    pub recording: Option<Recording>,
 }
 
 /// The engine of one host.
@@ -115,6 +139,8 @@ pub struct Engine {
     /// Makes the numbers of this life's dialogs differ from those of its earlier lives, so that a
     /// late reply to one of them is nobody's.
     dialog_mask: u64,
+    /// The same for questions from outside, which agents of this host may answer in a later life.
+    outside_mask: u64,
     agent_seed: Entropy,
     kinds: Vec<Arc<dyn AnyKind>>,
     kind_numbers: BTreeMap<&'static str, u16>,
@@ -140,12 +166,17 @@ pub struct Engine {
     gossip_seen: BTreeMap<(HostId, TopicName), (Incarnation, topics::Window)>,
     buckets: BTreeMap<u8, usize>,
     roster: Roster,
+    reconciler: Reconciler,
+    /// When the known hosts are saved, if they have changed.
+    save_hosts_at: Option<Time>,
     links: Links,
     ledger: Ledger,
     counters: Counters,
     outputs: VecDeque<Output>,
     /// Peers that do not read what they must know.
     overflowed: BTreeSet<lanes::PeerNo>,
+    journal: Option<journal::Journal>,
+    letters: letters::Letters,
     /// Peers to which something is to be written.
     writable: BTreeSet<lanes::PeerNo>,
 }
@@ -163,13 +194,18 @@ enum Due {
     Ack(lanes::PeerNo),
     /// A linked host's membership may have ended.
     Membership(lanes::PeerNo),
+    /// The known hosts have changed.
+    SaveHosts,
+    /// Letters to a host have waited for a while.
+    Letters(lanes::PeerNo),
 }
 
 impl Engine {
     /// An engine whose clock stands at `now`.
     ///
     /// # Panics
-    /// When a resident's kind is not among the kinds, or its state does not fit.
+    /// When a resident's kind is not among the kinds, or its state does not fit; when the known
+    /// hosts are of another mesh.
     #[must_use]
     pub fn new(config: Config, now: Now) -> Self {
         let entropy = Entropy::from_seed(config.seed);
@@ -188,6 +224,7 @@ impl Engine {
             now: now.time,
             wall: now.wall,
             dialog_mask: entropy.fork("dialogs").u64(),
+            outside_mask: entropy.fork("outside").u64(),
             agent_seed: entropy.fork("agents"),
             links: Links::new(entropy.fork("links")),
             entropy: entropy.fork("engine"),
@@ -211,17 +248,26 @@ impl Engine {
             gossip_seen: BTreeMap::new(),
             buckets: BTreeMap::new(),
             roster: Roster::new(config.credential.mesh()),
+            reconciler: Reconciler::new(me),
+            save_hosts_at: None,
             ledger: config.ledger,
             counters: Counters::default(),
             outputs: VecDeque::new(),
             overflowed: BTreeSet::new(),
+            journal: None,
+            letters: letters::Letters::default(),
             writable: BTreeSet::new(),
             key: config.key,
             credential: config.credential,
         };
-        engine.publish_record();
-        engine.learn(&config.known);
+        engine.begin_roster(config.known);
+        if let Some(recording) = config.recording {
+            engine.begin_recording(recording);
+        }
         for (id, start) in config.residents {
+            if engine.agents.find(id).is_some() {
+                continue;
+            }
             engine.start_as(id, start).expect("residents are of known kinds and states");
         }
         engine.finish();
@@ -241,6 +287,8 @@ impl Engine {
             Input::Listening { addresses } => self.listening(addresses),
             Input::Discovered { host, addresses } => self.discovered(host, addresses),
             Input::Redeem { ticket, joiner, token } => self.redeem(ticket, joiner, &token),
+            Input::Durable { upto } => self.durable(upto),
+            Input::Storage(storage) => self.storage(storage),
         }
         self.finish();
     }
@@ -249,6 +297,9 @@ impl Engine {
     pub fn poll(&mut self) -> Option<Output> {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
+        }
+        if self.outputs.capacity() > OUTPUTS_KEPT_MAX {
+            self.outputs = VecDeque::new();
         }
         let peer = self.writable.pop_first()?;
         Some(Output::Transmit { host: self.peers[peer].host })
@@ -263,7 +314,9 @@ impl Engine {
             self.due.next().map(|at| (at, "a wait ends")),
             self.tails_at.first().map(|(at, _)| (*at, "a tail is told")),
             self.links.next_deadline().map(|at| (at, "a dial is due")),
+            self.reconciler.next_deadline().map(|at| (at, "a roster is not answered")),
             self.incoming.next_deadline().map(|at| (at, "a gap is given up")),
+            self.journal.as_ref().and_then(|journal| journal.flush_at).map(|at| (at, "records")),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -312,13 +365,27 @@ impl Engine {
         &self.credential
     }
 
-    /// Ends all agents in good order, and tells the mesh that this host leaves. The host then
-    /// drains the outputs, transmits what is queued, and drops the engine.
+    /// Ends the agents in good order, and tells the mesh that this host leaves. Those that outlive
+    /// their daemon are recorded whole and wait for its next life. The host then drains the
+    /// outputs, makes durable what is to be durable, transmits what is queued, and drops the
+    /// engine.
     pub fn leave(&mut self, now: Now) {
+        self.go(false, now);
+    }
+
+    /// As [`leave`](Self::leave), but no agent waits for another life: the host goes to another
+    /// mesh.
+    pub fn leave_for_good(&mut self, now: Now) {
+        self.go(true, now);
+    }
+
+    fn go(&mut self, for_good: bool, now: Now) {
         self.begin(now);
-        self.stop_all();
+        self.stop_all(for_good);
+        self.record_all();
         self.record.left = true;
         self.announce_record();
+        self.save_hosts();
         self.finish();
     }
 
@@ -333,6 +400,7 @@ impl Engine {
         self.run();
         self.settle_fresh();
         self.give_up_overflowed();
+        self.flush_journal();
     }
 
     fn pass_deadlines(&mut self) {
@@ -343,8 +411,11 @@ impl Engine {
                 Due::Abandon(peer) => self.abandon(peer),
                 Due::Ack(peer) => self.ack_is_due(peer),
                 Due::Membership(peer) => self.watch_membership(peer),
+                Due::SaveHosts => self.save_hosts(),
+                Due::Letters(peer) => self.letters_are_due(peer),
             }
         }
+        self.reconcile_what_is_due();
         self.tell_tails();
         while let Some(host) = self.links.due(self.now) {
             self.dial(host);

@@ -3,27 +3,36 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use starling_core::engine::Now;
-use starling_protocols::time::{Time, WallTime};
+use starling_protocols::{
+    journal::Moment,
+    time::{Time, WallTime},
+};
 use tokio::time::Instant;
 
 /// The only real clock of a daemon.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     start: Instant,
+    /// What it showed then: the monotonic time of a host goes on through its lives.
+    base: Time,
 }
 
 impl Clock {
-    pub(crate) fn start() -> Self {
-        Self { start: Instant::now() }
+    /// Goes on from the last moment that was recorded. How long the host was down is known by the
+    /// calendar only; if it was set back meanwhile, no time has passed.
+    pub(crate) fn after(last: Moment) -> Self {
+        let down =
+            if last == Moment::default() { Duration::ZERO } else { wall().remaining(last.wall) };
+        let base = last.time + down;
+        Self { start: Instant::now(), base }
     }
 
     pub(crate) fn now(&self) -> Now {
-        let nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Now { time: Time::from_nanos(nanos), wall: wall() }
+        Now { time: self.base + self.start.elapsed(), wall: wall() }
     }
 
     pub(crate) fn instant(&self, at: Time) -> Instant {
-        self.start + Duration::from_nanos(at.as_nanos())
+        self.start + at.since(self.base)
     }
 
     pub(crate) fn uptime(&self) -> Duration {

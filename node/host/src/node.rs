@@ -17,10 +17,13 @@ use std::{
     sync::Arc,
 };
 
-use starling_core::engine::{Engine, GossipId, Input, LinkChange, Output, Save, Ticket, Verdict};
+use starling_core::engine::{
+    Engine, GossipId, Input, LinkChange, Output, Save, Storage, Ticket, Verdict,
+};
 use starling_protocols::{
     admission::{Ledger, Refusal},
     ident::{Credential, HostId, Signed},
+    journal::Sequence,
     limits::{BACKLOG_MESSAGES_MAX, LANE_WRITE_BYTES_MAX},
     roster::HostRecord,
 };
@@ -33,6 +36,7 @@ use crate::{
     config::Config,
     control,
     disk::{Disk, DiskError},
+    journal::{Journal, Progress},
     net::{self, Net, NetEvent},
 };
 
@@ -55,6 +59,7 @@ struct Node {
     engine: Engine,
     net: Net,
     disk: Arc<Disk>,
+    journal: Journal,
     /// Host records to be kept; the latest wins.
     peers: watch::Sender<Vec<Signed<HostRecord>>>,
     jobs: mpsc::Sender<Job>,
@@ -67,11 +72,11 @@ struct Node {
     tickets: u64,
     strangers: u64,
     control_refused: prometheus_client::metrics::counter::Counter,
-    /// Why storage does not work, if it does not.
+    /// Why the ledger of invites could not be saved, if it could not.
     storage_trouble: Option<String>,
     end: Option<End>,
     /// Why it must not go on.
-    fatal: Option<DiskError>,
+    fatal: Option<NodeError>,
     /// Writes host records in the background.
     keeping: tokio::task::JoinHandle<()>,
     unsaid: u64,
@@ -86,7 +91,7 @@ impl Node {
         calls: &mut mpsc::Receiver<control::Call>,
         mut jobs: mpsc::Receiver<Job>,
         signals: &mut start::Signals,
-    ) -> Result<End, DiskError> {
+    ) -> Result<End, NodeError> {
         let alarm = tokio::time::sleep(std::time::Duration::ZERO);
         tokio::pin!(alarm);
         let mut alarm_at = None;
@@ -94,7 +99,7 @@ impl Node {
             self.drain();
             if let Some(end) = self.end {
                 let fatal = self.fatal.take();
-                self.leave().await;
+                self.leave(end).await;
                 return fatal.map_or(Ok(end), Err);
             }
             let next = self.engine.next_deadline().map(|(at, _)| self.clock.instant(at));
@@ -104,10 +109,14 @@ impl Node {
                 alarm.as_mut().reset(at);
             }
             alarm_at = next;
+            // What is to be recorded waits for the disk, and so does what would be recorded next.
+            let has_room = self.journal.has_room();
             tokio::select! {
-                event = self.net.next(), if self.engine.backlog() < BACKLOG_MESSAGES_MAX => {
+                event = self.net.next(), if has_room && self.engine.backlog() < BACKLOG_MESSAGES_MAX => {
                     self.on_net(event);
                 }
+                Some(progress) = self.journal.progress() => self.on_progress(progress),
+                () = self.journal.wait_for_room(), if !has_room => {}
                 Some(call) = calls.recv() => self.on_call(call),
                 Some(job) = jobs.recv() => job(&mut self),
                 () = &mut alarm, if next.is_some() => {
@@ -147,6 +156,8 @@ impl Node {
             }
             Output::Missed { ticket, topic, count } => self.waiting.missed(ticket, &topic, count),
             Output::Redeemed { ticket, outcome } => self.redeemed(ticket, outcome),
+            Output::Record(batch) => self.journal.append(batch),
+            Output::Log { agent, kind, level, text } => crate::log::say(agent, kind, level, &text),
             Output::Event(event) => self.events.put(&event, self.clock.now().wall),
         }
     }
@@ -242,9 +253,37 @@ impl Node {
 
     fn save(&mut self, save: Save) {
         match save {
+            // The file is the other mesh's now.
+            Save::Hosts(_) if matches!(self.end, Some(End::Rejoined)) => {}
             // Nobody is told of a host; the records are written in the background.
-            Save::Hosts(hosts) => drop(self.peers.send(hosts)),
+            Save::Hosts(hosts) => drop(self.peers.send(hosts.signed().cloned().collect())),
             Save::Ledger(ledger) => self.save_ledger(&ledger),
+        }
+    }
+
+    /// The journal has been written, or cannot be.
+    fn on_progress(&mut self, progress: Progress) {
+        let now = self.clock.now();
+        match progress {
+            Progress::Written(_) => {}
+            Progress::Durable(Sequence(next)) => {
+                let upto = Sequence(next.saturating_sub(1));
+                self.engine.handle(Input::Durable { upto }, now);
+            }
+            Progress::Full { why } => {
+                tracing::error!(%why, "the journal cannot be written; what must not be lost waits");
+                self.engine.handle(Input::Storage(Storage::Stuck(why)), now);
+            }
+            Progress::Works => {
+                tracing::info!("the journal is written again");
+                self.engine.handle(Input::Storage(Storage::Works), now);
+            }
+            // Nobody knows what is on the disk now: a new start looks.
+            Progress::Failed(why) => {
+                tracing::error!(%why, "the journal has failed");
+                self.end = Some(End::Down);
+                self.fatal = Some(why.into());
+            }
         }
     }
 
@@ -258,7 +297,7 @@ impl Node {
         // After a failed fsync nobody knows what is on the disk: a new start looks.
         if matches!(why, DiskError::NotDurable { .. }) {
             self.end = Some(End::Down);
-            self.fatal = Some(why);
+            self.fatal = Some(why.into());
         }
     }
 
@@ -275,8 +314,12 @@ impl Node {
     }
 
     /// Tells the mesh, writes out what is queued, and closes everything.
-    async fn leave(mut self) {
-        self.engine.leave(self.clock.now());
+    async fn leave(mut self, end: End) {
+        let now = self.clock.now();
+        match end {
+            End::Down => self.engine.leave(now),
+            End::Rejoined => self.engine.leave_for_good(now),
+        }
         let written = tokio::time::timeout(LEAVE_WAIT, self.write_out()).await;
         if written.is_err() {
             tracing::debug!("not all that was queued could be written out in time");
@@ -286,10 +329,22 @@ impl Node {
         drop(self.peers);
         // It has written what it had, or has failed and said so.
         drop(self.keeping.await);
+        let journal = self.journal;
+        let closed = tokio::task::spawn_blocking(|| journal.close()).await;
+        if let Ok(Err(why)) = closed {
+            tracing::error!(%why, "the journal could not be closed in good order");
+        }
     }
 
     async fn write_out(&mut self) {
         self.drain();
+        // What waits for the disk goes out when it is there; after a failure, never.
+        while self.engine.held() > 0
+            && let Some(progress) = self.journal.progress().await
+        {
+            self.on_progress(progress);
+            self.drain();
+        }
         while !self.blocked.is_empty() {
             let event = self.net.next().await;
             self.on_net(event);
@@ -302,8 +357,13 @@ impl Node {
         Ticket(self.tickets)
     }
 
+    /// Why storage does not work, if it does not.
+    fn storage_trouble(&self) -> Option<&str> {
+        self.storage_trouble.as_deref().or_else(|| self.engine.storage_trouble())
+    }
+
     fn storage_problem(&self) -> Option<Problem> {
-        let why = self.storage_trouble.as_ref()?;
+        let why = self.storage_trouble()?;
         let problem = Problem::new(Code::Internal, format!("storage does not work: {why}"));
         Some(problem.next("make room or mend the disk, then try again"))
     }

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ident::{AgentId, Incarnation, Signed},
-    roster::HostRecord,
+    roster::{Digest, HostRecord},
 };
 
 /// How a message is delivered. A protocol chooses one, and its type names it.
@@ -56,6 +56,9 @@ pub enum Failure {
     /// The host is not known here. It was not carried out.
     #[error("the host is not known here; it was not carried out")]
     Unreachable,
+    /// The host cannot store what it would do. It was not carried out.
+    #[error("the host cannot store anything now ({0}); it was not carried out, try again later")]
+    Storage(String),
 }
 
 /// One life of one session: the life of the host, and how often it began the session anew.
@@ -184,6 +187,42 @@ pub enum Item<'a> {
     },
     /// Host records, news to the receiver perhaps.
     Hosts(Vec<Signed<HostRecord>>),
+    /// A durable letter. It is sent again on every new session until it is taken.
+    Letter {
+        /// The life of the sending host in which the numbering began.
+        epoch: Incarnation,
+        /// Its number, from one.
+        number: u64,
+        /// Who posted it.
+        from: AgentId,
+        /// Whom it is for.
+        to: AgentId,
+        /// The notification's name.
+        name: &'a str,
+        /// How the body is written.
+        codec: Codec,
+        /// The notification.
+        #[serde(with = "serde_bytes")]
+        body: &'a [u8],
+    },
+    /// The sender has taken all letters up to this one, durably.
+    LettersTaken {
+        /// Of which numbering.
+        epoch: Incarnation,
+        /// The number of the last.
+        upto: u64,
+    },
+    /// The sender took a letter that nobody there could handle.
+    LetterRefused {
+        /// Of which numbering.
+        epoch: Incarnation,
+        /// Which.
+        number: u64,
+        /// Why.
+        why: Failure,
+    },
+    /// What the sender knows of the hosts of the mesh, or asks about them.
+    Roster(Digest),
 }
 
 /// A message on a topic, over a lane or over gossip.

@@ -11,6 +11,10 @@ use crate::{
     wire,
 };
 
+/// What a session with nothing queued holds on to for the next items. A host has many sessions,
+/// most of them idle.
+const IDLE_BYTES_MAX: usize = 4 * 1024;
+
 /// One side's view of what two hosts say to each other, over however many lanes.
 ///
 /// Order of calls: [`opened`](Self::opened) when a lane is there, [`hello`](Self::hello) when the
@@ -394,8 +398,9 @@ impl Session {
         if self.start * 2 > self.buffer.len() {
             self.buffer.drain(..self.start);
             self.start = 0;
-            if self.buffer.is_empty() && self.buffer.capacity() > LANE_FRAME_BYTES_MAX {
+            if self.buffer.is_empty() && self.buffer.capacity() > IDLE_BYTES_MAX {
                 self.buffer = Vec::new();
+                self.queue = VecDeque::new();
             }
         }
     }

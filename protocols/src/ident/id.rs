@@ -2,6 +2,7 @@ use std::{fmt, str::FromStr};
 
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::ByteArray;
 
 /// A host: its Ed25519 public key, which is also its libp2p peer id.
 ///
@@ -60,7 +61,7 @@ fn from_text<const N: usize>(text: &str, what: &'static str) -> Result<[u8; N], 
 }
 
 macro_rules! text_id {
-    ($id:ty, $what:literal, $to:expr, $from:expr) => {
+    ($id:ty, $what:literal, $to:expr, $from:expr, $binary:ty, $open:expr) => {
         impl $id {
             /// The first eight letters: enough for people to tell ids apart.
             #[must_use]
@@ -83,7 +84,7 @@ macro_rules! text_id {
                 if serializer.is_human_readable() {
                     serializer.collect_str(self)
                 } else {
-                    self.0.serialize(serializer)
+                    <$binary>::from(self.0).serialize(serializer)
                 }
             }
         }
@@ -93,7 +94,7 @@ macro_rules! text_id {
                     let text = String::deserialize(deserializer)?;
                     text.parse().map_err(serde::de::Error::custom)
                 } else {
-                    Deserialize::deserialize(deserializer).map(Self)
+                    <$binary>::deserialize(deserializer).map($open).map(Self)
                 }
             }
         }
@@ -106,11 +107,16 @@ macro_rules! text_id {
     };
 }
 
-text_id!(HostId, "a host id", |id: &HostId| id.0, HostId);
-text_id!(MeshId, "a mesh id", |id: &MeshId| id.0, MeshId);
-text_id!(AgentId, "an agent id", |id: &AgentId| id.0.to_be_bytes(), |bytes| AgentId(
-    u128::from_be_bytes(bytes)
-));
+text_id!(HostId, "a host id", |id: &HostId| id.0, HostId, ByteArray<32>, ByteArray::into_array);
+text_id!(MeshId, "a mesh id", |id: &MeshId| id.0, MeshId, ByteArray<32>, ByteArray::into_array);
+text_id!(
+    AgentId,
+    "an agent id",
+    |id: &AgentId| id.0.to_be_bytes(),
+    |bytes| AgentId(u128::from_be_bytes(bytes)),
+    u128,
+    std::convert::identity
+);
 
 impl AgentId {
     /// Nobody: the sender of what comes from a person or a program outside the mesh.

@@ -70,6 +70,12 @@ impl<T: Signable> Signed<T> {
         self.signer
     }
 
+    /// About how many bytes it takes on the wire: signer, content, signature, and two lengths.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        size_of::<HostId>() + self.bytes.len() + self.signature.len() + 8
+    }
+
     fn message(mesh: MeshId, bytes: &[u8]) -> Vec<u8> {
         let context = T::CONTEXT.as_bytes();
         let mut message = Vec::with_capacity(context.len() + 1 + mesh.0.len() + bytes.len());

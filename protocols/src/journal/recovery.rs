@@ -6,7 +6,7 @@ use std::{
 use super::{
     Durability, Entry, Era, Letter, LetterId, Life, LifeHead, Moment, Record, Sequence, Snapshot,
 };
-use crate::ident::{HostId, Incarnation};
+use crate::ident::{HostId, Incarnation, MeshId};
 
 /// The era and the moment in which records happened: what stands before them in the journal.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,8 @@ pub struct Recovered {
     pub next: Sequence,
     /// When the last record was made.
     pub moment: Moment,
+    /// The mesh in which it was made; `None` when nothing was recorded.
+    pub mesh: Option<MeshId>,
     /// The agents that live on, in the order in which their lives began.
     pub lives: Vec<OldLife>,
     /// Agents that should live on and cannot, because something of their journal is damaged or
@@ -92,7 +94,7 @@ pub struct Outbox {
 /// Reads a journal back.
 ///
 /// Fed with all records in order it needs nothing else. Who keeps an index may feed less: first the
-/// open lives' [`Record::Life`], the [`Record::Numbering`] and the open [`Record::Post`] of each
+/// open lives' [`Record::Life`], the open [`Record::Post`] and then the [`Record::Numbering`] of each
 /// outbox, the last [`Record::Took`] of each origin and the [`Record::Era`] of what follows; then,
 /// in order, all pages with entries of an open life since its last snapshot; and the last page.
 #[derive(Debug, Default)]
@@ -164,6 +166,7 @@ impl Recovery {
         let mut recovered = self.recovered;
         recovered.next = self.next;
         recovered.moment = self.tracker.moment;
+        recovered.mesh = self.tracker.era.map(|era| era.mesh);
         for found in self.lives.into_values() {
             let Found { head, snapshot, entries, trouble } = found;
             match (snapshot, trouble) {

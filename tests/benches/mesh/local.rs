@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use starling_core::engine::{Config, Engine, Input, Now, Output, Start, Ticket};
+use starling_core::engine::{Config, Engine, Input, Known, Now, Output, Recording, Start, Ticket};
 use starling_protocols::{
     admission::Ledger,
     ident::{Address, AgentId, Credential, Genesis, Incarnation, SecretKey},
+    journal::Recovered,
     time::{Time, WallTime},
 };
 use starling_tests::load;
@@ -19,7 +20,7 @@ struct Host {
 }
 
 impl Host {
-    fn new() -> Self {
+    fn new(recorded: bool) -> Self {
         let key = SecretKey::from_bytes(&[1; 32]);
         let genesis = Genesis {
             version: 1,
@@ -47,8 +48,9 @@ impl Host {
             seed: [0; 32],
             kinds: starling_core::society::with_residents(load::kinds()),
             residents,
-            known: Vec::new(),
+            known: Known::Records(Vec::new()),
             ledger: Ledger::default(),
+            recording: recorded.then(|| Recording::new(Recovered::nothing())),
         };
         let now = Now { time: Time::ZERO, wall: WALL };
         Self { engine: Engine::new(config, now), start: Instant::now() }
@@ -80,9 +82,9 @@ impl Host {
     }
 }
 
-/// Requests between two agents of one host.
-pub(crate) fn ask(outstanding: u64) -> Value {
-    let mut host = Host::new();
+/// Requests between two agents of one host; recorded in memory, or not at all.
+pub(crate) fn ask(outstanding: u64, recorded: bool) -> Value {
+    let mut host = Host::new(recorded);
     let count = 1_000_000;
     let run = json!({ "to": { "host": host.at(11).host, "agent": host.at(11).agent },
                       "outstanding": outstanding, "count": count, "bytes": 8 });
@@ -91,13 +93,14 @@ pub(crate) fn ask(outstanding: u64) -> Value {
     let measured = host.ask(to, "load/run", &run);
     let seconds = begun.elapsed().as_secs_f64();
     assert_eq!(measured["done"], json!(count), "every request is answered");
-    json!({ "name": "starling-ask", "unit": "req/s", "outstanding": outstanding,
+    let name = if recorded { "starling-ask-recorded" } else { "starling-ask" };
+    json!({ "name": name, "unit": "req/s", "outstanding": outstanding,
             "value": f64::from(count) / seconds })
 }
 
 /// Messages to an agent of one host: one tells, one counts.
 pub(crate) fn tell() -> Value {
-    let mut host = Host::new();
+    let mut host = Host::new(false);
     let (rounds, count) = (100u32, 10_000u32);
     let (to, other) = (host.at(12), host.at(14));
     let begun = Instant::now();
@@ -115,7 +118,7 @@ pub(crate) fn tell() -> Value {
 
 /// Starts and stops small agents; memory per idle agent between.
 pub(crate) fn spawn(count: u32) -> Value {
-    let mut host = Host::new();
+    let mut host = Host::new(false);
     let to = host.at(13);
     let before = super::rss_kib(std::process::id());
     let begun = Instant::now();

@@ -8,7 +8,7 @@ use starling_protocols::{
     ident::{
         Address, AgentId, Certificate, Credential, Genesis, HostId, Incarnation, SecretKey, Signed,
     },
-    roster::HostRecord,
+    roster::{Digest, HostRecord},
     time::WallTime,
 };
 
@@ -191,7 +191,7 @@ fn items() -> Vec<(String, Item<'static>)> {
         |(name, why)| (format!("failed-{name}"), Item::Failed { to: ASKER, dialog: 9, why });
     let publish = |(name, rumour)| (format!("publish-{name}"), Item::Publish(rumour));
     let named = |(name, item): (&str, _)| (name.to_owned(), item);
-    let dialogs = dialog_items().into_iter().chain(topic_items()).map(named);
+    let dialogs = dialog_items().into_iter().chain(topic_items()).chain(roster_items()).map(named);
     let failed = failures().into_iter().map(failed);
     dialogs.chain(failed).chain(rumours().into_iter().map(publish)).collect()
 }
@@ -230,4 +230,16 @@ fn topic_items() -> Named<Item<'static>> {
         ("repair", Item::Repair { topic, from: 5, until: 9 }),
         ("lost", Item::Lost { topic, until: 9 }),
     ]
+}
+
+fn roster_items() -> Named<Item<'static>> {
+    let digests = vec![
+        ("roster-state", Digest::State { of_you: 0, others: 0x0123_4567_89ab_cdef }),
+        ("roster-list", Digest::List(vec![7, 0x0123_4567_89ab_cdef])),
+        ("roster-sums", Digest::Sums((0..256).collect())),
+        ("roster-differ", Digest::Differ(vec![0, 7, 255])),
+        ("roster-prints", Digest::Prints(vec![(7, vec![0x0123_4567_89ab_cdef]), (255, vec![])])),
+        ("roster-done", Digest::Done { more: true }),
+    ];
+    digests.into_iter().map(|(name, digest)| (name, Item::Roster(digest))).collect()
 }

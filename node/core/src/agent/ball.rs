@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use starling_protocols::{
     interest::TopicName,
-    limits::{BODY_BYTES_MAX, DEFERRED_PER_AGENT_MAX},
+    journal::Durability,
+    limits::{BODY_BYTES_MAX, DEFERRED_PER_AGENT_MAX, SNAPSHOT_BYTES_MAX},
     time::Time,
     wire,
 };
 
 use super::{
-    Agent, Continuation, Cx, Dialog, Input, Interests, WaitId,
+    Agent, Continuation, Cx, Dialog, Input, Interests, Undelivered, WaitId,
     cx::Turn,
     interests::{Does, read_json},
     waits::{Book, What},
@@ -69,12 +70,18 @@ pub(crate) struct WaitView {
 pub(crate) trait AnyKind: Send + Sync {
     fn name(&self) -> &'static str;
     fn mailbox(&self) -> u32;
+    fn version(&self) -> u32;
+    fn durability(&self) -> Durability;
     /// The names of the messages it understands; `is_request` tells requests from notifications.
     fn understands(&self) -> Vec<(&'static str, bool)>;
     /// The name as the kind declares it, if it understands such a message.
     fn find(&self, name: &str, is_request: bool) -> Option<&'static str>;
     fn topics(&self) -> &[TopicName];
     fn make(&self, init: &Init) -> Result<AnyBall, Rejection>;
+    /// Appends the whole ball, encoded.
+    fn save(&self, ball: &AnyBall, out: &mut Vec<u8>) -> Result<(), wire::Error>;
+    /// The ball that was saved so.
+    fn load(&self, bytes: &[u8]) -> Result<AnyBall, wire::Error>;
     fn handle(&self, ball: &mut AnyBall, input: &Input<'_>, turn: Turn<'_>) -> Handled;
     /// When a wait ends, if it is still open.
     fn until(&self, ball: &AnyBall, wait: WaitId) -> Option<Time>;
@@ -82,6 +89,8 @@ pub(crate) trait AnyKind: Send + Sync {
     fn is_request(&self, ball: &AnyBall, wait: WaitId) -> bool;
     /// The deadlines of all that is open.
     fn deadlines(&self, ball: &AnyBall) -> Vec<(Time, WaitId)>;
+    /// What is open, and of which sort it is.
+    fn open(&self, ball: &AnyBall) -> Vec<(WaitId, What, Time)>;
     /// Questions it has promised to answer.
     fn deferred(&self, ball: &AnyBall) -> Vec<Dialog>;
     fn state(&self, ball: &AnyBall) -> Value;
@@ -111,6 +120,11 @@ impl<A: Agent> Kind<A> {
         match input {
             Input::Started => state.started(&mut Cx::new(turn, book)),
             Input::Stopping => state.stopping(&mut Cx::new(turn, book)),
+            Input::Recovered => state.recovered(&mut Cx::new(turn, book)),
+            Input::Undelivered { to, name, why } => {
+                let what = Undelivered { to: *to, name, why };
+                state.undelivered(&mut Cx::new(turn, book), &what);
+            }
             Input::Request { name, dialog, body } => {
                 let Does::Answer(answer) = self.does(name)? else {
                     return Err(Rejection::Unknown);
@@ -162,6 +176,14 @@ impl<A: Agent> AnyKind for Kind<A> {
         A::MAILBOX
     }
 
+    fn version(&self) -> u32 {
+        A::VERSION
+    }
+
+    fn durability(&self) -> Durability {
+        A::DURABILITY
+    }
+
     fn understands(&self) -> Vec<(&'static str, bool)> {
         let handlers = self.0.handlers.iter();
         handlers.map(|handler| (handler.name, matches!(handler.does, Does::Answer(_)))).collect()
@@ -186,6 +208,15 @@ impl<A: Agent> AnyKind for Kind<A> {
         Ok(Box::new(Ball { state, book: Book::default() }))
     }
 
+    fn save(&self, ball: &AnyBall, out: &mut Vec<u8>) -> Result<(), wire::Error> {
+        wire::encode_into(Self::ball(ball), out)
+    }
+
+    fn load(&self, bytes: &[u8]) -> Result<AnyBall, wire::Error> {
+        let ball: Ball<A> = wire::decode_own(bytes, SNAPSHOT_BYTES_MAX)?;
+        Ok(Box::new(ball))
+    }
+
     fn handle(&self, ball: &mut AnyBall, input: &Input<'_>, turn: Turn<'_>) -> Handled {
         let ball = ball.downcast_mut().expect("a ball is handled by its own kind");
         self.run(ball, input, turn)
@@ -201,6 +232,11 @@ impl<A: Agent> AnyKind for Kind<A> {
 
     fn deadlines(&self, ball: &AnyBall) -> Vec<(Time, WaitId)> {
         Self::ball(ball).book.iter().map(|(id, wait)| (wait.until, id)).collect()
+    }
+
+    fn open(&self, ball: &AnyBall) -> Vec<(WaitId, What, Time)> {
+        let waits = Self::ball(ball).book.iter();
+        waits.map(|(id, wait)| (id, wait.what, wait.until)).collect()
     }
 
     fn deferred(&self, ball: &AnyBall) -> Vec<Dialog> {

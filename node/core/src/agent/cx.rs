@@ -11,8 +11,8 @@ use starling_protocols::{
 };
 
 use super::{
-    Agent, Await, Collects, Dialog, Effect, Input, Notification, Outcome, ReplyTo, Request, Task,
-    Topic, WaitId,
+    Agent, Await, Collects, Dialog, Effect, Input, Level, Notification, Outcome, ReplyTo, Request,
+    Task, Topic, WaitId,
     waits::{Book, Wait, What},
 };
 
@@ -62,7 +62,11 @@ impl<'a> Turn<'a> {
                 outcome =
                     of.as_ref().map(|of| of.as_ref().map(AsRef::as_ref).map_err(Clone::clone));
             }
-            Input::Started | Input::Missed { .. } | Input::Stopping => {}
+            Input::Started
+            | Input::Missed { .. }
+            | Input::Stopping
+            | Input::Recovered
+            | Input::Undelivered { .. } => {}
         }
         Self { me, now, wall, number, seed, entropy: None, sender, dialog, outcome, effects }
     }
@@ -119,10 +123,25 @@ impl<'a, A: Agent> Cx<'a, A> {
         self.turn.sender.expect("only requests and notifications have a sender")
     }
 
-    /// Tells one agent.
+    /// Tells one agent. Where the notification's [`DELIVERY`](Notification::DELIVERY) is
+    /// [`Durable`](Delivery::Durable), it reaches the agent exactly once, whatever host restarts
+    /// meanwhile, after those told to the same host before; if it cannot, [`Agent::undelivered`]
+    /// says so. Otherwise it is lost when a host goes down.
     pub fn notify<N: Notification>(&mut self, to: Address, notification: &N) {
-        let body = encode(notification);
-        self.push(Effect::Notify { to, name: N::NAME.into(), body });
+        let (name, body) = (N::NAME.into(), encode(notification));
+        self.push(match N::DELIVERY {
+            Delivery::Durable => Effect::Post { to, name, body },
+            _ => Effect::Notify { to, name, body },
+        });
+    }
+
+    /// Says something to people who follow this agent's log; a text that is too long is cut.
+    pub fn log(&mut self, level: Level, text: impl Into<String>) {
+        let mut text = text.into();
+        if text.len() > REASON_BYTES_MAX {
+            text = text.chars().take(REASON_BYTES_MAX / 4).collect();
+        }
+        self.push(Effect::Log { level, text });
     }
 
     /// Tells all who listen to `topic`, this agent included if it does.

@@ -22,6 +22,7 @@ pub enum Effect {
         /// The notification's name.
         name: Cow<'static, str>,
         /// The notification.
+        #[serde(with = "serde_bytes")]
         body: Vec<u8>,
     },
     /// Ask one agent.
@@ -31,6 +32,7 @@ pub enum Effect {
         /// The request's name.
         name: Cow<'static, str>,
         /// The request.
+        #[serde(with = "serde_bytes")]
         body: Vec<u8>,
         /// What waits for the reply.
         wait: WaitId,
@@ -42,6 +44,7 @@ pub enum Effect {
         /// To which question.
         to: Dialog,
         /// The answer, or why there is none.
+        #[serde(with = "super::bytes::outcome")]
         outcome: Result<Vec<u8>, Failure>,
     },
     /// Tell all who listen to a topic.
@@ -51,6 +54,7 @@ pub enum Effect {
         /// How.
         delivery: Delivery,
         /// The notification.
+        #[serde(with = "serde_bytes")]
         body: Vec<u8>,
     },
     /// Listen to a topic from now on.
@@ -79,6 +83,37 @@ pub enum Effect {
     },
     /// Stop this agent.
     StopSelf,
+    /// Tell one agent, whatever restarts meanwhile.
+    Post {
+        /// Whom.
+        to: Address,
+        /// The notification's name.
+        name: Cow<'static, str>,
+        /// The notification.
+        #[serde(with = "serde_bytes")]
+        body: Vec<u8>,
+    },
+    /// Say something to people.
+    Log {
+        /// How important it is.
+        level: Level,
+        /// What.
+        text: String,
+    },
+}
+
+/// How important something said to people is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Somebody should act.
+    Error,
+    /// Somebody should know.
+    Warn,
+    /// What happens.
+    Info,
+    /// How it happens.
+    Debug,
 }
 
 /// Effects as a test expects them.
@@ -93,6 +128,12 @@ impl Effect {
     #[must_use]
     pub fn refuse(why: &str) -> Self {
         Self::Reply { to: DIALOG, outcome: Err(Failure::Refused(why.into())) }
+    }
+
+    /// A durable notification to one agent.
+    #[must_use]
+    pub fn post<N: Notification>(to: Address, notification: &N) -> Self {
+        Self::Post { to, name: N::NAME.into(), body: wire::encode(notification) }
     }
 
     /// A notification to one agent.

@@ -22,6 +22,7 @@ pub enum Input<'a> {
         /// Where the reply goes.
         dialog: Dialog,
         /// The request, in the dialog's codec.
+        #[serde(with = "super::bytes::body")]
         body: Cow<'a, [u8]>,
     },
     /// It is told.
@@ -35,6 +36,7 @@ pub enum Input<'a> {
         /// How the body is written.
         codec: Codec,
         /// The notification.
+        #[serde(with = "super::bytes::body")]
         body: Cow<'a, [u8]>,
     },
     /// Notifications on a topic were lost.
@@ -49,8 +51,20 @@ pub enum Input<'a> {
         /// What.
         wait: WaitId,
         /// The reply, when it waited for one.
+        #[serde(with = "super::bytes::reply")]
         outcome: Option<Result<Cow<'a, [u8]>, Failure>>,
     },
     /// Its life ends in good order.
     Stopping,
+    /// It is back, in the state it had when its host went down.
+    Recovered,
+    /// A durable notification of its own could not be delivered.
+    Undelivered {
+        /// To whom.
+        to: Address,
+        /// The notification's name.
+        name: Cow<'a, str>,
+        /// Why.
+        why: Failure,
+    },
 }

@@ -29,7 +29,8 @@ pub trait Notification: Serialize + DeserializeOwned + Send + 'static {
     /// Its name, unique in the mesh, as `chat/said`; see [`Request::NAME`] for versions.
     const NAME: &'static str;
 
-    /// How it travels on topics: [`Delivery::Ordered`] (the default) or [`Delivery::Hint`].
+    /// How it travels: [`Delivery::Ordered`] (the default) or [`Delivery::Hint`] on topics, or
+    /// [`Delivery::Durable`] to one agent.
     const DELIVERY: Delivery = Delivery::Ordered;
 }
 

@@ -1,5 +1,5 @@
 use starling_protocols::{
-    admission::{Entry, InviteError, InviteId, Terms, Token},
+    admission::{Entry, InviteError, InviteId, Refusal, Terms, Token},
     ident::{Credential, HostId, Signed},
     roster::HostRecord,
 };
@@ -34,7 +34,12 @@ impl Engine {
 
     pub(super) fn redeem(&mut self, ticket: Ticket, joiner: HostId, token: &Token) {
         let (key, own) = (&self.key, &self.credential);
-        let redeemed = self.ledger.redeem(key, own, token, joiner, self.wall);
+        // Whoever came in now would know this host as one that has left, and nobody else.
+        let redeemed = if self.record.left {
+            Err(Refusal::CannotAdmit("it is going down; try again when it is back".into()))
+        } else {
+            self.ledger.redeem(key, own, token, joiner, self.wall)
+        };
         let outcome = redeemed.map(|admitted: Credential| (admitted, self.some_hosts()));
         match &outcome {
             Ok(_) => {
@@ -53,9 +58,8 @@ impl Engine {
     /// This host's record and some others, as many as fit through the gate: the rest comes over
     /// the first lane.
     fn some_hosts(&self) -> Vec<Signed<HostRecord>> {
-        let mut hosts: Vec<_> = self.roster.signed().cloned().collect();
-        hosts.sort_by_key(|record| record.signer() != self.me);
-        hosts.truncate(HOSTS_AT_GATE_MAX);
-        hosts
+        let own = self.roster.known(self.me).map(|own| own.signed());
+        let others = self.roster.signed().filter(|record| record.signer() != self.me);
+        own.into_iter().chain(others).take(HOSTS_AT_GATE_MAX).cloned().collect()
     }
 }

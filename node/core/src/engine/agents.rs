@@ -1,5 +1,6 @@
 use std::{
-    collections::{BTreeMap, HashMap},
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::{BuildHasherDefault, Hasher},
 };
 
@@ -7,15 +8,19 @@ use serde::{Deserialize, Serialize};
 use starling_protocols::{
     ident::AgentId,
     interest::TopicName,
+    journal::{Durability, Ended},
     limits::{AGENTS_PER_HOST_MAX, NAME_BYTES_MAX},
 };
 
 use super::{
     Counter, Engine, Event, StartError,
+    journal::Recordings,
     mail::{Mail, Parcel},
-    run::guarded,
 };
-use crate::agent::{AnyBall, Effect, Init, Rejection, WaitId};
+use crate::{
+    agent::{AnyBall, Effect, Init, Rejection, WaitId},
+    guard::guarded,
+};
 
 const STOP_TURNS_MAX: usize = 1024;
 
@@ -53,6 +58,34 @@ pub(super) struct Row {
     pub(super) kind: u16,
     /// Gaps that the agent is about to be told of.
     pub(super) missed: BTreeMap<TopicName, u64>,
+    pub(super) recordings: Recordings,
+    /// The topics it has asked to listen to, whether that has been carried out yet or not.
+    pub(super) topics: Topics,
+}
+
+/// What an agent listens to.
+#[derive(Default)]
+pub(super) struct Topics(BTreeSet<TopicName>);
+
+impl Topics {
+    pub(super) fn new<'a>(topics: impl IntoIterator<Item = &'a TopicName>) -> Self {
+        Self(topics.into_iter().cloned().collect())
+    }
+
+    /// What an agent asks for changes what it listens to.
+    pub(super) fn follow(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Listen { topic } => drop(self.0.insert(topic.clone())),
+                Effect::Ignore { topic } => drop(self.0.remove(topic)),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn names(&self) -> Vec<Cow<'static, str>> {
+        self.0.iter().map(|topic| Cow::Owned(topic.to_string())).collect()
+    }
 }
 
 /// The agents of a host: rows of a table, not tasks. A free place is taken again, under another
@@ -91,6 +124,11 @@ impl Hasher for IdHasher {
     }
 }
 
+impl AgentNo {
+    /// The place of no agent.
+    pub(super) const NOBODY: Self = Self { place: u32::MAX, generation: 0 };
+}
+
 impl Agents {
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
@@ -122,7 +160,7 @@ impl Agents {
         })
     }
 
-    fn insert(&mut self, row: Row) -> AgentNo {
+    pub(super) fn insert(&mut self, row: Row) -> AgentNo {
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place { generation: 0, row: None });
             u32::try_from(self.places.len() - 1).expect("a host has fewer than 2³² agents")
@@ -177,6 +215,7 @@ impl Engine {
             let known = self.kinds.iter().map(|kind| kind.name().to_owned()).collect();
             return Err(StartError::UnknownKind { kind: kind_name, known });
         };
+        self.check_storage(number).map_err(|why| StartError::Storage(why.to_string()))?;
         let kind = &self.kinds[usize::from(number)];
         let made = guarded(|| kind.make(&init)).map_err(StartError::BadState)?;
         let ball = made.map_err(|why| match why {
@@ -193,11 +232,14 @@ impl Engine {
             waiting: 1,
             kind: number,
             missed: BTreeMap::new(),
+            recordings: Recordings::default(),
+            topics: Topics::new(&topics),
         };
         let agent = self.agents.insert(row);
         for topic in topics {
             self.listen(&topic, super::topics::Listener::Agent(agent));
         }
+        self.note_life(agent);
         self.counters.add(Counter::AgentsStarted, 1);
         self.queue.push_back(Parcel { to: agent, mail: Mail::Started });
         self.tell(Event::AgentStarted { agent: id, kind: kind_name, name });
@@ -224,8 +266,15 @@ impl Engine {
         }
     }
 
-    pub(super) fn stop_all(&mut self) {
-        let all: Vec<AgentNo> = self.agents.iter().map(|(agent, _)| agent).collect();
+    /// Asks all agents to end; those that outlive their daemon only if it is `for_good`.
+    pub(super) fn stop_all(&mut self, for_good: bool) {
+        let recorded = self.journal.is_some();
+        let lives_on = |row: &Row| {
+            let kind = &self.kinds[usize::from(row.kind)];
+            recorded && !for_good && kind.durability() == Durability::WriteAhead
+        };
+        let all = self.agents.iter().filter(|(_, row)| !lives_on(row));
+        let all: Vec<AgentNo> = all.map(|(agent, _)| agent).collect();
         all.into_iter().for_each(|agent| self.stop(agent));
         // Agents that keep talking to each other while they stop do not hold the host up.
         for _ in 0..STOP_TURNS_MAX {
@@ -237,9 +286,10 @@ impl Engine {
     }
 
     /// Takes an agent out of the table, and tells all who wait for it.
-    pub(super) fn remove(&mut self, agent: AgentNo) -> Option<(AgentId, &'static str)> {
+    pub(super) fn remove(&mut self, agent: AgentNo, how: Ended) -> Option<(AgentId, &'static str)> {
         let row = self.agents.remove(agent)?;
-        let kind = &self.kinds[usize::from(row.kind)];
+        let kind = std::sync::Arc::clone(&self.kinds[usize::from(row.kind)]);
+        self.note_end(row.recordings.life, how, kind.durability() == Durability::WriteAhead);
         let name = kind.name();
         let (deadlines, deferred) = (kind.deadlines(&row.ball), kind.deferred(&row.ball));
         let Row { id, ball, .. } = row;

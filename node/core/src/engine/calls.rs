@@ -196,7 +196,7 @@ impl Engine {
 
     fn caller(&self, agent: AgentId, number: u64) -> Option<Caller> {
         if agent == AgentId::OUTSIDE {
-            return Some(Caller::Outside(Ticket(number)));
+            return Some(Caller::Outside(Ticket(number ^ self.outside_mask)));
         }
         let agent = self.agents.find(agent)?;
         Some(Caller::Agent(Waiter { agent, wait: wait_id(number) }))

@@ -45,6 +45,7 @@ counters! {
     LaneViolations = "lane_violations", "Lanes closed because the other side broke the rules.";
     StrayReplies = "stray_replies", "Replies that nobody waits for, or whose asker has been given up.";
     BadRecords = "bad_records", "Host records refused.";
+    RosterRefused = "roster_refused", "Digests of rosters refused: out of turn, malformed or too many.";
     BadGossip = "bad_gossip", "Gossip messages rejected.";
     OldGossip = "old_gossip", "Gossip messages ignored as old or of no known host.";
     BadInterests = "bad_interests", "Interests of other hosts refused.";
@@ -57,6 +58,16 @@ counters! {
     Dials = "dials", "Dials.";
     DialsFailed = "dials_failed", "Dials that failed.";
     Abandoned = "abandoned", "Peers given up after a long silence.";
+    AgentsRecovered = "agents_recovered", "Agents that are back after the host went down.";
+    AgentsLost = "agents_lost", "Agents that should be back and could not be recovered.";
+    Unrecorded = "unrecorded", "Inputs that were not recorded because the storage did not work.";
+    NotStored = "not_stored", "Messages refused or dropped because the storage did not work.";
+    LettersPosted = "letters_posted", "Durable letters posted here.";
+    LettersSeen = "letters_seen", "Durable letters that came again and were passed over.";
+    LettersRefused = "letters_refused", "Durable letters that nobody here could handle.";
+    LettersOutOfOrder = "letters_out_of_order", "Durable letters dropped because one before them is missing.";
+    LettersMissing = "letters_missing", "Durable letters that this host had taken and does not remember.";
+    OutboxFull = "outbox_full", "Durable letters not posted because too many wait for the host.";
 }
 
 /// One number for each [`Counter`].

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use starling_protocols::ident::{AgentId, HostId};
+use starling_protocols::ident::{Address, AgentId, HostId};
 
 /// Something that happened on a host, for people to follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,35 @@ pub enum Event {
         /// Of which kind.
         kind: String,
         /// What it panicked with.
+        why: String,
+    },
+    /// An agent is back, in the state it had when the host went down.
+    AgentRecovered {
+        /// Which.
+        agent: AgentId,
+        /// Of which kind.
+        kind: String,
+        /// How many inputs it handled again.
+        entries: u64,
+    },
+    /// An agent should be back and could not be recovered. Its journal is kept.
+    AgentLost {
+        /// Which.
+        agent: AgentId,
+        /// Of which kind.
+        kind: String,
+        /// Why.
+        why: String,
+    },
+    /// A durable letter could not be delivered.
+    Undelivered {
+        /// Who posted it.
+        from: AgentId,
+        /// To whom.
+        to: Address,
+        /// The notification's name.
+        name: String,
+        /// Why.
         why: String,
     },
     /// A host that was not known.

@@ -2,13 +2,15 @@ use serde::{Deserialize, Serialize};
 use starling_protocols::{
     admission::{Ledger, Refusal, Token},
     exchange::Failure,
-    ident::{Address, Credential, HostId, Signed},
+    ident::{Address, AgentId, Credential, HostId, Signed},
     interest::TopicName,
-    roster::HostRecord,
+    journal::{Batch, Sequence},
+    roster::{HostRecord, Roster},
     time::{Time, WallTime},
 };
 
-use super::Event;
+use super::{Event, Storage};
+use crate::agent::Level;
 
 /// The moment of an input, by both clocks of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,13 @@ pub enum Input<'a> {
         /// The token.
         token: Token,
     },
+    /// All records of the journal up to this one are durable.
+    Durable {
+        /// Its number.
+        upto: Sequence,
+    },
+    /// The storage of the journal has changed.
+    Storage(Storage),
 }
 
 /// How a link changed.
@@ -163,6 +172,20 @@ pub enum Output {
         /// The verdict.
         verdict: Verdict,
     },
+    /// Make these records durable, in the order in which they come. What depends on them is held
+    /// back until [`Input::Durable`].
+    Record(Batch),
+    /// What an agent says to people.
+    Log {
+        /// Which agent.
+        agent: AgentId,
+        /// Its kind.
+        kind: &'static str,
+        /// How important it is.
+        level: Level,
+        /// What it says.
+        text: String,
+    },
     /// Make something durable. What was put out before does not wait for it; what comes after,
     /// does.
     Save(Save),
@@ -210,7 +233,7 @@ pub enum Save {
     /// The invites.
     Ledger(Ledger),
     /// The hosts known.
-    Hosts(Vec<Signed<HostRecord>>),
+    Hosts(Roster),
 }
 
 /// What becomes of a gossip message.

@@ -7,6 +7,7 @@ use std::{
 use starling_protocols::{
     exchange::{Class, Failure, Frame, Greeting, Inbox, Item, PushError, Session, Violation},
     ident::{HostId, Incarnation},
+    journal::Letter,
     limits::LANE_WRITE_BYTES_MAX,
     time::{Time, WallTime},
 };
@@ -33,7 +34,7 @@ pub(super) struct Peer {
     pub(super) session: Session,
     inbox: Inbox,
     lane: bool,
-    /// Whether this session has told the peer who is here and what is listened to.
+    /// Whether this session has told the peer what is listened to.
     introduced: bool,
     abandon_at: Option<Time>,
     ack_at: Option<Time>,
@@ -195,6 +196,7 @@ impl Engine {
         }
         self.due.set(at, Due::Abandon(number));
         self.mark(number);
+        self.stop_reconciling(host);
         if was_open {
             let name = self.name_of(host);
             self.tell(Event::LaneDown { host, name, why: why.to_owned() });
@@ -258,6 +260,7 @@ impl Engine {
         if let Greeting::Anew { sent } = greeting {
             self.peers[peer].introduced = false;
             self.remote.forget(peer);
+            self.letters_begin_anew(host);
             for caller in self.calls.begin_anew(peer, sent) {
                 self.settle(caller, Err(Failure::Gone));
             }
@@ -265,7 +268,9 @@ impl Engine {
         if !std::mem::replace(&mut self.peers[peer].introduced, true) {
             self.introduce(peer);
         }
+        self.compare_rosters(peer);
         self.peers[peer].trouble = None;
+        self.pump_letters(host);
         let anew = matches!(greeting, Greeting::Anew { .. });
         let name = self.name_of(host);
         self.tell(Event::LaneUp { host, name, anew });
@@ -285,6 +290,8 @@ impl Engine {
         }
         peer.introduced = false;
         let sent = peer.session.abandon();
+        let host = peer.host;
+        self.letters_begin_anew(host);
         self.remote.forget(number);
         self.tails.remove(&number);
         for (caller, sent) in self.calls.abandon(number, sent) {
@@ -319,6 +326,16 @@ impl Engine {
             Item::Repair { topic, from, until } => self.repair(peer, topic, from, until),
             Item::Lost { topic, until } => self.lost(peer, topic, until),
             Item::Hosts(records) => self.learn_from(peer, &records),
+            Item::Letter { epoch, number, from, to, name, codec, body } => {
+                let (name, body) = (name.into(), body.into());
+                let letter = Letter { host: self.me, epoch, number, from, to, name, codec, body };
+                self.letter_in(host, letter);
+            }
+            Item::LettersTaken { epoch, upto } => self.letters_taken(host, epoch, upto),
+            Item::LetterRefused { epoch, number, why } => {
+                self.letter_refused(host, epoch, number, why);
+            }
+            Item::Roster(digest) => self.digest(peer, &digest),
         }
     }
 

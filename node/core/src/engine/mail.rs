@@ -4,6 +4,7 @@ use starling_protocols::{
     exchange::{Codec, Failure},
     ident::Address,
     interest::TopicName,
+    journal::LetterId,
 };
 
 use super::agents::AgentNo;
@@ -18,11 +19,27 @@ pub(super) struct Parcel {
 /// An [`Input`] that owns its parts, with the names as the agent's kind declares them.
 pub(super) enum Mail {
     Started,
-    Request { name: &'static str, dialog: Dialog, body: Vec<u8> },
+    Request {
+        name: &'static str,
+        dialog: Dialog,
+        body: Vec<u8>,
+    },
     Notification(Box<Notification>),
-    Missed { topic: TopicName, count: u64 },
-    Resume { wait: WaitId, outcome: Option<Result<Vec<u8>, Failure>> },
+    Missed {
+        topic: TopicName,
+        count: u64,
+    },
+    Resume {
+        wait: WaitId,
+        outcome: Option<Result<Vec<u8>, Failure>>,
+    },
     Stop,
+    Recovered,
+    /// A notification that came as a durable letter.
+    Letter(LetterId, Box<Notification>),
+    /// A letter that nobody can handle.
+    Unwelcome(LetterId, Failure),
+    Undelivered(Box<(Address, String, Failure)>),
 }
 
 pub(super) struct Notification {
@@ -35,13 +52,20 @@ pub(super) struct Notification {
 }
 
 impl Mail {
+    pub(super) const fn letter(&self) -> Option<LetterId> {
+        match self {
+            Self::Letter(letter, _) | Self::Unwelcome(letter, _) => Some(*letter),
+            _ => None,
+        }
+    }
+
     pub(super) fn input(&self) -> Input<'_> {
         match self {
             Self::Started => Input::Started,
             Self::Request { name, dialog, body } => {
                 Input::Request { name: Cow::Borrowed(name), dialog: *dialog, body: body.into() }
             }
-            Self::Notification(told) => Input::Notification {
+            Self::Notification(told) | Self::Letter(_, told) => Input::Notification {
                 name: Cow::Borrowed(told.name),
                 from: told.from,
                 topic: told.topic.clone(),
@@ -57,6 +81,12 @@ impl Mail {
                 }),
             },
             Self::Stop => Input::Stopping,
+            // Of those the second never reaches an agent.
+            Self::Recovered | Self::Unwelcome(..) => Input::Recovered,
+            Self::Undelivered(what) => {
+                let (to, name, why) = &**what;
+                Input::Undelivered { to: *to, name: Cow::Borrowed(name), why: why.clone() }
+            }
         }
     }
 }

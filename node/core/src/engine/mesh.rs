@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use starling_protocols::{
@@ -7,13 +7,19 @@ use starling_protocols::{
     interest::TopicName,
     limits::LINKS_KEPT_MAX,
     link,
-    roster::{Change, HostRecord},
+    roster::{Act, Change, Digest, HostRecord, KnownHost},
 };
 
-use super::{Counter, Due, Engine, Event, LinkChange, Output, Save, lanes::PeerNo};
+use super::{Counter, Due, Engine, Event, Known, LinkChange, Output, Save, lanes::PeerNo};
 
-/// Records in one item when a lane opens.
+/// Records in one item.
 const RECORDS_PER_ITEM: usize = 64;
+
+/// Bytes of records in one item, so that it fits into a frame.
+const RECORDS_BYTES_PER_ITEM: usize = 256 * 1024;
+
+/// How long after a change the known hosts are saved, with what else has changed meanwhile.
+const SAVE_AFTER: Duration = Duration::from_millis(250);
 
 /// Topics in one item when a lane opens.
 const TOPICS_PER_ITEM: usize = 1024;
@@ -82,6 +88,29 @@ impl Engine {
         self.roster.get(host).map_or_else(|| host.short(), |record| record.name.clone())
     }
 
+    /// Takes up what is known from the beginning.
+    pub(super) fn begin_roster(&mut self, known: Known) {
+        match known {
+            Known::Records(records) => {
+                self.publish_record();
+                self.learn(&records);
+            }
+            Known::Checked(roster) => {
+                assert_eq!(roster.mesh(), self.credential.mesh(), "the hosts of another mesh");
+                self.roster = roster;
+                match self.roster.get(self.me).filter(|own| self.is_of_this_life(own)) {
+                    Some(own) => self.record = own.clone(),
+                    None => drop(self.publish_record()),
+                }
+                self.keep_links();
+            }
+        }
+    }
+
+    fn is_of_this_life(&self, own: &HostRecord) -> bool {
+        own.incarnation == self.record.incarnation && !own.left
+    }
+
     /// The host listens on other addresses than before.
     pub(super) fn listening(&mut self, addresses: Vec<String>) {
         if self.record.addresses != addresses {
@@ -110,17 +139,39 @@ impl Engine {
     /// Takes up records from a peer, and passes on what was news.
     pub(super) fn learn_from(&mut self, peer: PeerNo, records: &[Signed<HostRecord>]) {
         let news = self.take_up(records);
+        let (pass_on, acts) = self.reconciler.learned(self.peers[peer].host, news.len(), self.now);
         if !news.is_empty() {
-            self.spread(&news, Some(peer));
+            if pass_on {
+                self.spread(&news, Some(peer));
+            }
             self.keep_links();
-            let all = self.roster.signed().cloned().collect();
-            self.emit(Output::Save(Save::Hosts(all)));
+            self.save_hosts_later();
+        }
+        self.reconcile(acts);
+    }
+
+    fn save_hosts_later(&mut self) {
+        if self.save_hosts_at.is_none() {
+            let at = self.now + SAVE_AFTER;
+            self.save_hosts_at = Some(at);
+            self.due.set(at, Due::SaveHosts);
+        }
+    }
+
+    /// Saves the known hosts if they have changed since the last time.
+    pub(super) fn save_hosts(&mut self) {
+        if let Some(at) = self.save_hosts_at.take() {
+            self.due.clear(at, Due::SaveHosts);
+            self.emit(Output::Save(Save::Hosts(self.roster.clone())));
         }
     }
 
     fn take_up(&mut self, records: &[Signed<HostRecord>]) -> Vec<Signed<HostRecord>> {
         let mut news = Vec::new();
         let me = self.me;
+        if self.roster.forget_expired(me, self.wall) {
+            self.save_hosts_later();
+        }
         for record in records.iter().filter(|record| record.signer() != me) {
             match self.roster.merge(record, self.wall) {
                 Ok(Change::None) => {}
@@ -132,6 +183,66 @@ impl Engine {
             }
         }
         news
+    }
+
+    /// A peer said what it knows of the hosts, or asks about them.
+    pub(super) fn digest(&mut self, peer: PeerNo, digest: &Digest) {
+        let host = self.peers[peer].host;
+        match self.reconciler.heard(host, digest, &self.roster, self.now) {
+            Ok(acts) => self.reconcile(acts),
+            Err(_) => self.counters.add(Counter::RosterRefused, 1),
+        }
+    }
+
+    /// There is no lane to a host any more.
+    pub(super) fn stop_reconciling(&mut self, host: HostId) {
+        let acts = self.reconciler.lost(host, &self.roster, self.now);
+        self.reconcile(acts);
+    }
+
+    /// Gives up questions about the roster that are not answered.
+    pub(super) fn reconcile_what_is_due(&mut self) {
+        let acts = self.reconciler.due(&self.roster, self.now);
+        self.reconcile(acts);
+    }
+
+    fn reconcile(&mut self, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::Tell(host, digest) => self.tell_digest(host, digest),
+                Act::Send(host, records) => self.send_records(host, &records),
+                Act::TellState { but } => {
+                    for peer in self.peers.numbers() {
+                        let host = self.peers[peer].host;
+                        if host != but && self.peers[peer].session.is_open() {
+                            self.tell_digest(host, self.roster.state(self.me, host));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell_digest(&mut self, host: HostId, digest: Digest) {
+        if let Some(peer) = self.peers.find(host) {
+            let _ = self.push(peer, Item::Roster(digest), Class::Vital);
+        }
+    }
+
+    fn send_records(&mut self, host: HostId, records: &[Arc<KnownHost>]) {
+        let Some(peer) = self.peers.find(host) else { return };
+        let mut rest = records;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = rest.iter().take(RECORDS_PER_ITEM).take_while(|known| {
+                let first = bytes == 0;
+                bytes += known.signed().size();
+                first || bytes <= RECORDS_BYTES_PER_ITEM
+            });
+            let part: Vec<_> = fits.map(|known| known.signed().clone()).collect();
+            rest = &rest[part.len()..];
+            let _ = self.push(peer, Item::Hosts(part), Class::Vital);
+        }
     }
 
     fn learned(&mut self, host: HostId, change: Change) {
@@ -158,12 +269,17 @@ impl Engine {
         }
     }
 
-    /// Tells a peer what it must know of this host: who is in the mesh, and what is listened to.
-    pub(super) fn introduce(&mut self, peer: PeerNo) {
-        let records: Vec<_> = self.roster.signed().cloned().collect();
-        for part in records.chunks(RECORDS_PER_ITEM) {
-            let _ = self.push(peer, Item::Hosts(part.to_vec()), Class::Vital);
+    /// Tells a peer what this host knows of the mesh, in a few bytes: each asks for what it lacks.
+    pub(super) fn compare_rosters(&mut self, peer: PeerNo) {
+        if self.roster.forget_expired(self.me, self.wall) {
+            self.save_hosts_later();
         }
+        let host = self.peers[peer].host;
+        self.tell_digest(host, self.roster.state(self.me, host));
+    }
+
+    /// Tells a peer what is listened to here.
+    pub(super) fn introduce(&mut self, peer: PeerNo) {
         let topics: Vec<_> = self.listeners.topics().cloned().collect();
         for part in topics.chunks(TOPICS_PER_ITEM) {
             let listen = part.iter().map(TopicName::as_str).collect();
@@ -175,25 +291,15 @@ impl Engine {
     /// Whether some hosts are reached by gossip only, because the mesh is too large for a link
     /// between every two.
     pub(super) fn is_large(&self) -> bool {
-        self.roster.iter().filter(|record| !record.left).count() > LINKS_KEPT_MAX + 1
+        self.roster.present() > LINKS_KEPT_MAX + 1
     }
 
     /// Asks for the links that the mesh wants: to everybody, or in a large mesh to the nearest
     /// on the ring of ids on both sides, so that every host wants those that want it and the
     /// graph of links hangs together.
-    fn keep_links(&mut self) {
-        let others: Vec<HostId> = self
-            .roster
-            .iter()
-            .filter(|record| record.host != self.me && !record.left)
-            .map(|record| record.host)
-            .collect();
-        let wanted = nearest(&others, self.me);
-        for host in &others {
-            if !wanted.contains(host) {
-                self.links.release(*host);
-            }
-        }
+    pub(super) fn keep_links(&mut self) {
+        let wanted = self.roster.nearest(self.me, LINKS_KEPT_MAX);
+        self.links.keep_only(&wanted);
         for host in wanted {
             if self.links.want(host, true) {
                 self.dial(host);
@@ -264,17 +370,4 @@ impl Engine {
             }
         }
     }
-}
-
-fn nearest(others: &[HostId], me: HostId) -> Vec<HostId> {
-    if others.len() <= LINKS_KEPT_MAX {
-        return others.to_vec();
-    }
-    let after = others.partition_point(|host| *host < me);
-    let ring = |step: usize| others[(after + step) % others.len()];
-    let half = LINKS_KEPT_MAX / 2;
-    let mut near: Vec<HostId> =
-        (0..half).map(ring).chain((others.len() - half..others.len()).map(ring)).collect();
-    near.sort_unstable();
-    near
 }

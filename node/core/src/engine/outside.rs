@@ -45,7 +45,7 @@ impl Engine {
         self.asks.insert(ticket, Ask { until });
         self.due.set(until, Due::Ask(ticket));
         let asker = Address { host: self.me, agent: AgentId::OUTSIDE };
-        let dialog = Dialog { asker, number: ticket.0, json: true };
+        let dialog = Dialog { asker, number: ticket.0 ^ self.outside_mask, json: true };
         self.call(Caller::Outside(ticket), to, name, dialog, body, budget);
         self.finish();
     }

@@ -1,11 +1,9 @@
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use starling_protocols::{
     exchange::{Codec, Failure},
     ident::{Address, AgentId},
+    journal::{Durability, Ended, Sequence},
     limits::{BODY_BYTES_MAX, STEPS_PER_TURN_MAX},
 };
 
@@ -13,9 +11,13 @@ use super::{
     Counter, Due, Engine, Event,
     agents::{AgentNo, Waiter},
     calls::Caller,
+    journal::Held,
     mail::{Mail, Notification, Parcel},
 };
-use crate::agent::{Dialog, Effect, Handled, Rejection, Turn, WaitId};
+use crate::{
+    agent::{Dialog, Effect, Handled, Rejection, Turn, WaitId},
+    guard::guarded,
+};
 
 impl Engine {
     /// Lets agents handle what waits for them, up to a number of inputs: then the host's sockets
@@ -45,7 +47,7 @@ impl Engine {
         let mail = of_row.as_ref().unwrap_or(mail);
         let number = row.inputs;
         row.inputs += 1;
-        let id = row.id;
+        let (id, letter) = (row.id, mail.letter());
         let me = Address { host: self.me, agent: id };
         let mut effects = std::mem::take(&mut self.effects);
         let input = mail.input();
@@ -54,48 +56,89 @@ impl Engine {
         // A broken invariant ends the agent and nothing else: its state is dropped with it.
         let handled = guarded(|| kind.handle(&mut row.ball, &input, turn));
         self.counters.add(Counter::Inputs, 1);
+        let (mut recorded, mut snapshot) = (None, false);
+        if let Some(journal) = &mut self.journal {
+            row.topics.follow(&effects);
+            let moment = (now, wall);
+            recorded = journal.entry(row, kind, moment, &input, letter, &handled, &effects);
+            snapshot = journal.wants_snapshot(row);
+        }
+        let waits = kind.durability() == Durability::WriteAhead || letter.is_some();
+        let held_until = recorded.filter(|_| waits);
+        if snapshot && handled.is_ok() {
+            self.note_snapshot(*agent);
+        }
         match handled {
             Ok(handled) => {
-                for effect in effects.drain(..) {
-                    self.apply_one(id, *agent, effect);
-                }
-                self.after(id, *agent, mail, handled);
+                self.after(id, *agent, mail, handled, &mut effects, held_until);
             }
             Err(why) => {
                 effects.drain(..).for_each(|effect| self.undo(*agent, effect));
                 self.died(*agent, mail, why);
             }
         }
+        if let Some(letter) = letter {
+            let held = Held::Took { letter, refused: None };
+            self.hold_or_carry_on(held_until, held);
+        }
         self.effects = effects;
     }
 
-    fn after(&mut self, id: AgentId, agent: AgentNo, mail: &Mail, handled: Handled) {
+    /// Does something when the record `until` is durable; at once, when there is none.
+    fn hold_or_carry_on(&mut self, until: Option<Sequence>, held: Held) {
+        match (until, &mut self.journal) {
+            (Some(until), Some(journal)) => journal.hold(until, held),
+            _ => self.carry_on(held),
+        }
+    }
+
+    fn after(
+        &mut self,
+        id: AgentId,
+        agent: AgentNo,
+        mail: &Mail,
+        handled: Handled,
+        effects: &mut Vec<Effect>,
+        held_until: Option<Sequence>,
+    ) {
         if let Err(rejection) = handled {
-            self.rejected(id, agent, mail, rejection);
+            effects.extend(self.rejected(mail, rejection));
+        }
+        if held_until.is_none() {
+            for effect in effects.drain(..) {
+                self.apply_one(id, agent, effect);
+            }
+        } else if !effects.is_empty() {
+            // Letters are recorded together with the input that made them.
+            for effect in effects.extract_if(.., |effect| matches!(effect, Effect::Post { .. })) {
+                self.apply_one(id, agent, effect);
+            }
+            let effects = std::mem::take(effects);
+            self.hold_or_carry_on(held_until, Held::Turn { id, agent, effects });
         }
         if matches!(mail, Mail::Stop)
-            && let Some((agent, kind)) = self.remove(agent)
+            && let Some((agent, kind)) = self.remove(agent, Ended::Stopped)
         {
             self.counters.add(Counter::AgentsStopped, 1);
             self.tell(Event::AgentStopped { agent, kind: kind.to_owned() });
         }
     }
 
-    fn rejected(&mut self, id: AgentId, agent: AgentNo, mail: &Mail, rejection: Rejection) {
+    /// Counts a rejection; who asked is told.
+    fn rejected(&mut self, mail: &Mail, rejection: Rejection) -> Option<Effect> {
         let counter = match rejection {
             Rejection::Unknown => Counter::NotUnderstood,
             Rejection::BadBody(_) => Counter::BadBodies,
             Rejection::Busy => Counter::MailboxFull,
         };
         self.counters.add(counter, 1);
-        if let Mail::Request { dialog, name, .. } = mail {
-            let why = match rejection {
-                Rejection::Unknown => Failure::Unknown((*name).to_owned()),
-                Rejection::BadBody(why) => Failure::BadBody(why),
-                Rejection::Busy => Failure::Busy,
-            };
-            self.apply_one(id, agent, Effect::Reply { to: *dialog, outcome: Err(why) });
-        }
+        let Mail::Request { dialog, name, .. } = mail else { return None };
+        let why = match rejection {
+            Rejection::Unknown => Failure::Unknown((*name).to_owned()),
+            Rejection::BadBody(why) => Failure::BadBody(why),
+            Rejection::Busy => Failure::Busy,
+        };
+        Some(Effect::Reply { to: *dialog, outcome: Err(why) })
     }
 
     fn died(&mut self, agent: AgentNo, mail: &Mail, why: String) {
@@ -104,7 +147,7 @@ impl Engine {
         }
         // One that dies of its very first input would die of it again.
         let lived = self.agents.get(agent).is_some_and(|row| row.inputs > 1);
-        if let Some((agent, kind)) = self.remove(agent) {
+        if let Some((agent, kind)) = self.remove(agent, Ended::Died) {
             self.counters.add(Counter::AgentsDied, 1);
             self.tell(Event::AgentDied { agent, kind: kind.to_owned(), why });
             if lived {
@@ -135,8 +178,11 @@ impl Engine {
 
     fn undeliverable(&mut self, mail: &Mail) {
         self.counters.add(Counter::NoSuchAgent, 1);
-        if let Mail::Request { dialog, .. } = mail {
-            self.answer(*dialog, Err(Failure::NoAgent));
+        match mail {
+            Mail::Request { dialog, .. } => self.answer(*dialog, Err(Failure::NoAgent)),
+            Mail::Letter(letter, _) => self.refuse_letter(*letter, Failure::NoAgent),
+            Mail::Unwelcome(letter, why) => self.refuse_letter(*letter, why.clone()),
+            _ => {}
         }
     }
 
@@ -166,6 +212,13 @@ impl Engine {
             Effect::Wake { at, wait } => self.fresh.push((at, Waiter { agent, wait })),
             Effect::Forget { at, wait } => self.forget_wait(at, Waiter { agent, wait }),
             Effect::StopSelf => self.stop(agent),
+            Effect::Post { to, name, body } => self.post_from(id, to, &name, body),
+            Effect::Log { level, text } => {
+                let kind =
+                    self.agents.get(agent).map(|row| self.kinds[usize::from(row.kind)].name());
+                let kind = kind.unwrap_or_default();
+                self.emit(super::Output::Log { agent: id, kind, level, text });
+            }
         }
     }
 
@@ -184,6 +237,7 @@ impl Engine {
         let Some(name) = self.understood(agent, name, true) else {
             return Err(Failure::Unknown(name.to_owned()));
         };
+        self.check_agent(agent)?;
         if !self.take_place(agent) {
             return Err(Failure::Busy);
         }
@@ -195,7 +249,7 @@ impl Engine {
     pub(super) fn deliver_notification(&mut self, agent: AgentNo, name: &str, told: Told<'_>) {
         let Some(name) = self.understood(agent, name, false) else { return };
         let Told { from, topic, codec, body } = told;
-        if !self.take_place(agent) {
+        if self.check_agent(agent).is_err() || !self.take_place(agent) {
             if let Some(topic) = topic {
                 self.agent_missed(agent, topic, 1);
             }
@@ -253,7 +307,22 @@ impl Engine {
             .is_some_and(|row| self.kinds[usize::from(row.kind)].is_request(&row.ball, waiter.wait))
     }
 
-    fn understood(&mut self, agent: AgentNo, name: &str, request: bool) -> Option<&'static str> {
+    /// Whether an agent may take up something new.
+    fn check_agent(&mut self, agent: AgentNo) -> Result<(), Failure> {
+        let Some(row) = self.agents.get(agent) else { return Err(Failure::NoAgent) };
+        let storage = self.check_storage(row.kind);
+        if storage.is_err() {
+            self.counters.add(Counter::NotStored, 1);
+        }
+        storage
+    }
+
+    pub(super) fn understood(
+        &mut self,
+        agent: AgentNo,
+        name: &str,
+        request: bool,
+    ) -> Option<&'static str> {
         let kind = self.agents.get(agent)?.kind;
         let found = self.kinds[usize::from(kind)].find(name, request);
         if found.is_none() {
@@ -290,15 +359,4 @@ pub(super) const fn fits(body: &[u8]) -> bool {
 
 pub(super) const fn wait_id(number: u64) -> WaitId {
     WaitId(number)
-}
-
-/// Runs what an author wrote: a panic in it is an error, and nothing else stops.
-pub(super) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panic_text(&*panic))
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "it panicked without a message".to_owned())
 }

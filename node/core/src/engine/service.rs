@@ -3,6 +3,7 @@ use serde_json::Value;
 use starling_protocols::{
     exchange::{Codec, Failure},
     ident::AgentId,
+    journal::Sequence,
     limits::{AGENTS_PER_LISTING_MAX, BODY_BYTES_MAX},
     wire,
 };
@@ -10,9 +11,12 @@ use starling_protocols::{
 use super::{
     Engine, Start,
     agents::{AgentNo, Row},
-    run::guarded,
+    journal::Held,
 };
-use crate::agent::{Dialog, Request};
+use crate::{
+    agent::{Dialog, Request},
+    guard::guarded,
+};
 
 /// Asks the engine to start an agent on this host.
 ///
@@ -49,6 +53,9 @@ pub enum StartError {
     /// The host is full.
     #[error("this host runs as many agents as it may")]
     TooMany,
+    /// An agent of this kind must not be lost, and the host cannot store it.
+    #[error("the agent could not be stored: {0}")]
+    Storage(String),
 }
 
 /// Asks the engine to stop an agent of this host in good order. The reply says whether there was
@@ -130,12 +137,18 @@ impl Request for ListKinds {
 
 impl Engine {
     pub(super) fn serve(&mut self, name: &str, dialog: Dialog, body: &[u8]) {
-        let outcome = if dialog.codec() == Codec::Json {
-            Err(Failure::NoAgent)
-        } else {
-            self.served(name, body)
-        };
-        self.answer(dialog, outcome);
+        if dialog.codec() == Codec::Json {
+            return self.answer(dialog, Err(Failure::NoAgent));
+        }
+        let outcome = self.served(name, body);
+        match &mut self.journal {
+            // Who hears that an agent was started finds it again after a crash.
+            Some(journal) if name == StartAgent::NAME && journal.is_urgent() => {
+                let last = Sequence(journal.next().0 - 1);
+                journal.hold(last, Held::Answer { dialog, outcome });
+            }
+            _ => self.answer(dialog, outcome),
+        }
     }
 
     fn served(&mut self, name: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {

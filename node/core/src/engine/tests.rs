@@ -1,12 +1,15 @@
 //! Whole engines, joined by pipes in memory under a clock of the test's own.
 
 mod dialogs;
+mod journal;
 mod lanes;
 mod local;
+mod rosters;
 mod topics;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     time::Duration,
 };
 
@@ -15,12 +18,14 @@ use starling_protocols::{
     admission::Ledger,
     exchange::Failure,
     ident::{Address, AgentId, Credential, Genesis, HostId, Incarnation, SecretKey, Signed},
+    journal::{Batch, ChainHash, Page, Record, Recovery, Sequence},
     roster::HostRecord,
     time::{Time, WallTime},
 };
 
 use super::{
-    Config, Counter, Engine, Event, GossipId, Input, Kinds, LinkChange, Now, Output, Start, Ticket,
+    Config, Counter, Engine, Event, GossipId, Input, Kinds, Known, LinkChange, Now, Output,
+    Recording, Start, Storage, Ticket,
 };
 use crate::agent::{Init, prelude::*};
 
@@ -176,6 +181,43 @@ impl Continuation<Probe> for Then {
     }
 }
 
+/// What a host has stored of its journal, and what waits to be.
+#[derive(Default)]
+pub(super) struct Disk {
+    pub(super) pages: Vec<Page>,
+    pub(super) waiting: Vec<Batch>,
+    /// Nothing is written until the test says so.
+    pub(super) stalled: bool,
+}
+
+impl Disk {
+    fn write(&mut self) -> Option<Sequence> {
+        for batch in self.waiting.drain(..) {
+            let before = self.pages.last().map_or(ChainHash::START, |page| page.hash);
+            self.pages.push(Page::seal(before, &batch));
+        }
+        let last = self.pages.last()?;
+        Some(Sequence(last.first.0 + u64::from(last.count) - 1))
+    }
+
+    pub(super) fn records(&self) -> Vec<(Sequence, Record<'_>)> {
+        let pages = self.pages.iter().map(|page| Page::open(&page.bytes).expect("whole pages"));
+        pages.flat_map(|page| page.records()).map(|r| r.expect("records")).collect()
+    }
+
+    fn recording(&self) -> Recording {
+        let mut recovery = Recovery::new();
+        for (sequence, record) in self.records() {
+            recovery.record(sequence, record);
+        }
+        Recording { digest_entries: 1, snapshot_entries: 10, ..Recording::new(recovery.finish()) }
+    }
+}
+
+pub(super) fn kinds() -> Kinds {
+    crate::society::with_residents(Kinds::new().kind::<Probe>().kind::<journal::Till>())
+}
+
 /// Some engines of one mesh, and the pipes between them.
 pub(super) struct Mesh {
     pub(super) engines: Vec<Engine>,
@@ -192,8 +234,12 @@ pub(super) struct Mesh {
     pub(super) gossip_loss: u64,
     gossiped: u64,
     pub(super) disconnected: Vec<(usize, HostId)>,
-    /// Hosts that are known and never there.
-    phantoms: u8,
+    /// What each host has stored; `None` where nothing is recorded.
+    pub(super) disks: Vec<Option<Disk>>,
+    /// Hosts that each host knows and that are never there.
+    phantoms: Vec<Range<u8>>,
+    /// Bytes that went over lanes.
+    pub(super) carried: usize,
 }
 
 pub(super) fn key(host: usize) -> SecretKey {
@@ -205,8 +251,26 @@ impl Mesh {
         Self::with_phantoms(hosts, 0)
     }
 
+    /// A mesh whose hosts record.
+    pub(super) fn recorded(hosts: usize) -> Self {
+        Self::apart(vec![0..0; hosts], true).joined()
+    }
+
     /// A mesh that knows of many more hosts than are there.
     pub(super) fn with_phantoms(hosts: usize, phantoms: u8) -> Self {
+        Self::apart(vec![0..phantoms; hosts], false).joined()
+    }
+
+    fn joined(mut self) -> Self {
+        for a in 0..self.engines.len() {
+            (0..a).for_each(|b| self.connect(a, b));
+        }
+        self.settle();
+        self
+    }
+
+    /// Hosts without lanes, each of which knows some that are not there.
+    pub(super) fn apart(phantoms: Vec<Range<u8>>, recorded: bool) -> Self {
         let genesis = Genesis {
             version: 1,
             name: "test".into(),
@@ -227,16 +291,14 @@ impl Mesh {
             gossip_loss: 0,
             gossiped: 0,
             disconnected: Vec::new(),
+            disks: phantoms.iter().map(|_| recorded.then(Disk::default)).collect(),
             phantoms,
+            carried: 0,
         };
-        for host in 0..hosts {
+        for host in 0..mesh.phantoms.len() {
             let engine = mesh.engine(host, 1);
             mesh.engines.push(engine);
         }
-        for a in 0..hosts {
-            (0..a).for_each(|b| mesh.connect(a, b));
-        }
-        mesh.settle();
         mesh
     }
 
@@ -246,41 +308,59 @@ impl Mesh {
     }
 
     fn engine(&self, host: usize, life: u64) -> Engine {
-        let founder = Credential::of_founder(&key(0), self.genesis.clone(), WALL);
-        let credential = match host {
-            0 => founder.clone(),
-            _ => founder.admit(&key(0), key(host).host(), false, WALL).expect("a short chain"),
-        };
+        Engine::new(self.config(host, life), self.now())
+    }
+
+    pub(super) fn config(&self, host: usize, life: u64) -> Config {
+        let phantoms = self.phantoms[host].clone().map(|number| self.phantom(number));
+        let known = Known::Records(phantoms.collect());
         let probe = Start { kind: "probe".into(), name: Some("probe".into()), init: Init::Default };
-        let config = Config {
+        Config {
             key: key(host),
-            credential,
+            credential: self.credential(&key(host)),
             name: format!("host-{host}"),
             incarnation: Incarnation(life),
             software: "test".into(),
             seed: [u8::try_from(host).expect("few hosts"); 32],
-            kinds: crate::society::with_residents(Kinds::new().kind::<Probe>()),
+            kinds: kinds(),
             residents: [crate::society::residents(), vec![(AgentId(1031), probe)]].concat(),
-            known: (0..self.phantoms).map(|number| self.phantom(&founder, number)).collect(),
+            known,
             ledger: Ledger::default(),
-        };
-        Engine::new(config, self.now())
+            recording: self.disks[host].as_ref().map(Disk::recording),
+        }
     }
 
-    fn phantom(&self, founder: &Credential, number: u8) -> Signed<HostRecord> {
+    fn credential(&self, of: &SecretKey) -> Credential {
+        let founder = Credential::of_founder(&key(0), self.genesis.clone(), WALL);
+        if of.host() == key(0).host() {
+            return founder;
+        }
+        founder.admit(&key(0), of.host(), false, WALL).expect("a short chain")
+    }
+
+    fn phantom(&self, number: u8) -> Signed<HostRecord> {
         let own = SecretKey::from_bytes(&[100 + number; 32]);
-        let credential = founder.admit(&key(0), own.host(), false, WALL).expect("a short chain");
+        self.first_record(&own, format!("phantom-{number}"), Vec::new())
+    }
+
+    /// The record that a host publishes first in its first life.
+    pub(super) fn first_record(
+        &self,
+        own: &SecretKey,
+        name: String,
+        addresses: Vec<String>,
+    ) -> Signed<HostRecord> {
         let record = HostRecord {
             host: own.host(),
-            name: format!("phantom-{number}"),
+            name,
             incarnation: Incarnation(1),
             sequence: 1,
-            addresses: Vec::new(),
+            addresses,
             software: "test".into(),
-            credential,
+            credential: self.credential(own),
             left: false,
         };
-        Signed::new(&own, self.genesis.mesh(), &record)
+        Signed::new(own, self.genesis.mesh(), &record)
     }
 
     fn gossip(&mut self, here: usize, bytes: &[u8]) {
@@ -359,6 +439,7 @@ impl Mesh {
             Output::Event(event) => self.events.push((here, event)),
             Output::Gossip { bytes, .. } => self.gossip(here, &bytes),
             Output::Disconnect { host, .. } => self.disconnected.push((here, host)),
+            Output::Record(batch) => self.record(here, batch),
             _ => {}
         }
     }
@@ -376,12 +457,40 @@ impl Mesh {
             if bytes.is_empty() {
                 break;
             }
+            self.carried += bytes.len();
             let from = self.host(here);
             // In two parts, so that frames are cut anywhere.
             let (one, two) = bytes.split_at(bytes.len() / 2);
             self.engines[there].handle(Input::LaneBytes { host: from, bytes: one }, now);
             self.engines[there].handle(Input::LaneBytes { host: from, bytes: two }, now);
         }
+    }
+
+    fn record(&mut self, here: usize, batch: Batch) {
+        let disk = self.disks[here].as_mut().expect("only hosts with a disk record");
+        disk.waiting.push(batch);
+        if !disk.stalled {
+            self.write(here);
+        }
+    }
+
+    /// Makes durable what waits to be.
+    pub(super) fn write(&mut self, here: usize) {
+        let disk = self.disks[here].as_mut().expect("the host has a disk");
+        disk.stalled = false;
+        let Some(upto) = disk.write() else { return };
+        let now = self.now();
+        self.engines[here].handle(Input::Durable { upto }, now);
+    }
+
+    /// A crash: what was not durable is lost.
+    pub(super) fn crash(&mut self, host: usize, life: u64) {
+        if let Some(disk) = &mut self.disks[host] {
+            disk.waiting.clear();
+            disk.stalled = false;
+        }
+        self.restart(host, life);
+        self.settle();
     }
 
     /// Lets what was held back go.

@@ -16,8 +16,9 @@ use super::{
     agents::AgentNo,
     lanes::PeerNo,
     mail::{Mail, Parcel},
-    run::{Told, fits, guarded},
+    run::{Told, fits},
 };
+use crate::guard::guarded;
 
 /// When the number of the last message on a topic is told for the first time; then after four
 /// times as long.

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::prelude::*;
 
-/// Counts, and tells whoever listens.
+/// Counts, and tells whoever listens. What it has counted outlives its daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Counter {
@@ -48,6 +48,7 @@ impl Notification for Changed {
 
 impl Agent for Counter {
     const KIND: &'static str = "counter";
+    const DURABILITY: Durability = Durability::WriteAhead;
     type Then = Never;
     fn interests(interests: &mut Interests<Self>) {
         interests.answers::<Add>();

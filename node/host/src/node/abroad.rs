@@ -270,6 +270,7 @@ fn failed(why: Failure) -> Problem {
         Failure::NoAgent | Failure::Unknown(_) => Code::NotFound,
         Failure::BadBody(_) => Code::BadBody,
         Failure::Gone | Failure::Unreachable => Code::Unreachable,
+        Failure::Storage(_) => Code::Internal,
         Failure::TimedOut => Code::TimedOut,
     };
     let problem = Problem::new(code, why.to_string());

@@ -27,7 +27,7 @@ fn finding(check: &str, verdict: Verdict, seen: impl Into<String>, fix: &str) ->
 }
 
 fn storage(node: &Node) -> Finding {
-    match &node.storage_trouble {
+    match node.storage_trouble() {
         None => finding("storage", Verdict::Pass, "the last write succeeded", ""),
         Some(why) => finding("storage", Verdict::Fail, why, "make room or mend the disk"),
     }

@@ -50,7 +50,9 @@ impl EventLog {
         let name = details.as_object_mut().and_then(|map| map.remove("event"));
         let name = name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
         let text = sentence(event);
-        tracing::info!(event = name, "{text}");
+        let of = |what: &str| details.get(what).and_then(Value::as_str);
+        let (agent, kind, host) = (of("agent"), of("kind"), of("host"));
+        tracing::info!(event = name, agent, kind, host, "{text}");
         self.add(at, name, text, details);
     }
 
@@ -120,6 +122,16 @@ fn sentence(event: &Event) -> String {
         }
         Event::AgentDied { agent, kind, why } => {
             format!("agent {} of kind {kind} died: {why}", agent.short())
+        }
+        Event::AgentRecovered { agent, kind, entries } => {
+            format!("agent {} of kind {kind} is back; it replayed {entries} inputs", agent.short())
+        }
+        Event::AgentLost { agent, kind, why } => {
+            format!("agent {} of kind {kind} could not be brought back: {why}", agent.short())
+        }
+        Event::Undelivered { from, to, name, why } => {
+            let (from, to) = (from.short(), format!("{to:?}"));
+            format!("a letter {name} of agent {from} to {to} was not delivered: {why}")
         }
         Event::HostKnown { host, name } => format!("host {name} ({}) is known", host.short()),
         Event::HostLeft { host, name } => format!("host {name} ({}) has left", host.short()),

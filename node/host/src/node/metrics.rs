@@ -54,7 +54,7 @@ impl Snapshot {
             (
                 "storage_trouble",
                 "Whether storage fails.",
-                usize::from(node.storage_trouble.is_some()),
+                usize::from(node.storage_trouble().is_some()),
             ),
         ];
         let level = |(name, help, value)| (name, help, i64::try_from(value).unwrap_or(i64::MAX));

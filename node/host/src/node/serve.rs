@@ -72,7 +72,7 @@ impl Node {
         let own = credential.own();
         let left = own.as_ref().map(|own| own.not_after.remaining(crate::clock::wall()));
         let hosts = self.engine.hosts();
-        let trouble = self.storage_trouble.as_ref().map(|why| format!("degraded: storage: {why}"));
+        let trouble = self.storage_trouble().map(|why| format!("degraded: storage: {why}"));
         api::Status {
             health: trouble.unwrap_or_else(|| "ok".into()),
             host: record.host.to_string(),

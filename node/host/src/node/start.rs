@@ -2,12 +2,13 @@ use std::{sync::Arc, time::Duration};
 
 use prometheus_client::metrics::counter::Counter;
 use starling_core::{
-    engine::{Config as EngineConfig, Engine, Kinds},
+    engine::{Config as EngineConfig, Engine, Kinds, Known, Recording},
     society,
 };
 use starling_protocols::{
     admission::{Invite, Ledger, Token, TokenError},
     ident::{Credential, HostId, MeshId, SecretKey, Signed},
+    journal::Recovered,
     roster::HostRecord,
 };
 use tokio::{
@@ -23,6 +24,7 @@ use crate::{
     config::Config,
     control::{ControlError, Handle, Server},
     disk::{Disk, DiskError},
+    journal::{self, Journal, JournalError},
     net::{self, JoinError, Joined, Net, NetConfig, NetError},
 };
 
@@ -42,6 +44,9 @@ pub enum NodeError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The network cannot be used.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -122,7 +127,7 @@ async fn run_lives(config: Config, agents: Kinds) -> Result<(), NodeError> {
         // So that the queue closes when the node is gone.
         drop(jobs);
         match node.run(&mut calls, job_queue, &mut signals).await {
-            Err(why) => break Err(why.into()),
+            Err(why) => break Err(why),
             Ok(End::Down) => break Ok(()),
             Ok(End::Rejoined) => tracing::info!("starting anew in the other mesh"),
         }
@@ -277,10 +282,11 @@ impl Node {
         jobs: mpsc::Sender<super::Job>,
         control_refused: Counter,
     ) -> Result<Self, NodeError> {
-        let clock = Clock::start();
         let (key, credential) = identity(&disk, &config)?;
         let net = Net::new(&net_config(&config)?, &key, credential.clone())?;
-        let engine = engine(&disk, &config, agents, key, credential, clock)?;
+        let (journal, found) = open_journal(&config)?;
+        let clock = Clock::after(found.moment);
+        let engine = engine(&disk, &config, agents, (key, credential), found, clock)?;
         let peers = watch::Sender::new(Vec::new());
         let keeping = tokio::spawn(keep_peers(Arc::clone(&disk), peers.subscribe()));
         Ok(Self {
@@ -289,6 +295,7 @@ impl Node {
             engine,
             net,
             disk,
+            journal,
             peers,
             jobs,
             blocked: Default::default(),
@@ -336,12 +343,26 @@ fn net_config(config: &Config) -> Result<NetConfig, NodeError> {
     Ok(NetConfig { listen: listen.collect::<Result<_, _>>()?, mdns: config.mdns })
 }
 
+/// Opens the journal; what is damaged is set aside and said.
+fn open_journal(config: &Config) -> Result<(Journal, Recovered), NodeError> {
+    let dir = config.data_dir.join("journal");
+    let (journal, opened) = Journal::open(&dir, journal::Options::default())?;
+    crate::log::log_into(&journal);
+    for damage in &opened.damage {
+        tracing::error!(
+            path = %damage.path.display(), why = damage.why,
+            "the journal was damaged; agents that need what was there are not brought back"
+        );
+    }
+    Ok((journal, opened.recovered))
+}
+
 fn engine(
     disk: &Disk,
     config: &Config,
     agents: Kinds,
-    key: SecretKey,
-    credential: Credential,
+    (key, credential): (SecretKey, Credential),
+    found: Recovered,
     clock: Clock,
 ) -> Result<Engine, NodeError> {
     let now = clock.now();
@@ -363,8 +384,9 @@ fn engine(
         seed,
         kinds: society::with_residents(agents),
         residents: society::residents(),
-        known,
+        known: Known::Records(known),
         ledger: disk.ledger()?,
+        recording: Some(Recording::new(found)),
     };
     Ok(Engine::new(config, now))
 }

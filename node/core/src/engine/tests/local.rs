@@ -1,3 +1,5 @@
+use starling_protocols::admission::{Refusal, Terms};
+
 use super::*;
 
 #[test]
@@ -27,7 +29,7 @@ fn unknown_agents_requests_and_kinds_are_clear_failures() {
     assert_eq!(mesh.answers[&ticket], Err(Failure::Unknown("probe/fly".into())));
     let host = Address { agent: AgentId::HOST, ..mesh.probe(0) };
     let ticket = mesh.ask(0, host, "host/start", r#"{"kind": "unicorn"}"#);
-    let why = "unknown kind \"unicorn\"; this host has: host, probe";
+    let why = "unknown kind \"unicorn\"; this host has: host, probe, till";
     assert_eq!(mesh.answers[&ticket], Err(Failure::Refused(why.into())));
 }
 
@@ -130,4 +132,23 @@ fn a_message_without_fields_may_be_written_as_nothing() {
         let ticket = mesh.ask(0, host, "host/agents", body);
         assert!(mesh.answers[&ticket].is_ok(), "{body}");
     }
+}
+
+#[test]
+fn a_host_that_leaves_lets_nobody_in() {
+    let mut mesh = Mesh::new(1);
+    let (now, joiner) = (mesh.now(), key(5).host());
+    let founder = &mut mesh.engines[0];
+    founder.handle(Input::Listening { addresses: vec!["/sim/0".into()] }, now);
+    let terms = Terms { life: Duration::from_secs(60), uses: 1, may_admit: false };
+    let token = founder.invite(&terms, now).expect("a founder may invite");
+    founder.leave(now);
+    founder.handle(Input::Redeem { ticket: Ticket(7), joiner, token }, now);
+    let answers = std::iter::from_fn(|| founder.poll()).filter_map(|output| match output {
+        Output::Redeemed { outcome, .. } => Some(outcome),
+        _ => None,
+    });
+    let answers: Vec<_> = answers.collect();
+    assert!(matches!(answers.as_slice(), [Err(Refusal::CannotAdmit(_))]), "{answers:?}");
+    assert_eq!(founder.invites(now).len(), 1, "the invite can still be used");
 }

@@ -1,0 +1,50 @@
+use starling_core::engine::HostState;
+use starling_protocols::limits::LINKS_KEPT_MAX;
+
+use super::Invariant;
+use crate::{faults::HostNo, sim::Sim};
+
+/// After healing, every host knows every member in its present life, and in a mesh that is small
+/// enough is linked to it.
+#[derive(Debug, Default)]
+pub struct RostersConverge;
+
+impl Invariant for RostersConverge {
+    fn name(&self) -> &'static str {
+        "rosters-converge"
+    }
+
+    fn source(&self) -> &'static str {
+        "faults.md S2, S18; ARCHITECTURE.md, roster and link"
+    }
+
+    fn eventually(&mut self, sim: &Sim) -> Result<(), String> {
+        let running: Vec<HostNo> = sim.hosts().filter(|host| sim.is_running(*host)).collect();
+        for here in &running {
+            for there in running.iter().filter(|there| *there != here) {
+                check(sim, *here, *there, running.len())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(sim: &Sim, here: HostNo, there: HostNo, hosts: usize) -> Result<(), String> {
+    let Some(engine) = sim.engine(here) else { return Ok(()) };
+    let names = || (sim.name(here), sim.name(there));
+    let Some(view) = engine.host_view(sim.id(there)) else {
+        let (here, there) = names();
+        return Err(format!("{here} has never heard of {there}"));
+    };
+    if view.record.left || view.record.incarnation != sim.incarnation(there) {
+        let (here, there) = names();
+        let (life, left) = (view.record.incarnation, view.record.left);
+        return Err(format!("{here} knows {there} in an old life ({life:?}, left: {left})"));
+    }
+    if hosts <= LINKS_KEPT_MAX + 1 && view.state != HostState::Linked {
+        let (here, there) = names();
+        let trouble = view.trouble.unwrap_or_default();
+        return Err(format!("{here} is not linked to {there}: {:?}, {trouble}", view.state));
+    }
+    Ok(())
+}

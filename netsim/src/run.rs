@@ -1,0 +1,339 @@
+//! Runs: one seed at a time, and what many of them together say.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use serde::Serialize;
+use starling_protocols::{entropy::Entropy, time::Time};
+
+use crate::{
+    faults::{FaultKind, Fired},
+    invariants::{Findings, Invariant},
+    scenario::{self, Make, Scenario},
+    schedule::Schedule,
+    sim::Sim,
+    swarm,
+    trace::Sink,
+};
+
+/// How long after healing everything that is promised for then may take: a broken connection is
+/// found dead within 45 seconds, and a lost host is dialled again within 30, at the slowest; one
+/// that was abandoned is met anew.
+const SETTLE_WITHIN: Duration = Duration::from_secs(180);
+
+/// How long the workload goes on after that.
+const AFTERGLOW: Duration = Duration::from_secs(10);
+
+/// Longer than the longest question, and than the longest repair.
+const REST: Duration = Duration::from_secs(40);
+
+/// Over so many seeds, every kind of fault must have had an effect.
+const COVERAGE_SEEDS_MIN: u64 = 20;
+
+/// What is to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The scenario's name.
+    pub scenario: String,
+    /// How many hosts.
+    pub hosts: u32,
+    /// The first seed.
+    pub seed: u64,
+    /// How many seeds, one after the other.
+    pub seeds: u64,
+    /// How many virtual minutes with faults.
+    pub minutes: u32,
+    /// The steps of the schedule that are played; all when absent.
+    pub only: Option<Vec<usize>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { scenario: "mixed".into(), hosts: 5, seed: 1, seeds: 1, minutes: 10, only: None }
+    }
+}
+
+/// Why nothing was run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// There is no such scenario.
+    #[error("there is no scenario {0:?}; there are: {names}", names = names().join(", "))]
+    Scenario(String),
+    /// No host, or more than a simulation is made for.
+    #[error("{0} hosts were asked for; 1 to 1000 are possible")]
+    Hosts(u32),
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// Which invariant.
+    pub invariant: String,
+    /// Where it is promised.
+    pub source: String,
+    /// How.
+    pub why: String,
+    /// When, in virtual milliseconds since the beginning.
+    pub at_ms: u64,
+}
+
+/// What came of one seed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// The digest of everything that happened.
+    pub digest: String,
+    /// How often faults had an effect.
+    pub fired: Fired,
+    /// Events of the simulation.
+    pub events: u64,
+    /// Virtual milliseconds that passed.
+    pub virtual_ms: u64,
+    /// How long after healing everything had settled, in virtual milliseconds.
+    pub settled_after_ms: Option<u64>,
+    /// What went wrong when.
+    pub schedule: Schedule,
+    /// The promise that was broken, if one was.
+    pub broken: Option<Broken>,
+}
+
+/// What came of many seeds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The scenario's name.
+    pub scenario: String,
+    /// How many seeds were run.
+    pub seeds: u64,
+    /// A digest over the digests of all seeds; that of the one seed, where there is one.
+    pub digest: String,
+    /// How often faults had an effect, over all seeds.
+    pub fired: Fired,
+    /// Kinds of fault that belong to the scenario and never had an effect, over enough seeds.
+    pub never_fired: Vec<FaultKind>,
+    /// Virtual milliseconds, over all seeds.
+    pub virtual_ms: u64,
+    /// Events, over all seeds.
+    pub events: u64,
+    /// The longest time that anything took to settle after healing, in virtual milliseconds.
+    pub settled_after_ms: u64,
+    /// The seeds in which a promise was broken.
+    pub failures: Vec<Outcome>,
+}
+
+/// The names of all scenarios.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    scenario::ALL.into_iter().map(|make| make().name()).collect()
+}
+
+impl Options {
+    /// The scenario.
+    ///
+    /// # Errors
+    /// [`OptionsError`]; nothing can be run.
+    pub fn check(&self) -> Result<Make, OptionsError> {
+        if !(1..=1000).contains(&self.hosts) {
+            return Err(OptionsError::Hosts(self.hosts));
+        }
+        let unknown = || OptionsError::Scenario(self.scenario.clone());
+        scenario::named(&self.scenario).ok_or_else(unknown)
+    }
+
+    /// All seeds that are to be run.
+    pub fn all_seeds(&self) -> impl Iterator<Item = u64> + use<> {
+        (0..self.seeds.max(1)).scan(self.seed, |seed, number| Some(seed.wrapping_add(number)))
+    }
+
+    fn minutes(&self) -> Duration {
+        Duration::from_secs(60 * u64::from(self.minutes))
+    }
+}
+
+/// Runs all seeds, one after the other.
+///
+/// # Errors
+/// [`OptionsError`]; nothing was run.
+pub fn run(options: &Options) -> Result<Report, OptionsError> {
+    let make = options.check()?;
+    let outcomes = options.all_seeds().map(|seed| run_seed(make, options, seed, None));
+    Ok(Report::of(make, outcomes.collect()))
+}
+
+/// Runs one seed. The story is told to `sink`, if there is one.
+#[must_use]
+pub fn run_seed(make: Make, options: &Options, seed: u64, sink: Option<Sink>) -> Outcome {
+    let mut scenario = make();
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let entropy = Entropy::from_seed(bytes).fork("swarm");
+    let mut schedule =
+        swarm::schedule(&entropy, scenario.faults(), options.hosts, options.minutes());
+    if let Some(only) = &options.only {
+        schedule = schedule.only(only);
+    }
+    let mut sim = Sim::new(seed);
+    sim.set_weather(swarm::weather(&entropy));
+    if let Some(sink) = sink {
+        sim.tell_to(sink);
+    }
+    let mut run = Run { invariants: scenario.invariants(), settled_after: None };
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        run.play(&mut *scenario, &mut sim, options, &schedule, &entropy)
+    }));
+    let broken = match played {
+        Ok(played) => played.err(),
+        Err(panic) => Some(Broken {
+            invariant: "no-panic".into(),
+            source: "DESIGN.md, law 2".into(),
+            why: panic_text(&*panic),
+            at_ms: millis(sim.now()),
+        }),
+    };
+    let settled = run.settled_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    Outcome {
+        seed,
+        digest: sim.digest(),
+        fired: sim.fired().clone(),
+        events: sim.events(),
+        virtual_ms: millis(sim.now()),
+        settled_after_ms: settled,
+        schedule,
+        broken,
+    }
+}
+
+/// A run under way.
+struct Run {
+    invariants: Vec<Box<dyn Invariant>>,
+    settled_after: Option<Duration>,
+}
+
+impl Run {
+    fn play(
+        &mut self,
+        scenario: &mut dyn Scenario,
+        sim: &mut Sim,
+        options: &Options,
+        schedule: &Schedule,
+        entropy: &Entropy,
+    ) -> Result<(), Broken> {
+        scenario.set_up(sim, options.hosts, entropy);
+        sim.watch_agents(scenario.watched());
+        schedule.impose(sim);
+        self.go_on(scenario, sim, options.minutes())?;
+        sim.lift_all();
+        self.settle(scenario, sim)?;
+        self.go_on(scenario, sim, AFTERGLOW)?;
+        scenario.rest(sim);
+        sim.run_for(REST);
+        self.all(sim, |invariant, sim| invariant.during(sim))?;
+        let findings = Findings::of(sim, scenario.watched());
+        self.all(sim, |invariant, sim| invariant.at_end(sim, &findings))
+    }
+
+    /// Lets the workload go on, and looks at everything every second.
+    fn go_on(
+        &mut self,
+        scenario: &mut dyn Scenario,
+        sim: &mut Sim,
+        time: Duration,
+    ) -> Result<(), Broken> {
+        let until = sim.now() + time;
+        while sim.now() < until {
+            scenario.step(sim);
+            sim.run_for(Duration::from_secs(1).min(until.since(sim.now())));
+            self.all(sim, |invariant, sim| invariant.during(sim))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all that is promised for after healing has come true.
+    fn settle(&mut self, scenario: &mut dyn Scenario, sim: &mut Sim) -> Result<(), Broken> {
+        let healed = sim.now();
+        loop {
+            let settled = scenario.is_settled(sim).map_err(|why| Broken {
+                invariant: "settled".into(),
+                source: "the scenario".into(),
+                why,
+                at_ms: millis(sim.now()),
+            });
+            let settled =
+                settled.and_then(|()| self.all(sim, |invariant, sim| invariant.eventually(sim)));
+            match settled {
+                Ok(()) => break,
+                Err(broken) if sim.now().since(healed) >= SETTLE_WITHIN => return Err(broken),
+                Err(_) => self.go_on(scenario, sim, Duration::from_secs(1))?,
+            }
+        }
+        self.settled_after = Some(sim.now().since(healed));
+        Ok(())
+    }
+
+    fn all(
+        &mut self,
+        sim: &Sim,
+        mut look: impl FnMut(&mut dyn Invariant, &Sim) -> Result<(), String>,
+    ) -> Result<(), Broken> {
+        for invariant in &mut self.invariants {
+            look(&mut **invariant, sim).map_err(|why| Broken {
+                invariant: invariant.name().into(),
+                source: invariant.source().into(),
+                why,
+                at_ms: millis(sim.now()),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    /// What many outcomes of one scenario together say.
+    #[must_use]
+    pub fn of(make: Make, mut outcomes: Vec<Outcome>) -> Self {
+        outcomes.sort_by_key(|outcome| outcome.seed);
+        let scenario = make();
+        let mut fired = Fired::default();
+        let mut digests = blake3::Hasher::new();
+        for outcome in &outcomes {
+            fired.add(&outcome.fired);
+            digests.update(outcome.digest.as_bytes());
+        }
+        let digest = match outcomes.as_slice() {
+            [one] => one.digest.clone(),
+            _ => digests.finalize().to_hex().to_string(),
+        };
+        let seeds = outcomes.len() as u64;
+        let never = |kind: &&FaultKind| seeds >= COVERAGE_SEEDS_MIN && fired.of(**kind) == 0;
+        let settled = outcomes.iter().filter_map(|outcome| outcome.settled_after_ms);
+        Self {
+            scenario: scenario.name().into(),
+            seeds,
+            digest,
+            never_fired: scenario.faults().iter().filter(never).copied().collect(),
+            virtual_ms: outcomes.iter().map(|outcome| outcome.virtual_ms).sum(),
+            events: outcomes.iter().map(|outcome| outcome.events).sum(),
+            settled_after_ms: settled.max().unwrap_or_default(),
+            failures: outcomes.into_iter().filter(|outcome| outcome.broken.is_some()).collect(),
+            fired,
+        }
+    }
+
+    /// Whether all promises were kept and all faults had an effect.
+    #[must_use]
+    pub const fn is_good(&self) -> bool {
+        self.failures.is_empty() && self.never_fired.is_empty()
+    }
+}
+
+const fn millis(time: Time) -> u64 {
+    time.as_nanos() / 1_000_000
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it panicked without a message".to_owned())
+}

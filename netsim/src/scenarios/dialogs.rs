@@ -1,0 +1,67 @@
+use starling_protocols::{entropy::Entropy, ident::AgentId};
+
+use super::{EVERYTHING, caller, start_members, tell_to_rest, worker, workers};
+use crate::{
+    faults::FaultKind,
+    invariants::{AtMostOnce, CapsHold, EveryCallEnds, Invariant, NobodyDies, RostersConverge},
+    scenario::Scenario,
+    sim::Sim,
+    workload::{CALLER, WORKER, kinds},
+};
+
+/// Every host asks every other.
+#[derive(Debug, Default)]
+pub struct Dialogs;
+
+impl Scenario for Dialogs {
+    fn name(&self) -> &'static str {
+        "dialogs"
+    }
+
+    fn about(&self) -> &'static str {
+        "every host asks every other: each question ends once, and is carried out at most once"
+    }
+
+    fn faults(&self) -> &'static [FaultKind] {
+        // There is no gossip in it.
+        const FAULTS: [FaultKind; 13] = without_gossip();
+        &FAULTS
+    }
+
+    fn set_up(&mut self, sim: &mut Sim, hosts: u32, _: &Entropy) {
+        let whom = workers(sim, hosts);
+        start_members(sim, hosts, &kinds(), |_| vec![worker(), caller(&whom, 600)]);
+    }
+
+    fn rest(&mut self, sim: &mut Sim) {
+        tell_to_rest(sim, &[CALLER]);
+    }
+
+    fn watched(&self) -> &'static [AgentId] {
+        &[WORKER, CALLER]
+    }
+
+    fn invariants(&self) -> Vec<Box<dyn Invariant>> {
+        vec![
+            Box::new(NobodyDies),
+            Box::new(CapsHold),
+            Box::new(RostersConverge),
+            Box::new(EveryCallEnds),
+            Box::new(AtMostOnce),
+        ]
+    }
+}
+
+/// All kinds of fault but those of gossip.
+pub(super) const fn without_gossip() -> [FaultKind; 13] {
+    let mut kinds = [FaultKind::Loss; 13];
+    let (mut from, mut to) = (0, 0);
+    while from < EVERYTHING.len() {
+        if !matches!(EVERYTHING[from], FaultKind::GossipLoss | FaultKind::GossipDuplicates) {
+            kinds[to] = EVERYTHING[from];
+            to += 1;
+        }
+        from += 1;
+    }
+    kinds
+}

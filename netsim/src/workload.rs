@@ -1,0 +1,44 @@
+//! Agents that give a simulated mesh something to do, and remember what came of it. Ordinary
+//! agents, written on the SDK like everybody else's.
+
+mod caller;
+mod crier;
+mod worker;
+
+pub use self::{
+    caller::{Caller, Came, Rest},
+    crier::{Crier, Stream, Whisper, Word},
+    worker::{Do, How, Worker},
+};
+
+use starling_core::{
+    agent::{Agent, Init},
+    engine::{Kinds, Start},
+};
+use starling_protocols::ident::AgentId;
+
+/// Where the worker of each host lives. Below the ids of usual agents, so that it begins anew
+/// with its host.
+pub const WORKER: AgentId = AgentId(900);
+
+/// Where the caller of each host lives.
+pub const CALLER: AgentId = AgentId(901);
+
+/// Where the crier of each host lives.
+pub const CRIER: AgentId = AgentId(902);
+
+/// The kinds of all of them.
+#[must_use]
+pub fn kinds() -> Kinds {
+    Kinds::new().kind::<Worker>().kind::<Caller>().kind::<Crier>()
+}
+
+/// How an agent with this state is started.
+///
+/// # Panics
+/// Never: the states of agents have a form in JSON.
+#[must_use]
+pub fn start<A: Agent>(state: &A) -> Start {
+    let state = serde_json::to_string(state).expect("a state has a form in JSON");
+    Start { kind: A::KIND.into(), name: None, init: Init::Json(state) }
+}

@@ -1,0 +1,589 @@
+use std::{borrow::Cow, collections::VecDeque};
+
+use starling_protocols::{
+    exchange::Failure,
+    ident::{AgentId, HostId},
+    journal::{
+        Durability, Ended, Entry, Era, Handled as Recorded, LetterId, Life, LifeHead, OldLife,
+        Record, Recorder, Recovered, Sequence, Snapshot, digest,
+    },
+    limits::{
+        DIGEST_ENTRIES, JOURNAL_BATCH_BYTES_MAX, JOURNAL_BATCH_DELAY, JOURNAL_FILE_AGE_MAX,
+        JOURNAL_FILE_BYTES_MAX, SNAPSHOT_BYTES_MAX, SNAPSHOT_ENTRIES,
+    },
+    time::{Time, WallTime},
+    wire,
+};
+
+use super::{
+    Counter, Due, Engine, Event, Output, Ticket,
+    agents::{AgentNo, Row, Topics, Waiter},
+    mail::{Mail, Parcel},
+    topics::Listener,
+};
+use crate::{
+    agent::{AnyKind, Dialog, Effect, Handled, Input, Player, What, record_effects},
+    guard::guarded,
+};
+
+/// How many bytes are recorded of an agent for each that a digest or a snapshot encodes.
+const WORTH: u64 = 8;
+
+/// How an engine records, and what it goes on from.
+pub struct Recording {
+    /// What the host found in its journal.
+    pub found: Recovered,
+    /// Entries of one agent between two snapshots.
+    pub snapshot_entries: u32,
+    /// Entries of one agent between two digests of its state. One: after every entry, whatever it
+    /// costs; otherwise neither digests nor snapshots of an agent are made before some times as
+    /// much of it has been recorded as they encode.
+    pub digest_entries: u32,
+    /// Bytes after which another file is begun.
+    pub file_bytes_max: u64,
+    /// The age at which another file is begun.
+    pub file_age_max: std::time::Duration,
+}
+
+impl Recording {
+    /// With the usual limits.
+    #[must_use]
+    pub const fn new(found: Recovered) -> Self {
+        Self {
+            found,
+            snapshot_entries: SNAPSHOT_ENTRIES,
+            digest_entries: DIGEST_ENTRIES,
+            file_bytes_max: JOURNAL_FILE_BYTES_MAX,
+            file_age_max: JOURNAL_FILE_AGE_MAX,
+        }
+    }
+}
+
+/// How the storage of the journal is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// It takes what it is given.
+    Works,
+    /// It takes nothing now, and why. What it was given waits.
+    Stuck(String),
+}
+
+/// What the engine keeps of its journal.
+pub(super) struct Journal {
+    recorder: Recorder,
+    /// What waits until the record of that number is durable, in order.
+    held: VecDeque<(Sequence, Held)>,
+    /// When what was collected is written at the latest.
+    pub(super) flush_at: Option<Time>,
+    /// Why the storage takes nothing, if it does not.
+    pub(super) stuck: Option<String>,
+    /// Lives that could not be recovered stand in the present file: it is not closed.
+    keeps_file: bool,
+    file_bytes: u64,
+    file_since: Time,
+    snapshot_entries: u32,
+    digest_entries: u32,
+    file_bytes_max: u64,
+    file_age_max: std::time::Duration,
+    input: Vec<u8>,
+    effects: Vec<u8>,
+    ball: Vec<u8>,
+}
+
+/// What waits for a record to be durable.
+pub(super) enum Held {
+    /// The effects of an input.
+    Turn { id: AgentId, agent: AgentNo, effects: Vec<Effect> },
+    /// The engine's answer to what it was asked.
+    Answer { dialog: Dialog, outcome: Result<Vec<u8>, Failure> },
+    /// A letter that was handled, or that nobody could handle.
+    Took { letter: LetterId, refused: Option<Failure> },
+    /// A letter that was posted.
+    Posted { to: HostId, number: u64, ticket: Option<Ticket> },
+}
+
+/// What an agent's row keeps of its journal.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Recordings {
+    /// Its life; zero while nothing of it is recorded.
+    pub(super) life: Life,
+    /// How many of its inputs are recorded.
+    pub(super) upto: u64,
+    /// How many it had handled at its last snapshot.
+    pub(super) snapshot: u64,
+    /// Bytes recorded since it was last encoded whole, and how many bytes that took.
+    since: u64,
+    size: u64,
+}
+
+impl Recordings {
+    /// Whether so much has been recorded since it was last encoded whole that doing it again is a
+    /// small part of the cost.
+    const fn is_worth_it(&self) -> bool {
+        self.since >= self.size.saturating_mul(WORTH)
+    }
+
+    const fn encoded(&mut self, bytes: usize) {
+        (self.since, self.size) = (0, bytes as u64);
+    }
+}
+
+impl Journal {
+    fn new(recording: &Recording, now: Time) -> Self {
+        Self {
+            recorder: Recorder::new(recording.found.next),
+            held: VecDeque::new(),
+            flush_at: None,
+            stuck: None,
+            keeps_file: false,
+            file_bytes: 0,
+            file_since: now,
+            snapshot_entries: recording.snapshot_entries.max(1),
+            digest_entries: recording.digest_entries.max(1),
+            file_bytes_max: recording.file_bytes_max,
+            file_age_max: recording.file_age_max,
+            input: Vec::new(),
+            effects: Vec::new(),
+            ball: Vec::new(),
+        }
+    }
+
+    /// Records that an agent handled an input. Gives the number, unless the storage is stuck and
+    /// nobody waits for it.
+    #[expect(clippy::too_many_arguments, reason = "these are the parts of an entry")]
+    pub(super) fn entry(
+        &mut self,
+        row: &mut Row,
+        kind: &dyn AnyKind,
+        now: (Time, WallTime),
+        input: &Input<'_>,
+        letter: Option<LetterId>,
+        handled: &Result<Handled, String>,
+        effects: &[Effect],
+    ) -> Option<Sequence> {
+        let must = kind.durability() == Durability::WriteAhead || letter.is_some();
+        let number = row.inputs - 1;
+        if self.stuck.is_some() && !must || row.recordings.life == Life(0) {
+            return None;
+        }
+        self.input.clear();
+        wire::encode_into(input, &mut self.input).expect("inputs encode");
+        let state = match handled {
+            Ok(Ok(())) if self.wants_digest(row) => self.digest(row, kind),
+            _ => None,
+        };
+        let before = self.recorder.len();
+        let handled = match handled {
+            Ok(Ok(())) => Recorded::Done,
+            Ok(Err(why)) => Recorded::Rejected(why.to_string().into()),
+            Err(why) => Recorded::Died(Cow::Borrowed(why)),
+        };
+        let effects = record_effects(effects, &mut self.effects);
+        self.recorder.at(now.0, now.1);
+        let sequence = self.recorder.entry(Entry {
+            life: row.recordings.life,
+            number,
+            input: Cow::Borrowed(&self.input),
+            letter,
+            handled,
+            effects,
+            state,
+        });
+        if must {
+            self.recorder.urge();
+        }
+        row.recordings.upto = row.inputs;
+        row.recordings.since += (self.recorder.len() - before) as u64;
+        Some(sequence)
+    }
+
+    pub(super) fn wants_snapshot(&self, row: &Row) -> bool {
+        row.inputs - row.recordings.snapshot >= u64::from(self.snapshot_entries)
+            && (row.recordings.is_worth_it() || self.digest_entries == 1)
+            && self.stuck.is_none()
+    }
+
+    const fn wants_digest(&self, row: &Row) -> bool {
+        let turn = row.inputs.is_multiple_of(self.digest_entries as u64);
+        turn && (row.recordings.is_worth_it() || self.digest_entries == 1)
+    }
+
+    fn digest(&mut self, row: &mut Row, kind: &dyn AnyKind) -> Option<u64> {
+        let saved = save(kind, row, &mut self.ball);
+        row.recordings.encoded(self.ball.len());
+        saved.then(|| digest(&self.ball))
+    }
+
+    fn snapshot(&mut self, row: &mut Row, kind: &dyn AnyKind) {
+        let (life, number) = (row.recordings.life, row.inputs);
+        row.recordings.snapshot = number;
+        let saved = save(kind, row, &mut self.ball);
+        row.recordings.encoded(self.ball.len());
+        if !saved || self.ball.len() > SNAPSHOT_BYTES_MAX {
+            return;
+        }
+        let (ball, topics) = (Cow::Borrowed(self.ball.as_slice()), row.topics.names());
+        self.recorder.note(&Record::Snapshot(Snapshot { life, number, ball, topics }));
+        row.recordings.upto = number;
+    }
+
+    pub(super) fn hold(&mut self, until: Sequence, held: Held) {
+        self.held.push_back((until, held));
+    }
+
+    pub(super) fn next(&self) -> Sequence {
+        self.recorder.next()
+    }
+
+    pub(super) const fn is_urgent(&self) -> bool {
+        self.recorder.is_urgent()
+    }
+
+    fn is_file_full(&self, now: Time) -> bool {
+        let old = now.since(self.file_since) > self.file_age_max;
+        (old || self.file_bytes > self.file_bytes_max) && !self.keeps_file && self.stuck.is_none()
+    }
+}
+
+/// Encodes an agent whole. What cannot be encoded, or panics at it, has no snapshot.
+fn save(kind: &dyn AnyKind, row: &Row, out: &mut Vec<u8>) -> bool {
+    out.clear();
+    matches!(guarded(|| kind.save(&row.ball, out)), Ok(Ok(())))
+}
+
+impl Engine {
+    /// Begins to record, and brings back the agents that live on.
+    pub(super) fn begin_recording(&mut self, mut recording: Recording) {
+        let mut journal = Journal::new(&recording, self.now);
+        let found = std::mem::take(&mut recording.found);
+        journal.keeps_file = !found.lost.is_empty();
+        self.journal = Some(journal);
+        self.note_era();
+        if found.mesh.is_some_and(|mesh| mesh != self.credential.mesh()) {
+            return self.leave_behind(&found);
+        }
+        self.letters.recover(found.outbox, found.taken);
+        for (head, why) in found.lost {
+            self.not_recovered(&head, why);
+        }
+        for life in found.lives {
+            self.recover(life);
+        }
+        self.pump_all_letters();
+    }
+
+    /// What was recorded in another mesh stays there: agents do not change their mesh with their
+    /// host, and letters to its hosts are not delivered any more.
+    fn leave_behind(&mut self, found: &Recovered) {
+        for life in &found.lives {
+            self.note_end(life.head.life, Ended::Stopped, true);
+        }
+        for (to, outbox) in &found.outbox {
+            let upto = outbox.next.saturating_sub(1);
+            self.note(&Record::Delivered { to: *to, upto });
+        }
+    }
+
+    fn note_era(&mut self) {
+        let seed = self.agent_seed.seed();
+        let Some(journal) = &mut self.journal else { return };
+        let record = &self.record;
+        journal.recorder.note(&Record::Era(Era {
+            host: self.me,
+            name: Cow::Borrowed(&record.name),
+            mesh: self.credential.mesh(),
+            incarnation: record.incarnation,
+            software: Cow::Borrowed(&record.software),
+            seed,
+        }));
+        journal.recorder.at(self.now, self.wall);
+        journal.recorder.urge();
+    }
+
+    fn not_recovered(&mut self, head: &LifeHead<'_>, why: String) {
+        if let Some(journal) = &mut self.journal {
+            journal.keeps_file = true;
+        }
+        self.counters.add(Counter::AgentsLost, 1);
+        let (agent, kind) = (head.agent, head.kind.to_string());
+        self.tell(Event::AgentLost { agent, kind, why });
+    }
+
+    /// Brings an agent back by handling again what it had handled.
+    fn recover(&mut self, old: OldLife) {
+        let OldLife { head, snapshot, entries } = old;
+        let Some(number) = self.kind_numbers.get(&*head.kind).copied() else {
+            let why = format!("this host has no kind {:?} now", head.kind);
+            return self.not_recovered(&head, why);
+        };
+        let kind = std::sync::Arc::clone(&self.kinds[usize::from(number)]);
+        let count = entries.len() as u64;
+        let played = Player::new(kind, head.clone(), &snapshot).and_then(|mut player| {
+            entries.into_iter().try_for_each(|old| player.play(old).map(drop))?;
+            Ok(player)
+        });
+        match played {
+            Err(why) => self.not_recovered(&head, why.to_string()),
+            Ok(player) if player.ended => self.note_end(head.life, Ended::Stopped, true),
+            Ok(player) => self.revive(number, player, count),
+        }
+    }
+
+    fn revive(&mut self, kind: u16, player: Player, entries: u64) {
+        let head = player.head().clone();
+        let name = head.name.as_ref().map(|name| name.to_string().into_boxed_str());
+        let recordings =
+            Recordings { life: head.life, upto: player.number, ..Recordings::default() };
+        let of = std::sync::Arc::clone(&self.kinds[usize::from(kind)]);
+        let open = of.open(&player.ball);
+        let row = Row {
+            id: head.agent,
+            ball: player.ball,
+            name,
+            inputs: player.number,
+            waiting: 0,
+            kind,
+            missed: std::collections::BTreeMap::new(),
+            recordings,
+            topics: Topics::new(&player.topics),
+        };
+        let agent = self.agents.insert(row);
+        for topic in &player.topics {
+            self.listen(topic, Listener::Agent(agent));
+        }
+        self.note_life(agent);
+        self.put_mail(agent, Mail::Recovered);
+        for (wait, what, until) in open {
+            let waiter = Waiter { agent, wait };
+            if what == What::Reply {
+                self.resume(waiter, Some(Err(Failure::Gone)));
+            } else {
+                self.due.set(until, Due::Wait(waiter));
+            }
+        }
+        if player.stops {
+            self.stop(agent);
+        }
+        self.counters.add(Counter::AgentsRecovered, 1);
+        let (agent, kind) = (head.agent, head.kind.to_string());
+        self.tell(Event::AgentRecovered { agent, kind, entries });
+    }
+
+    pub(super) fn put_mail(&mut self, agent: AgentNo, mail: Mail) {
+        if let Some(row) = self.agents.get_mut(agent) {
+            row.waiting += 1;
+            self.queue.push_back(Parcel { to: agent, mail });
+        }
+    }
+
+    /// Records who an agent is, and the whole of it.
+    pub(super) fn note_life(&mut self, agent: AgentNo) {
+        let Some(journal) = &mut self.journal else { return };
+        let Some(row) = self.agents.get_mut(agent) else { return };
+        let kind = &*self.kinds[usize::from(row.kind)];
+        let durability = kind.durability();
+        if journal.stuck.is_some() && durability == Durability::History {
+            return;
+        }
+        journal.recorder.at(self.now, self.wall);
+        if row.recordings.life == Life(0) {
+            row.recordings.life = Life(journal.next().0);
+        }
+        journal.recorder.note(&Record::Life(LifeHead {
+            life: row.recordings.life,
+            agent: row.id,
+            kind: Cow::Borrowed(kind.name()),
+            version: kind.version(),
+            name: row.name.as_deref().map(Cow::Borrowed),
+            durability,
+        }));
+        journal.snapshot(row, kind);
+        if durability == Durability::WriteAhead {
+            journal.recorder.urge();
+        }
+    }
+
+    pub(super) fn note_snapshot(&mut self, agent: AgentNo) {
+        let Some(journal) = &mut self.journal else { return };
+        let Some(row) = self.agents.get_mut(agent) else { return };
+        let kind = &*self.kinds[usize::from(row.kind)];
+        journal.snapshot(row, kind);
+    }
+
+    pub(super) fn note_end(&mut self, life: Life, how: Ended, urgent: bool) {
+        let Some(journal) = &mut self.journal else { return };
+        if life == Life(0) || journal.stuck.is_some() && !urgent {
+            return;
+        }
+        journal.recorder.at(self.now, self.wall);
+        journal.recorder.note(&Record::End { life, how });
+        if urgent {
+            journal.recorder.urge();
+        }
+    }
+
+    /// Records something that somebody waits for; it is done when `held` comes back. Without a
+    /// journal, that is at once.
+    pub(super) fn note_and_hold(&mut self, record: &Record<'_>, held: Held) {
+        let Some(journal) = &mut self.journal else { return self.carry_on(held) };
+        journal.recorder.at(self.now, self.wall);
+        let sequence = journal.recorder.note(record);
+        journal.recorder.urge();
+        journal.hold(sequence, held);
+    }
+
+    pub(super) fn note(&mut self, record: &Record<'_>) {
+        if let Some(journal) = &mut self.journal {
+            journal.recorder.note(record);
+        }
+    }
+
+    /// Whether agents that must not lose anything may take up something new.
+    pub(super) fn check_storage(&self, kind: u16) -> Result<(), Failure> {
+        let stuck = self.journal.as_ref().and_then(|journal| journal.stuck.as_ref());
+        match stuck {
+            Some(why) if self.kinds[usize::from(kind)].durability() == Durability::WriteAhead => {
+                Err(Failure::Storage(why.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All records up to `upto` are durable: what waited for them goes on.
+    pub(super) fn durable(&mut self, upto: Sequence) {
+        while let Some(journal) = &mut self.journal
+            && journal.held.front().is_some_and(|(until, _)| *until <= upto)
+        {
+            let Some((_, held)) = journal.held.pop_front() else { break };
+            self.carry_on(held);
+        }
+    }
+
+    pub(super) fn carry_on(&mut self, held: Held) {
+        match held {
+            Held::Turn { id, agent, effects } => {
+                for effect in effects {
+                    self.apply_late(id, agent, effect);
+                }
+            }
+            Held::Answer { dialog, outcome } => self.answer(dialog, outcome),
+            Held::Took { letter, refused } => self.took(letter, refused),
+            Held::Posted { to, number, ticket } => self.posted(to, number, ticket),
+        }
+    }
+
+    /// Carries out an effect of an agent that may have ended since.
+    fn apply_late(&mut self, id: AgentId, agent: AgentNo, effect: Effect) {
+        let lives = self.agents.get(agent).is_some();
+        let of_the_living = matches!(
+            effect,
+            Effect::Request { .. }
+                | Effect::Listen { .. }
+                | Effect::Ignore { .. }
+                | Effect::Wake { .. }
+                | Effect::StopSelf
+        );
+        if lives || !of_the_living {
+            self.apply_one(id, agent, effect);
+        }
+    }
+
+    /// The storage has changed.
+    pub(super) fn storage(&mut self, storage: Storage) {
+        let Some(journal) = &mut self.journal else { return };
+        match storage {
+            Storage::Stuck(why) => journal.stuck = Some(why),
+            Storage::Works => {
+                journal.stuck = None;
+                self.close_gaps();
+            }
+        }
+    }
+
+    /// Records what stands in place of the inputs that were not recorded.
+    fn close_gaps(&mut self) {
+        let all: Vec<AgentNo> = self.agents.iter().map(|(agent, _)| agent).collect();
+        for agent in all {
+            let Some(row) = self.agents.get(agent) else { continue };
+            let (life, from, until) = (row.recordings.life, row.recordings.upto, row.inputs);
+            if life == Life(0) {
+                self.note_life(agent);
+            } else if from < until {
+                self.counters.add(Counter::Unrecorded, until - from);
+                self.note(&Record::Gap { life, from, until });
+                self.note_snapshot(agent);
+            }
+        }
+    }
+
+    /// Gives out what was collected, when it is time.
+    pub(super) fn flush_journal(&mut self) {
+        let now = self.now;
+        let Some(journal) = &mut self.journal else { return };
+        if journal.recorder.is_empty() {
+            return;
+        }
+        let at = *journal.flush_at.get_or_insert(now + JOURNAL_BATCH_DELAY);
+        let urgent = journal.recorder.is_urgent();
+        if urgent || at <= now || journal.recorder.len() >= JOURNAL_BATCH_BYTES_MAX {
+            self.give_out(false);
+        }
+        if self.journal.as_ref().is_some_and(|journal| journal.is_file_full(now)) {
+            self.begin_file();
+        }
+    }
+
+    fn give_out(&mut self, begins_file: bool) {
+        let Some(journal) = &mut self.journal else { return };
+        journal.flush_at = None;
+        let Some(mut batch) = journal.recorder.take() else { return };
+        batch.begins_file = begins_file;
+        batch.urgent |= begins_file;
+        journal.file_bytes = if begins_file { 0 } else { journal.file_bytes };
+        journal.file_bytes += batch.bytes.len() as u64;
+        self.emit(Output::Record(batch));
+    }
+
+    /// Records all that another file needs to be read by itself.
+    fn begin_file(&mut self) {
+        self.give_out(false);
+        self.note_era();
+        let all: Vec<AgentNo> = self.agents.iter().map(|(agent, _)| agent).collect();
+        for agent in all {
+            self.note_life(agent);
+        }
+        let letters = self.letters.records();
+        for record in &letters {
+            self.note(record);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.file_since = self.now;
+        }
+        self.give_out(true);
+    }
+
+    /// The host goes down: agents that live on are recorded whole, so that the next life begins
+    /// where this one ended even if their code has changed.
+    pub(super) fn record_all(&mut self) {
+        let all: Vec<AgentNo> = self.agents.iter().map(|(agent, _)| agent).collect();
+        for agent in all {
+            self.note_snapshot(agent);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.recorder.urge();
+        }
+        self.give_out(false);
+    }
+
+    /// How much waits for records to be durable: turns of agents, answers, letters.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.journal.as_ref().map_or(0, |journal| journal.held.len())
+    }
+
+    /// Why the storage of the journal takes nothing, if it does not.
+    #[must_use]
+    pub fn storage_trouble(&self) -> Option<&str> {
+        self.journal.as_ref()?.stuck.as_deref()
+    }
+}

@@ -1,0 +1,505 @@
+use starling_protocols::journal::{Durability, Life, Record};
+
+use super::*;
+use crate::{
+    engine::service::{StartAgent, StartError},
+    replay::{Differs, PlayError, Replay},
+};
+
+/// A write-ahead agent: it counts, asks, waits, and posts durable letters.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Till {
+    pub(super) sum: u64,
+    pub(super) log: Vec<String>,
+    draws: Vec<u64>,
+}
+
+/// Adds; the reply is the new sum.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Pay(pub(super) u64);
+impl Request for Pay {
+    const NAME: &'static str = "till/pay";
+    type Reply = u64;
+}
+
+/// Tells a till to send money to another.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Send(pub(super) Address, pub(super) u64);
+impl Request for Send {
+    const NAME: &'static str = "till/send";
+    type Reply = ();
+}
+
+/// Money on its way.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Money(pub(super) u64);
+impl Notification for Money {
+    const NAME: &'static str = "till/money";
+    const DELIVERY: Delivery = Delivery::Durable;
+}
+
+/// Does what it says: `timer`, `ask`, `listen`, `draw`, `die`, `stop`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Do(pub(super) String);
+impl Request for Do {
+    const NAME: &'static str = "till/do";
+    type Reply = ();
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum TillThen {
+    Rang,
+    Answered(Await<Put>),
+}
+
+impl Agent for Till {
+    const KIND: &'static str = "till";
+    const DURABILITY: Durability = Durability::WriteAhead;
+    type Then = TillThen;
+    fn interests(interests: &mut Interests<Self>) {
+        interests.answers::<Pay>();
+        interests.answers::<Send>();
+        interests.answers::<Do>();
+        interests.collects::<Money>();
+        interests.collects::<Word>();
+    }
+    fn recovered(&mut self, _: &mut Cx<'_, Self>) {
+        self.log.push("recovered".into());
+    }
+    fn undelivered(&mut self, _: &mut Cx<'_, Self>, what: &Undelivered<'_>) {
+        self.log.push(format!("undelivered {}: {:?}", what.name, what.why));
+    }
+    fn stopping(&mut self, _: &mut Cx<'_, Self>) {
+        self.log.push("stopping".into());
+    }
+}
+
+impl Answers<Pay> for Till {
+    fn answer(&mut self, _: &mut Cx<'_, Self>, Pay(sum): Pay) -> Answer<Pay> {
+        self.sum += sum;
+        Answer::now(self.sum)
+    }
+}
+
+impl Answers<Send> for Till {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, Send(to, sum): Send) -> Answer<Send> {
+        self.sum -= sum;
+        cx.notify(to, &Money(sum));
+        Answer::now(())
+    }
+}
+
+impl Answers<Do> for Till {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, Do(what): Do) -> Answer<Do> {
+        match what.as_str() {
+            "timer" => drop(cx.after(Duration::from_secs(5), TillThen::Rang)),
+            "ask" => {
+                let probe = Address { host: cx.host(), agent: AgentId(1031) };
+                cx.request(probe, &Put("wait".into()), TillThen::Answered);
+            }
+            "listen" => cx.listen(&Topic::<Word>::room("x").expect("a topic")),
+            "draw" => self.draws.push(cx.entropy().u64()),
+            "stop" => cx.stop(),
+            _ => panic!("as it was told"),
+        }
+        Answer::now(())
+    }
+}
+
+impl Collects<Money> for Till {
+    fn collect(&mut self, _: &mut Cx<'_, Self>, Money(sum): Money) {
+        self.sum += sum;
+    }
+}
+
+impl Collects<Word> for Till {
+    fn collect(&mut self, _: &mut Cx<'_, Self>, Word(word): Word) {
+        self.log.push(format!("word {word}"));
+    }
+}
+
+impl Continuation<Till> for TillThen {
+    fn resume(self, till: &mut Till, cx: &mut Cx<'_, Till>) {
+        match self {
+            Self::Rang => till.log.push("rang".into()),
+            Self::Answered(slot) => {
+                let outcome = cx.take(slot);
+                till.log.push(format!("{outcome:?}"));
+            }
+        }
+    }
+}
+
+impl Mesh {
+    fn till(&mut self, host: usize) -> Address {
+        let start = Start { kind: "till".into(), name: Some("till".into()), init: Init::Default };
+        let agent = self.engines[host].start(start).expect("the kind is known");
+        let now = self.now();
+        self.engines[host].handle(Input::Tick, now);
+        self.settle();
+        Address { host: self.host(host), agent }
+    }
+
+    fn pay(&mut self, here: usize, till: Address, sum: u64) -> Ticket {
+        self.ask(here, till, "till/pay", &sum.to_string())
+    }
+
+    fn tell(&mut self, here: usize, till: Address, what: &str) -> Ticket {
+        self.ask(here, till, "till/do", &format!("{what:?}"))
+    }
+
+    fn send(&mut self, here: usize, from: Address, to: Address, sum: u64) -> Ticket {
+        let to = serde_json::to_string(&to).expect("JSON");
+        self.ask(here, from, "till/send", &format!("[{to},{sum}]"))
+    }
+
+    fn answer(&self, ticket: Ticket) -> Option<&str> {
+        self.answers.get(&ticket).map(|answer| answer.as_ref().expect("an answer").as_str())
+    }
+
+    fn till_state(&mut self, till: Address) -> serde_json::Value {
+        let host = (0..self.engines.len()).find(|host| self.host(*host) == till.host);
+        let to = Address { host: till.host, agent: AgentId::HOST };
+        let body = format!(r#"{{"agent":"{}"}}"#, till.agent);
+        let ticket = self.ask(host.expect("a host"), to, "host/inspect", &body);
+        let detail: serde_json::Value =
+            serde_json::from_str(self.answer(ticket).expect("an answer")).expect("JSON");
+        let state = detail["state"].as_str().expect("the agent lives");
+        serde_json::from_str(state).expect("JSON")
+    }
+
+    /// Plays all lives of a host again.
+    fn replay_all(&self, host: usize) -> u64 {
+        let records = self.disks[host].as_ref().expect("a disk").records();
+        let lives: BTreeSet<Life> = records
+            .iter()
+            .filter_map(|(_, record)| match record {
+                Record::Life(head) => Some(head.life),
+                _ => None,
+            })
+            .collect();
+        let mut played = 0;
+        for life in lives {
+            let mut replay = Replay::new(kinds(), life);
+            for (sequence, record) in &records {
+                replay.feed(*sequence, record.clone()).expect("it replays");
+            }
+            played += replay.counts().0;
+        }
+        played
+    }
+}
+
+#[test]
+fn no_effect_leaves_before_its_input_is_durable() {
+    let mut mesh = Mesh::recorded(1);
+    let till = mesh.till(0);
+    mesh.disks[0].as_mut().expect("a disk").stalled = true;
+    let ticket = mesh.pay(0, till, 5);
+    assert_eq!(mesh.answers.get(&ticket), None);
+    mesh.write(0);
+    mesh.settle();
+    assert_eq!(mesh.answer(ticket), Some("5"));
+}
+
+#[test]
+fn a_write_ahead_agent_is_back_in_its_exact_state() {
+    let mut mesh = Mesh::recorded(2);
+    let till = mesh.till(0);
+    for sum in 0..25 {
+        mesh.pay(1, till, sum);
+    }
+    for what in ["draw", "timer", "ask", "listen"] {
+        mesh.tell(1, till, what);
+    }
+    let before = mesh.till_state(till);
+    mesh.crash(0, 2);
+    let after = mesh.till_state(till);
+    assert_eq!((&after["sum"], &after["draws"]), (&before["sum"], &before["draws"]));
+    assert_eq!(after["log"], serde_json::json!(["recovered", "Err(Gone)"]));
+    // Its timer goes on where it was, and so does what it listens to.
+    mesh.advance(Duration::from_secs(5));
+    let topic = "probe/word#x".parse().expect("a topic");
+    let now = mesh.now();
+    mesh.engines[1].publish_json(&topic, b"7".to_vec(), now);
+    mesh.settle();
+    let log = mesh.till_state(till)["log"].clone();
+    assert_eq!(log, serde_json::json!(["recovered", "Err(Gone)", "rang", "word 7"]));
+    assert!(mesh.replay_all(0) > 30);
+}
+
+#[test]
+fn what_was_not_durable_never_happened() {
+    let mut mesh = Mesh::recorded(2);
+    let till = mesh.till(0);
+    mesh.pay(1, till, 5);
+    mesh.disks[0].as_mut().expect("a disk").stalled = true;
+    let unanswered = mesh.pay(1, till, 100);
+    mesh.crash(0, 2);
+    assert_eq!(mesh.till_state(till)["sum"], 5);
+    assert_eq!(mesh.answers[&unanswered], Err(Failure::Gone));
+}
+
+#[test]
+fn history_ends_with_its_host() {
+    let mut mesh = Mesh::recorded(2);
+    mesh.put(1, mesh.probe(0), "x");
+    mesh.advance(Duration::from_secs(1));
+    mesh.crash(0, 2);
+    assert_eq!(mesh.log(0), Vec::<String>::new());
+    assert!(mesh.replay_all(0) > 2);
+}
+
+#[test]
+fn an_agent_that_was_stopped_stays_stopped() {
+    let mut mesh = Mesh::recorded(1);
+    let till = mesh.till(0);
+    mesh.tell(0, till, "stop");
+    mesh.crash(0, 2);
+    let ticket = mesh.pay(0, till, 1);
+    assert_eq!(mesh.answers[&ticket], Err(Failure::NoAgent));
+}
+
+#[test]
+fn going_down_in_good_order_ends_nothing_that_lives_on() {
+    let mut mesh = Mesh::recorded(1);
+    let till = mesh.till(0);
+    mesh.pay(0, till, 9);
+    let now = mesh.now();
+    mesh.engines[0].leave(now);
+    mesh.settle();
+    mesh.restart(0, 2);
+    mesh.settle();
+    assert_eq!(mesh.till_state(till)["sum"], 9);
+    assert_eq!(mesh.till_state(till)["log"], serde_json::json!(["recovered"]));
+}
+
+#[test]
+fn leaving_for_good_ends_all() {
+    let mut mesh = Mesh::recorded(1);
+    let till = mesh.till(0);
+    let now = mesh.now();
+    mesh.engines[0].leave_for_good(now);
+    mesh.settle();
+    mesh.restart(0, 2);
+    mesh.settle();
+    let ticket = mesh.pay(0, till, 1);
+    assert_eq!(mesh.answers[&ticket], Err(Failure::NoAgent));
+}
+
+#[test]
+fn a_letter_arrives_once_whatever_restarts() {
+    let mut mesh = Mesh::recorded(2);
+    let (from, to) = (mesh.till(0), mesh.till(1));
+    mesh.pay(0, from, 100);
+    mesh.cut(0, 1);
+    let ticket = mesh.send(0, from, to, 10);
+    assert_eq!(mesh.answer(ticket), Some("null"), "posting does not wait for the receiver");
+    mesh.crash(0, 2);
+    mesh.crash(1, 2);
+    assert_eq!(mesh.till_state(to)["sum"], 10);
+    assert_eq!(mesh.engines[0].letters_waiting(), 0);
+    mesh.crash(0, 3);
+    mesh.crash(1, 3);
+    assert_eq!(
+        (&mesh.till_state(from)["sum"], &mesh.till_state(to)["sum"]),
+        (&90.into(), &10.into())
+    );
+    assert!(mesh.replay_all(0) > 2 && mesh.replay_all(1) > 1);
+}
+
+#[test]
+fn a_letter_handled_but_not_durable_comes_again() {
+    let mut mesh = Mesh::recorded(2);
+    let (from, to) = (mesh.till(0), mesh.till(1));
+    mesh.pay(0, from, 100);
+    mesh.disks[1].as_mut().expect("a disk").stalled = true;
+    mesh.send(0, from, to, 10);
+    assert_eq!(mesh.engines[0].letters_waiting(), 1, "not taken before it is durable there");
+    mesh.crash(1, 2);
+    assert_eq!(mesh.till_state(to)["sum"], 10);
+    assert_eq!(mesh.engines[0].letters_waiting(), 0);
+}
+
+#[test]
+fn a_letter_within_a_host_takes_the_same_way() {
+    let mut mesh = Mesh::recorded(1);
+    let (from, to) = (mesh.till(0), {
+        let start = Start { kind: "till".into(), ..Start::default() };
+        let agent = mesh.engines[0].start(start).expect("the kind is known");
+        Address { host: mesh.host(0), agent }
+    });
+    mesh.pay(0, from, 100);
+    mesh.send(0, from, to, 10);
+    assert_eq!(mesh.till_state(to)["sum"], 10);
+    mesh.crash(0, 2);
+    assert_eq!(
+        (&mesh.till_state(from)["sum"], &mesh.till_state(to)["sum"]),
+        (&90.into(), &10.into())
+    );
+}
+
+#[test]
+fn a_letter_to_nobody_comes_back() {
+    let mut mesh = Mesh::recorded(2);
+    let from = mesh.till(0);
+    mesh.pay(0, from, 100);
+    let nobody = Address { host: mesh.host(1), agent: AgentId(5000) };
+    mesh.send(0, from, nobody, 10);
+    let log = mesh.till_state(from)["log"].clone();
+    assert_eq!(log, serde_json::json!(["undelivered till/money: NoAgent"]));
+    assert_eq!(mesh.engines[0].letters_waiting(), 0);
+    // The next is handled all the same.
+    let to = mesh.till(1);
+    mesh.send(0, from, to, 10);
+    assert_eq!(mesh.till_state(to)["sum"], 10);
+}
+
+#[test]
+fn a_stuck_disk_refuses_what_must_not_be_lost_and_recovers_by_itself() {
+    let mut mesh = Mesh::recorded(1);
+    let till = mesh.till(0);
+    let now = mesh.now();
+    mesh.disks[0].as_mut().expect("a disk").stalled = true;
+    mesh.engines[0].handle(Input::Storage(Storage::Stuck("no space".into())), now);
+    let refused = mesh.pay(0, till, 1);
+    assert_eq!(mesh.answers[&refused], Err(Failure::Storage("no space".into())));
+    let start = Start { kind: "till".into(), ..Start::default() };
+    let started = mesh.engines[0].start(start);
+    assert!(matches!(started, Err(StartError::Storage(_))), "{started:?}");
+    // What may be lost goes on, off the record.
+    let put = mesh.put(0, mesh.probe(0), "x");
+    assert_eq!(mesh.answer(put), Some("\"got x\""));
+    mesh.engines[0].handle(Input::Storage(Storage::Works), now);
+    mesh.write(0);
+    mesh.settle();
+    let taken = mesh.pay(0, till, 1);
+    assert_eq!(mesh.answer(taken), Some("1"));
+    mesh.put(0, mesh.probe(0), "y");
+    mesh.advance(Duration::from_secs(1));
+    let disk = mesh.disks[0].as_ref().expect("a disk");
+    assert!(disk.records().iter().any(|(_, record)| matches!(record, Record::Gap { .. })));
+    mesh.replay_all(0);
+}
+
+#[test]
+fn who_hears_that_an_agent_was_started_finds_it_after_a_crash() {
+    let mut mesh = Mesh::recorded(1);
+    mesh.disks[0].as_mut().expect("a disk").stalled = true;
+    let to = Address { host: mesh.host(0), agent: AgentId::HOST };
+    let body = r#"{"kind":"till","name":"a","state":null}"#;
+    let ticket = mesh.ask(0, to, "host/start", body);
+    assert_eq!(mesh.answers.get(&ticket), None, "{}", StartAgent::NAME);
+    mesh.write(0);
+    mesh.settle();
+    assert!(mesh.answer(ticket).is_some());
+}
+
+#[test]
+fn another_file_begins_with_all_it_needs() {
+    let mut mesh = Mesh::recorded(1);
+    let till = mesh.till(0);
+    mesh.pay(0, till, 5);
+    let nobody = Address { host: HostId([9; 32]), agent: AgentId(5000) };
+    mesh.send(0, till, nobody, 1);
+    mesh.advance(Duration::from_secs(25 * 3600));
+    mesh.pay(0, till, 1);
+    mesh.advance(Duration::from_secs(1));
+    let disk = mesh.disks[0].as_mut().expect("a disk");
+    let second = disk.pages.iter().rposition(|page| {
+        let open = Page::open(&page.bytes).expect("a whole page");
+        open.records().any(|record| matches!(record, Ok((_, Record::Era(_)))))
+    });
+    let second = second.expect("an era");
+    assert!(second > 0, "another file was begun");
+    disk.pages.drain(..second);
+    mesh.crash(0, 2);
+    assert_eq!(mesh.till_state(till)["sum"], 5);
+    mesh.replay_all(0);
+}
+
+#[test]
+fn a_handler_that_panics_leaves_the_input_that_killed_it() {
+    let mut mesh = Mesh::recorded(1);
+    let till = mesh.till(0);
+    let ticket = mesh.tell(0, till, "die");
+    assert_eq!(mesh.answers[&ticket], Err(Failure::Gone));
+    let disk = mesh.disks[0].as_ref().expect("a disk");
+    let died = disk.records().into_iter().find_map(|(_, record)| match record {
+        Record::Entry(entry) => match entry.handled {
+            starling_protocols::journal::Handled::Died(why) => Some(why.to_string()),
+            _ => None,
+        },
+        _ => None,
+    });
+    assert_eq!(died.as_deref(), Some("as it was told"));
+    mesh.replay_all(0);
+    mesh.crash(0, 2);
+    let ticket = mesh.pay(0, till, 1);
+    assert_eq!(mesh.answers[&ticket], Err(Failure::NoAgent), "it stays dead");
+}
+
+/// An agent that looks at something outside: how often it was called in this process.
+#[derive(Default, Serialize, Deserialize)]
+struct Leaky(u64);
+
+static CALLS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+impl Agent for Leaky {
+    const KIND: &'static str = "leaky";
+    const VERSION: u32 = 3;
+    type Then = Never;
+    fn interests(interests: &mut Interests<Self>) {
+        interests.answers::<Pay>();
+    }
+}
+
+impl Answers<Pay> for Leaky {
+    fn answer(&mut self, _: &mut Cx<'_, Self>, Pay(sum): Pay) -> Answer<Pay> {
+        self.0 += 1;
+        let calls = CALLS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Answer::now(if self.0 > 2 { calls } else { sum })
+    }
+}
+
+#[test]
+fn an_agent_that_is_not_deterministic_is_caught_at_its_entry() {
+    let kinds = || Kinds::new().kind::<Leaky>();
+    let mut mesh = Mesh::recorded(1);
+    let mut config = mesh.config(0, 2);
+    config.kinds = kinds();
+    config.residents = vec![(AgentId(1031), Start { kind: "leaky".into(), ..Start::default() })];
+    mesh.engines[0] = Engine::new(config, mesh.now());
+    for _ in 0..4 {
+        mesh.ask(0, mesh.probe(0), "till/pay", "7");
+    }
+    mesh.advance(Duration::from_secs(1));
+    let records = mesh.disks[0].as_ref().expect("a disk").records();
+    let life = records.iter().rev().find_map(|(_, record)| match record {
+        Record::Life(head) if head.kind == "leaky" => Some(head.life),
+        _ => None,
+    });
+    let mut replay = Replay::new(kinds(), life.expect("its life"));
+    let differs = records.into_iter().find_map(|(at, record)| replay.feed(at, record).err());
+    let Some(PlayError::Differs(difference)) = differs else { panic!("it replays: {differs:?}") };
+    // Its first input is its start.
+    assert_eq!((difference.number, difference.what), (3, Differs::Effects));
+    assert_eq!((difference.recorded_version, difference.version), (3, 3));
+    assert_eq!(difference.before, serde_json::json!(2));
+    assert!(difference.input.contains("till/pay"), "{}", difference.input);
+}
+
+#[test]
+fn a_host_with_an_older_disk_takes_the_letters_that_follow() {
+    let mut mesh = Mesh::recorded(2);
+    let (from, to) = (mesh.till(0), mesh.till(1));
+    mesh.pay(0, from, 100);
+    let old = mesh.disks[1].as_ref().expect("a disk").pages.clone();
+    mesh.send(0, from, to, 10);
+    mesh.send(0, from, to, 20);
+    mesh.disks[1].as_mut().expect("a disk").pages = old;
+    mesh.crash(1, 2);
+    mesh.send(0, from, to, 1);
+    assert_eq!(mesh.till_state(to)["sum"], 1, "what was taken before is not sent again");
+    assert_eq!(mesh.engines[0].letters_waiting(), 0);
+}
