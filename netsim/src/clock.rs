@@ -33,11 +33,8 @@ impl Clock {
     /// was set back meanwhile, no time has passed.
     pub(crate) fn after(self, now: Time, last: Moment) -> Self {
         let wall = wall(now, self.skew_ms);
-        let down = if last == Moment::default() {
-            Duration::ZERO
-        } else {
-            wall.remaining(last.wall)
-        };
+        let down =
+            if last == Moment::default() { Duration::ZERO } else { wall.remaining(last.wall) };
         Self { since: now, local: last.time + down, ..self }
     }
 

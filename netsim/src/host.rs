@@ -4,7 +4,9 @@ use std::{
 };
 
 use serde_json::Value;
-use starling_core::engine::{Engine, GossipId, Kinds, LinkChange, Now, Save, Start, Storage, Ticket};
+use starling_core::engine::{
+    Engine, GossipId, Kinds, LinkChange, Now, Save, Start, Storage, Ticket,
+};
 use starling_protocols::{
     admission::Token,
     entropy::Entropy,

@@ -3,7 +3,9 @@
 use std::{process::ExitCode, thread};
 
 use clap::{Parser, ValueEnum};
-use starling_netsim::{Options, Outcome, Report, run_seed, scenario::Make, shrink};
+use starling_netsim::{
+    Options, Outcome, Report, run_seed, scenario::Make, scenarios::Crashes, shrink,
+};
 
 /// Runs whole meshes of real engines under virtual time; one seed decides everything
 #[derive(Parser)]
@@ -18,7 +20,7 @@ struct Cli {
     /// How many seeds
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// mixed, durable, membership, dialogs, topics or quiet
+    /// mixed, durable, membership, dialogs, topics, crashes or quiet
     #[arg(long, default_value = "mixed")]
     scenario: String,
     /// How many virtual minutes with faults
@@ -62,8 +64,15 @@ fn main() -> ExitCode {
     }
 }
 
+impl Cli {
+    /// Whether no single crash was named.
+    const fn all_points(&self) -> bool {
+        self.seed == 1 && self.only.is_none()
+    }
+}
+
 fn simulate(cli: &Cli) -> Result<bool, String> {
-    let options = Options {
+    let mut options = Options {
         scenario: cli.scenario.clone(),
         hosts: cli.hosts,
         seed: cli.seed,
@@ -73,6 +82,9 @@ fn simulate(cli: &Cli) -> Result<bool, String> {
         journals: !cli.no_journals,
     };
     let make = options.check().map_err(|why| why.to_string())?;
+    if options.scenario == "crashes" && options.seeds == 1 && cli.all_points() {
+        options.seeds = Crashes::points(&options);
+    }
     let outcomes = run_all(make, &options, cli.threads.max(1), cli.trace);
     let report = Report::of(make, outcomes);
     let failed = report.failures.first().filter(|_| !cli.no_shrink);

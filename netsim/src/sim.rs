@@ -419,7 +419,8 @@ impl Sim {
             let sentence = format!("{} says {text}", self.name(host));
             self.trace.say(self.now, &sentence);
         }
-        if matches!(event, Said::AgentDied { .. } | Said::AgentLost { .. } | Said::Violation { .. }) {
+        if matches!(event, Said::AgentDied { .. } | Said::AgentLost { .. } | Said::Violation { .. })
+        {
             self.mishaps.push(Mishap { at: self.now, host, what: event });
         }
     }

@@ -25,9 +25,8 @@ impl Durable {
     /// How journals are kept, by the seed: small files and many snapshots bring up more of the
     /// moments between two of them.
     fn journals(own: &mut Entropy) -> Journals {
-        let mut one_of = |numbers: [u64; 3]| {
-            numbers[usize::try_from(own.below(3)).unwrap_or_default()]
-        };
+        let mut one_of =
+            |numbers: [u64; 3]| numbers[usize::try_from(own.below(3)).unwrap_or_default()];
         let snapshot_entries = u32::try_from(one_of([3, 40, 1000])).unwrap_or(u32::MAX);
         let file_bytes_max = one_of([3_000, 60_000, 256 * 1024 * 1024]);
         Journals { snapshot_entries, file_bytes_max, ..Journals::default() }

@@ -37,8 +37,7 @@ impl Scenario for Mixed {
 
     fn set_up(&mut self, sim: &mut Sim, hosts: u32, entropy: &Entropy) {
         let (whom, pays) = (workers(sim, hosts), tills(sim, hosts));
-        let residents =
-            |_| vec![worker(), caller(&whom, 1500), crier(6000, 3), till(&pays, 4000)];
+        let residents = |_| vec![worker(), caller(&whom, 1500), crier(6000, 3), till(&pays, 4000)];
         start_members(sim, hosts, &kinds(), residents);
         self.own = Some(entropy.fork("deposits"));
     }
