@@ -20,6 +20,7 @@ use starling_protocols::time::Time;
 use crate::{
     run::{self, Options, OptionsError, Outcome, Report, run_seed_watched},
     scenario::Make,
+    scenarios::Crashes,
     shrink::{Shrunk, shrink_watched},
     trace::Sink,
 };
@@ -102,6 +103,11 @@ impl Flags {
         }
     }
 
+    /// Whether all crashes are wanted, and not one by its number.
+    const fn names_no_crash(&self) -> bool {
+        self.seed == 1 && self.only.is_none()
+    }
+
     /// Runs all seeds; of the first that fails, looks for the few faults that matter.
     ///
     /// # Errors
@@ -111,8 +117,11 @@ impl Flags {
         progress: &Progress,
         teller: Option<&Teller>,
     ) -> Result<Simulated, OptionsError> {
-        let options = self.options();
+        let mut options = self.options();
         let make = options.check()?;
+        if options.scenario == "crashes" && options.seeds == 1 && self.names_no_crash() {
+            options.seeds = Crashes::points(&options);
+        }
         let many = Many { make, options: &options, progress, teller };
         let report = Report::of(make, many.run(self.threads));
         let missing = options.seeds.max(1) - report.seeds;
