@@ -113,6 +113,7 @@ pub(crate) enum Command {
     Logs(commands::logs::Logs),
     Journal(commands::journal::Journal),
     Demo(commands::demo::Demo),
+    Sim(commands::sim::Sim),
     Completions(commands::completions::Completions),
     ExitCodes(commands::exit_codes::ExitCodes),
 }

@@ -162,7 +162,9 @@ impl Options {
         (0..self.seeds.max(1)).scan(self.seed, |seed, number| Some(seed.wrapping_add(number)))
     }
 
-    fn minutes(&self) -> Duration {
+    /// How long a run has faults.
+    #[must_use]
+    pub fn minutes(&self) -> Duration {
         Duration::from_secs(60 * u64::from(self.minutes))
     }
 }
@@ -180,6 +182,30 @@ pub fn run(options: &Options) -> Result<Report, OptionsError> {
 /// Runs one seed. The story is told to `sink`, if there is one.
 #[must_use]
 pub fn run_seed(make: Make, options: &Options, seed: u64, sink: Option<Sink>) -> Outcome {
+    play_seed(make, options, seed, sink, &mut |_| true).0
+}
+
+/// The same, with somebody who is told the time after every virtual second with faults, and says
+/// whether to go on. `None` when the run was stopped.
+#[must_use]
+pub fn run_seed_watched(
+    make: Make,
+    options: &Options,
+    seed: u64,
+    sink: Option<Sink>,
+    watch: &mut dyn FnMut(Time) -> bool,
+) -> Option<Outcome> {
+    let (outcome, stopped) = play_seed(make, options, seed, sink, watch);
+    (!stopped).then_some(outcome)
+}
+
+fn play_seed(
+    make: Make,
+    options: &Options,
+    seed: u64,
+    sink: Option<Sink>,
+    watch: &mut dyn FnMut(Time) -> bool,
+) -> (Outcome, bool) {
     let mut scenario = make();
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -197,7 +223,8 @@ pub fn run_seed(make: Make, options: &Options, seed: u64, sink: Option<Sink>) ->
     if let Some(sink) = sink {
         sim.tell_to(sink);
     }
-    let mut run = Run { invariants: scenario.invariants(), settled_after: None };
+    let invariants = scenario.invariants();
+    let mut run = Run { invariants, settled_after: None, watch, stopped: false };
     let played = catch_unwind(AssertUnwindSafe(|| {
         run.play(&mut *scenario, &mut sim, options, &schedule, &entropy)
     }));
@@ -212,7 +239,8 @@ pub fn run_seed(make: Make, options: &Options, seed: u64, sink: Option<Sink>) ->
     };
     let (replayed, broken) = replay(&sim, broken);
     let settled = run.settled_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    Outcome {
+    let stopped = run.stopped;
+    let outcome = Outcome {
         seed,
         digest: sim.digest(),
         fired: sim.fired().clone(),
@@ -222,7 +250,8 @@ pub fn run_seed(make: Make, options: &Options, seed: u64, sink: Option<Sink>) ->
         replayed,
         schedule,
         broken,
-    }
+    };
+    (outcome, stopped)
 }
 
 /// Plays all journals again, whatever has come of the run. Gives how many entries that were, and
@@ -243,12 +272,14 @@ fn replay(sim: &Sim, broken: Option<Broken>) -> (u64, Option<Broken>) {
 }
 
 /// A run under way.
-struct Run {
+struct Run<'a> {
     invariants: Vec<Box<dyn Invariant>>,
     settled_after: Option<Duration>,
+    watch: &'a mut dyn FnMut(Time) -> bool,
+    stopped: bool,
 }
 
-impl Run {
+impl Run<'_> {
     fn play(
         &mut self,
         scenario: &mut dyn Scenario,
@@ -283,8 +314,22 @@ impl Run {
             scenario.step(sim);
             sim.run_for(Duration::from_secs(1).min(until.since(sim.now())));
             self.all(sim, |invariant, sim| invariant.during(sim))?;
+            if !(self.watch)(sim.now()) {
+                return Err(self.stop(sim));
+            }
         }
         Ok(())
+    }
+
+    /// Ends the run as if something had been broken; nobody is told of what.
+    fn stop(&mut self, sim: &Sim) -> Broken {
+        self.stopped = true;
+        Broken {
+            invariant: "stopped".into(),
+            source: "whoever watches".into(),
+            why: "the run was stopped".into(),
+            at_ms: millis(sim.now()),
+        }
     }
 
     /// Waits until all that is promised for after healing has come true.
@@ -301,6 +346,7 @@ impl Run {
                 settled.and_then(|()| self.all(sim, |invariant, sim| invariant.eventually(sim)));
             match settled {
                 Ok(()) => break,
+                Err(broken) if self.stopped => return Err(broken),
                 Err(broken) if sim.now().since(healed) >= SETTLE_WITHIN => return Err(broken),
                 Err(_) => self.go_on(scenario, sim, Duration::from_secs(1))?,
             }

@@ -18,6 +18,7 @@ pub(crate) mod members;
 pub(crate) mod post;
 pub(crate) mod publish;
 pub(crate) mod request;
+pub(crate) mod sim;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
@@ -50,6 +51,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Logs(logs) => logs.run(session).await,
         Command::Journal(journal) => journal.run(session).await,
         Command::Demo(demo) => demo.run(session).await,
+        Command::Sim(sim) => sim.run(session).await,
         Command::Completions(completions) => completions.run(session),
         Command::ExitCodes(exit_codes) => exit_codes.run(session),
     }

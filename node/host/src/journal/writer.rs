@@ -39,19 +39,29 @@ pub(super) struct Writer {
     pub(super) store: Store,
 }
 
+/// Says that nothing is written any more, however the writer ended.
+struct Ends {
+    queue: Arc<Queue>,
+    feed: Arc<Feed>,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.feed.end();
+        // What comes now is not kept: it can never be durable.
+        self.queue.fail();
+    }
+}
+
 impl Writer {
     /// Writes until the queue is closed or something fails.
     pub(super) fn run(mut self) {
-        let queue = Arc::clone(&self.queue);
-        let feed = Arc::clone(&self.feed);
+        let ends = Ends { queue: Arc::clone(&self.queue), feed: Arc::clone(&self.feed) };
         if let Err(why) = self.write_all() {
-            feed.failed(why);
+            ends.feed.failed(why);
         } else if let Err(why) = self.store.close() {
-            feed.failed(why);
+            ends.feed.failed(why);
         }
-        feed.end();
-        // What comes now is not kept: it can never be durable.
-        queue.fail();
     }
 
     fn write_all(&mut self) -> Result<(), JournalError> {

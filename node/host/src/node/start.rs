@@ -347,7 +347,14 @@ fn net_config(config: &Config) -> Result<NetConfig, NodeError> {
 /// Opens the journal; what is damaged is set aside and said.
 fn open_journal(config: &Config) -> Result<(Journal, Recovered), NodeError> {
     let dir = config.journal_dir();
-    let (journal, opened) = Journal::open(&dir, journal::Options::default())?;
+    let (journal, opened) = Journal::open(
+        &dir,
+        journal::Options {
+            retain_bytes: config.journal.keep_bytes,
+            retain_age: config.journal.keep_age,
+            ..journal::Options::default()
+        },
+    )?;
     if let Some(logs) = crate::log::journal_handle() {
         journal.keep_logs(logs);
     }
@@ -389,7 +396,11 @@ fn engine(
         residents: society::residents(),
         known: Known::Records(known),
         ledger: disk.ledger()?,
-        recording: Some(Recording::new(found)),
+        recording: Some(Recording {
+            file_bytes_max: config.journal.file_bytes,
+            file_age_max: config.journal.file_age,
+            ..Recording::new(found)
+        }),
     };
     Ok(Engine::new(config, now))
 }
