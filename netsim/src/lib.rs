@@ -11,6 +11,8 @@ mod gossip;
 mod host;
 pub mod invariants;
 mod network;
+#[cfg(feature = "program")]
+pub mod program;
 mod queue;
 mod report;
 pub mod run;

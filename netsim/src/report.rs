@@ -29,7 +29,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scenario, seeds, digest, events, .. } = self;
         let minutes = self.virtual_ms / 60_000;
-        writeln!(f, "{scenario}: {seeds} seeds, {minutes} virtual minutes, {events} events")?;
+        let s = if *seeds == 1 { "" } else { "s" };
+        writeln!(f, "{scenario}: {seeds} seed{s}, {minutes} virtual minutes, {events} events")?;
         writeln!(f, "{} entries replayed as they were recorded", self.replayed)?;
         writeln!(f, "settled at most {} ms after healing", self.settled_after_ms)?;
         for (kind, times) in self.fired.iter() {
@@ -58,7 +59,12 @@ impl fmt::Display for Broken {
 impl fmt::Display for Shrunk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outcome { seed, schedule, broken, .. } = &self.outcome;
-        writeln!(f, "seed {seed} still fails with {} steps:", schedule.len())?;
+        let steps = schedule.len();
+        let how = match self.runs {
+            0 => format!("fails with all {steps} of its steps:"),
+            runs => format!("still fails with {steps} of its steps ({runs} runs):"),
+        };
+        writeln!(f, "seed {seed} {how}")?;
         write!(f, "{schedule}")?;
         if let Some(broken) = broken {
             writeln!(f, "{broken}")?;
@@ -82,7 +88,7 @@ impl Options {
             }
         };
         format!(
-            "netsim --scenario {scenario} --hosts {hosts} --seed {seed} --minutes {minutes}{journals}{only}"
+            "p2p sim --scenario {scenario} --hosts {hosts} --seed {seed} --minutes {minutes}{journals}{only}"
         )
     }
 }

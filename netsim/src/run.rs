@@ -157,6 +157,12 @@ impl Options {
     pub fn all_seeds(&self) -> impl Iterator<Item = u64> + use<> {
         (0..self.seeds.max(1)).scan(self.seed, |seed, number| Some(seed.wrapping_add(number)))
     }
+
+    /// How long a run has faults.
+    #[must_use]
+    pub fn minutes(&self) -> Duration {
+        Duration::from_secs(60 * u64::from(self.minutes))
+    }
 }
 
 /// Runs all seeds, one after the other.
@@ -172,6 +178,30 @@ pub fn run(options: &Options) -> Result<Report, OptionsError> {
 /// Runs one seed. The story is told to `sink`, if there is one.
 #[must_use]
 pub fn run_seed(make: Make, options: &Options, seed: u64, sink: Option<Sink>) -> Outcome {
+    play_seed(make, options, seed, sink, &mut |_| true).0
+}
+
+/// The same, with somebody who is told the time after every virtual second with faults, and says
+/// whether to go on. `None` when the run was stopped.
+#[must_use]
+pub fn run_seed_watched(
+    make: Make,
+    options: &Options,
+    seed: u64,
+    sink: Option<Sink>,
+    watch: &mut dyn FnMut(Time) -> bool,
+) -> Option<Outcome> {
+    let (outcome, stopped) = play_seed(make, options, seed, sink, watch);
+    (!stopped).then_some(outcome)
+}
+
+fn play_seed(
+    make: Make,
+    options: &Options,
+    seed: u64,
+    sink: Option<Sink>,
+    watch: &mut dyn FnMut(Time) -> bool,
+) -> (Outcome, bool) {
     let mut scenario = make();
     let mut bytes = [0; 32];
     let world = scenario.world(seed);
@@ -190,8 +220,8 @@ pub fn run_seed(make: Make, options: &Options, seed: u64, sink: Option<Sink>) ->
     if let Some(sink) = sink {
         sim.tell_to(sink);
     }
-    let mut run =
-        Run { invariants: scenario.invariants(), settled_after: None, disk_operations: Vec::new() };
+    let (invariants, disk_operations) = (scenario.invariants(), Vec::new());
+    let mut run = Run { invariants, settled_after: None, disk_operations, watch, stopped: false };
     let played = catch_unwind(AssertUnwindSafe(|| {
         run.play(&mut *scenario, &mut sim, options, &schedule, &entropy)
     }));
@@ -206,7 +236,8 @@ pub fn run_seed(make: Make, options: &Options, seed: u64, sink: Option<Sink>) ->
     };
     let (replayed, broken) = replay(&sim, broken);
     let settled = run.settled_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    Outcome {
+    let stopped = run.stopped;
+    let outcome = Outcome {
         seed,
         digest: sim.digest(),
         fired: sim.fired().clone(),
@@ -217,7 +248,8 @@ pub fn run_seed(make: Make, options: &Options, seed: u64, sink: Option<Sink>) ->
         disk_operations: run.disk_operations,
         schedule,
         broken,
-    }
+    };
+    (outcome, stopped)
 }
 
 /// Plays all journals again, whatever has come of the run. Gives how many entries that were, and
@@ -238,13 +270,15 @@ fn replay(sim: &Sim, broken: Option<Broken>) -> (u64, Option<Broken>) {
 }
 
 /// A run under way.
-struct Run {
+struct Run<'a> {
     invariants: Vec<Box<dyn Invariant>>,
     settled_after: Option<Duration>,
     disk_operations: Vec<u64>,
+    watch: &'a mut dyn FnMut(Time) -> bool,
+    stopped: bool,
 }
 
-impl Run {
+impl Run<'_> {
     fn play(
         &mut self,
         scenario: &mut dyn Scenario,
@@ -281,8 +315,22 @@ impl Run {
             scenario.step(sim);
             sim.run_for(Duration::from_secs(1).min(until.since(sim.now())));
             self.all(sim, |invariant, sim| invariant.during(sim))?;
+            if !(self.watch)(sim.now()) {
+                return Err(self.stop(sim));
+            }
         }
         Ok(())
+    }
+
+    /// Ends the run as if something had been broken; nobody is told of what.
+    fn stop(&mut self, sim: &Sim) -> Broken {
+        self.stopped = true;
+        Broken {
+            invariant: "stopped".into(),
+            source: "whoever watches".into(),
+            why: "the run was stopped".into(),
+            at_ms: millis(sim.now()),
+        }
     }
 
     /// Waits until all that is promised for after healing has come true.
@@ -299,6 +347,7 @@ impl Run {
                 settled.and_then(|()| self.all(sim, |invariant, sim| invariant.eventually(sim)));
             match settled {
                 Ok(()) => break,
+                Err(broken) if self.stopped => return Err(broken),
                 Err(broken) if sim.now().since(healed) >= SETTLE_WITHIN => return Err(broken),
                 Err(_) => self.go_on(scenario, sim, Duration::from_secs(1))?,
             }

@@ -1,7 +1,9 @@
 //! Finds the few faults that matter in a run that failed.
 
+use starling_protocols::time::Time;
+
 use crate::{
-    run::{Options, Outcome, run_seed},
+    run::{Options, Outcome, run_seed_watched},
     scenario::Make,
 };
 
@@ -23,23 +25,45 @@ pub struct Shrunk {
 /// minutes. `None` when the run did not fail.
 #[must_use]
 pub fn shrink(make: Make, options: &Options, failed: &Outcome) -> Option<Shrunk> {
+    shrink_watched(make, options, failed, &mut |_| true)
+}
+
+/// The same, with somebody who is told the time of each run after every virtual second, and says
+/// whether to go on. When stopped, it gives the best that it has found by then.
+#[must_use]
+pub fn shrink_watched(
+    make: Make,
+    options: &Options,
+    failed: &Outcome,
+    watch: &mut dyn FnMut(Time) -> bool,
+) -> Option<Shrunk> {
     let invariant = failed.broken.as_ref()?.invariant.clone();
     let numbers = failed.schedule.numbers();
     let options =
         Options { seed: failed.seed, seeds: 1, only: Some(numbers.clone()), ..options.clone() };
-    let mut search =
-        Search { make, invariant, best: Shrunk { options, outcome: failed.clone(), runs: 0 } };
+    let best = Shrunk { options, outcome: failed.clone(), runs: 0 };
+    let mut search = Search { make, invariant, best, watch };
     search.take_out_steps(numbers);
     Some(search.best)
 }
 
-struct Search {
+impl Shrunk {
+    /// A failed run as it is, for those who do not want to wait for less.
+    #[must_use]
+    pub fn not(options: &Options, failed: &Outcome) -> Self {
+        let options = Options { seed: failed.seed, seeds: 1, ..options.clone() };
+        Self { options, outcome: failed.clone(), runs: 0 }
+    }
+}
+
+struct Search<'a> {
     make: Make,
     invariant: String,
     best: Shrunk,
+    watch: &'a mut dyn FnMut(Time) -> bool,
 }
 
-impl Search {
+impl Search<'_> {
     /// Whether a run with these steps only breaks the same invariant; it is the best so far then.
     fn still_fails(&mut self, only: &[usize]) -> bool {
         if self.best.runs >= RUNS_MAX {
@@ -47,7 +71,11 @@ impl Search {
         }
         self.best.runs += 1;
         let options = Options { only: Some(only.to_vec()), ..self.best.options.clone() };
-        let outcome = run_seed(self.make, &options, options.seed, None);
+        let run = run_seed_watched(self.make, &options, options.seed, None, self.watch);
+        let Some(outcome) = run else {
+            self.best.runs = RUNS_MAX;
+            return false;
+        };
         let fails =
             outcome.broken.as_ref().is_some_and(|broken| broken.invariant == self.invariant);
         if fails {

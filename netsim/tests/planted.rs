@@ -188,7 +188,7 @@ const CAREFUL: Make = || Box::new(Payments { careful: true });
 const CARELESS: Make = || Box::new(Payments { careful: false });
 
 fn options() -> Options {
-    Options { hosts: 3, minutes: 2, ..Options::default() }
+    Options { scenario: "payments".into(), hosts: 3, minutes: 2, ..Options::default() }
 }
 
 fn failures(make: Make) -> Vec<Outcome> {
@@ -207,6 +207,33 @@ fn a_payment_that_is_repeated_without_a_key_is_found_and_shrunk() {
     assert_eq!(invariant, "money-is-kept");
     let again = run_seed(CARELESS, &shrunk.options, shrunk.options.seed, None);
     assert_eq!(again, shrunk.outcome, "what is printed repeats it exactly");
+}
+
+#[cfg(feature = "program")]
+#[test]
+fn a_failed_simulation_says_what_broke_where_and_how_to_repeat_it() {
+    use starling_netsim::{Report, program::Simulated};
+
+    let failed = failures(CARELESS).into_iter().next().expect("one of forty seeds finds it");
+    let seed = failed.seed;
+    let shrunk = shrink(CARELESS, &options(), &failed);
+    let report = Report::of(CARELESS, vec![failed]);
+    let simulated = Simulated { report, shrunk, missing: 0 };
+    let text = simulated.to_string();
+    assert!(!simulated.is_good());
+    let broken = format!("FAILED: seed {seed}: money-is-kept (this test) at ");
+    assert!(text.contains(&broken), "{text}");
+    assert!(text.contains(&format!("\nseed {seed} still fails with ")), "{text}");
+    let json = simulated.json();
+    let steps: Vec<String> = json["shrunk"]["schedule"]
+        .as_array()
+        .map_or_else(Vec::new, |steps| steps.iter().map(|step| step[0].to_string()).collect());
+    let command = format!(
+        "p2p sim --scenario payments --hosts 3 --seed {seed} --minutes 2 --only {}",
+        steps.join(",")
+    );
+    assert!(text.ends_with(&format!("repeat it: {command}\n")), "{text}");
+    assert_eq!(json["shrunk"]["command"], command);
 }
 
 #[test]

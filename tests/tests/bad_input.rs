@@ -271,7 +271,7 @@ fn a_full_disk_at_the_start_is_told_and_leaves_nothing_half_done() {
         return;
     };
     let filler = alpha.data_dir.join("filler");
-    let _ = fs::write(&filler, vec![1; 1024 * 1024]);
+    let _ = fs::write(&filler, vec![1; 8 * 1024 * 1024]);
     alpha.up_in_vain().failed(1, &["No space left", "free some space"]);
     fs::remove_file(&filler).expect("a filler");
     alpha.up();
@@ -327,7 +327,7 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn at(dir: &Path) -> Option<Self> {
-        let options = ["-t", "tmpfs", "-o", "size=64k,mode=700", "none"];
+        let options = ["-t", "tmpfs", "-o", "size=4m,mode=700", "none"];
         let mounted = geteuid().is_root() && mount(&options, dir).is_some_and(|ran| ran.code == 0);
         mounted.then(|| Self(dir.to_owned()))
     }

@@ -13,13 +13,16 @@
 //!
 //! One thread writes ([`Journal`]). It takes everything that waits and commits it in one
 //! transaction; if somebody waits for a part of it, the commit is forced to the disk. Any number of
-//! readers may look on.
+//! [`Reader`]s may look on.
 
+pub mod archive;
 mod error;
 mod files;
 mod index;
+mod layer;
 mod progress;
 mod queue;
+mod reader;
 mod recover;
 mod schema;
 mod store;
@@ -32,9 +35,13 @@ use std::{path::Path, sync::Arc, thread, time::Duration};
 pub use error::JournalError;
 use error::Trouble;
 use files::Files;
+pub use layer::{LogHandle, LogLayer};
 use progress::Feed;
 pub use progress::Progress;
 use queue::Queue;
+pub use reader::{
+    EraView, LifeView, LogEntry, LogFilter, LogNames, Problem, Reader, Records, Report, Told, Which,
+};
 pub use recover::{JournalDamage, Opened};
 use starling_protocols::journal::Batch;
 use writer::Writer;
@@ -106,10 +113,21 @@ impl Journal {
         self.queue.put(batch);
     }
 
+    /// Has the log's messages written here from now on, and those that were kept until now.
+    pub fn keep_logs(&self, logs: &LogHandle) {
+        logs.connect(&self.queue);
+    }
+
     /// Whether there is room for more. While there is not, the daemon must take on nothing new.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.queue.bytes() < self.queue_bytes_max
+    }
+
+    /// Bytes of batches that wait to be written.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.queue.bytes()
     }
 
     /// Waits until there is room.
@@ -153,6 +171,15 @@ impl Journal {
             drop(writer.join());
         }
     }
+}
+
+/// How many bytes the files of a journal have.
+#[must_use]
+pub fn bytes_of(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    // A file may be deleted meanwhile. Links are not followed.
+    let about = entries.filter_map(|entry| entry.metadata().ok());
+    about.filter(std::fs::Metadata::is_file).map(|about| about.len()).sum()
 }
 
 impl Drop for Journal {

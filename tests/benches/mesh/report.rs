@@ -64,7 +64,7 @@ impl Report {
     }
 
     /// Writes everything for machines.
-    pub(crate) fn save(&self) {
+    pub(crate) fn save(&self, name: &str) {
         let rows: Vec<Value> = self
             .order
             .iter()
@@ -74,7 +74,7 @@ impl Report {
             .collect();
         let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench");
         let written = std::fs::create_dir_all(dir).and_then(|()| {
-            std::fs::write(format!("{dir}/mesh.json"), serde_json::to_vec_pretty(&rows)?)
+            std::fs::write(format!("{dir}/{name}.json"), serde_json::to_vec_pretty(&rows)?)
         });
         written.expect("the results are written");
     }

@@ -10,10 +10,7 @@ pub(super) mod body {
 
     use super::*;
 
-    pub(crate) fn serialize<S: Serializer>(
-        body: &Cow<'_, [u8]>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         Bytes::new(body).serialize(serializer)
     }
 

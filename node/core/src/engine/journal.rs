@@ -26,6 +26,9 @@ use crate::{
     guard::guarded,
 };
 
+/// How many bytes are recorded of an agent for each that a digest or a snapshot encodes.
+const WORTH: u64 = 8;
+
 /// How an engine records, and what it goes on from.
 pub struct Recording {
     /// What the host found in its journal.
@@ -33,8 +36,8 @@ pub struct Recording {
     /// Entries of one agent between two snapshots.
     pub snapshot_entries: u32,
     /// Entries of one agent between two digests of its state. One: after every entry, whatever it
-    /// costs; otherwise neither digests nor snapshots of an agent are made before as much of it
-    /// has been recorded as they encode.
+    /// costs; otherwise neither digests nor snapshots of an agent are made before some times as
+    /// much of it has been recorded as they encode.
     pub digest_entries: u32,
     /// Bytes after which another file is begun.
     pub file_bytes_max: u64,
@@ -114,10 +117,10 @@ pub(super) struct Recordings {
 }
 
 impl Recordings {
-    /// Whether it has been recorded since it was last encoded whole for at least as many bytes as
-    /// that took: so large states do not cost more than what they handle.
+    /// Whether so much has been recorded since it was last encoded whole that doing it again is a
+    /// small part of the cost.
     const fn is_worth_it(&self) -> bool {
-        self.since >= self.size
+        self.since >= self.size.saturating_mul(WORTH)
     }
 
     const fn encoded(&mut self, bytes: usize) {
@@ -262,7 +265,7 @@ impl Engine {
         if found.mesh.is_some_and(|mesh| mesh != self.credential.mesh()) {
             return self.leave_behind(&found);
         }
-        self.letters.recover(found.outbox, found.taken);
+        self.letters.recover(found.outbox, found.taken, self.now);
         for (head, why) in found.lost {
             self.not_recovered(&head, why);
         }
@@ -362,7 +365,7 @@ impl Engine {
             }
         }
         if player.stops {
-            self.stop(agent);
+            self.stop(agent, None);
         }
         self.counters.add(Counter::AgentsRecovered, 1);
         let (agent, kind) = (head.agent, head.kind.to_string());

@@ -255,28 +255,24 @@ impl Mesh {
 
     /// A mesh whose hosts record.
     pub(super) fn recorded(hosts: usize) -> Self {
-        Self::joined(Self::made(vec![0..0; hosts], true))
+        Self::apart(vec![0..0; hosts], true).joined()
     }
 
     /// A mesh that knows of many more hosts than are there.
     pub(super) fn with_phantoms(hosts: usize, phantoms: u8) -> Self {
-        Self::joined(Self::made(vec![0..phantoms; hosts], false))
+        Self::apart(vec![0..phantoms; hosts], false).joined()
     }
 
-    fn joined(mut mesh: Self) -> Self {
-        for a in 0..mesh.engines.len() {
-            (0..a).for_each(|b| mesh.connect(a, b));
+    fn joined(mut self) -> Self {
+        for a in 0..self.engines.len() {
+            (0..a).for_each(|b| self.connect(a, b));
         }
-        mesh.settle();
-        mesh
+        self.settle();
+        self
     }
 
     /// Hosts without lanes, each of which knows some that are not there.
-    pub(super) fn apart(phantoms: Vec<Range<u8>>) -> Self {
-        Self::made(phantoms, false)
-    }
-
-    fn made(phantoms: Vec<Range<u8>>, recorded: bool) -> Self {
+    pub(super) fn apart(phantoms: Vec<Range<u8>>, recorded: bool) -> Self {
         let genesis = Genesis {
             version: 1,
             name: "test".into(),
@@ -297,7 +293,7 @@ impl Mesh {
             gossip_loss: 0,
             gossiped: 0,
             disconnected: Vec::new(),
-            disks: (0..phantoms.len()).map(|_| recorded.then(Disk::default)).collect(),
+            disks: phantoms.iter().map(|_| recorded.then(Disk::default)).collect(),
             phantoms,
             carried: 0,
         };
@@ -314,12 +310,12 @@ impl Mesh {
     }
 
     fn engine(&self, host: usize, life: u64) -> Engine {
-        let phantoms = self.phantoms[host].clone().map(|number| self.phantom(number));
-        let known = Known::Records(phantoms.collect());
-        Engine::new(self.config(host, life, known), self.now())
+        Engine::new(self.config(host, life), self.now())
     }
 
-    pub(super) fn config(&self, host: usize, life: u64, known: Known) -> Config {
+    pub(super) fn config(&self, host: usize, life: u64) -> Config {
+        let phantoms = self.phantoms[host].clone().map(|number| self.phantom(number));
+        let known = Known::Records(phantoms.collect());
         let probe = Start { kind: "probe".into(), name: Some("probe".into()), init: Init::Default };
         Config {
             key: key(host),

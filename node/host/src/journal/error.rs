@@ -5,7 +5,7 @@ use std::{
 };
 
 use rusqlite::{ErrorCode, ffi};
-use starling_protocols::journal::Sequence;
+use starling_protocols::journal::{Life, Sequence};
 
 /// Why a journal was not opened, read or written.
 ///
@@ -13,7 +13,10 @@ use starling_protocols::journal::Sequence;
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The operating system refused something.
-    #[error("cannot {doing} {path}: {source}; {next}", path = path.display(), next = advice(source))]
+    #[error(
+        "cannot {doing} {path}: {source}; {next}",
+        path = path.display(), next = advice(source)
+    )]
     Io {
         /// What was tried, as `make`.
         doing: &'static str,
@@ -25,8 +28,8 @@ pub enum JournalError {
     /// SQLite refused something. What was not reported durable may or may not be on the disk: the
     /// next start looks.
     #[error(
-        "cannot {doing} the journal {path}: {source}; nothing since is durable: see the system's \
-         log (`dmesg`) for the state of the disk, then start again",
+        "cannot {doing} the journal {path}: {source}; see the system's log (`dmesg`) for the state \
+         of the disk, then start again: what was durable before is read then",
         path = path.display()
     )]
     Database {
@@ -70,6 +73,17 @@ pub enum JournalError {
     /// There is no journal there.
     #[error("there is no journal at {path}", path = _0.display())]
     Missing(PathBuf),
+    /// The journal does not know this life.
+    #[error(
+        "there is no life {life} in {path}: `p2p journal list` shows which there are",
+        path = path.display()
+    )]
+    NoLife {
+        /// The file, the newest of several.
+        path: PathBuf,
+        /// The life.
+        life: Life,
+    },
     /// A batch does not follow the one before it. It was not written, nor is anything after it.
     #[error("record {found} was to be written where {expected} is next: this is a defect")]
     OutOfOrder {
@@ -78,9 +92,6 @@ pub enum JournalError {
         /// The record that came.
         found: Sequence,
     },
-    /// The writer has ended, because of an error that was told before.
-    #[error("the journal is not written any more")]
-    Ended,
 }
 
 impl JournalError {
@@ -107,22 +118,24 @@ impl JournalError {
     }
 }
 
-/// Whether what SQLite found is no journal, or one that is not as it was written.
+/// Whether what SQLite found is no journal, or one that is not as it was written. Our queries are
+/// right, so whatever is no trouble of the system or of the moment is one of the file.
 pub(super) fn is_damage(why: &rusqlite::Error) -> bool {
-    match why {
-        rusqlite::Error::SqliteFailure(failure, _) => {
-            matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-                // A table or a column is not there.
-                || failure.code == ErrorCode::Unknown
-                // A file that is shorter than it says.
-                || failure.extended_code == ffi::SQLITE_IOERR_SHORT_READ
-        }
-        rusqlite::Error::QueryReturnedNoRows
-        | rusqlite::Error::InvalidColumnType(..)
-        | rusqlite::Error::FromSqlConversionFailure(..)
-        | rusqlite::Error::IntegralValueOutOfRange(..)
-        | rusqlite::Error::Utf8Error(..) => true,
-        _ => false,
+    let rusqlite::Error::SqliteFailure(failure, _) = why else { return true };
+    match failure.code {
+        // A file that is shorter than it says.
+        ErrorCode::SystemIoFailure => failure.extended_code == ffi::SQLITE_IOERR_SHORT_READ,
+        ErrorCode::DiskFull
+        | ErrorCode::CannotOpen
+        | ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::FileLockingProtocolFailed
+        | ErrorCode::OutOfMemory
+        | ErrorCode::PermissionDenied
+        | ErrorCode::AuthorizationForStatementDenied
+        | ErrorCode::ReadOnly
+        | ErrorCode::OperationInterrupted => false,
+        _ => true,
     }
 }
 

@@ -149,7 +149,7 @@ pub(super) fn first_of(path: &Path) -> Option<u64> {
 }
 
 /// How large a file is with its write-ahead log.
-pub(super) fn bytes_of(path: &Path) -> u64 {
+fn bytes_of(path: &Path) -> u64 {
     let length = |path: PathBuf| fs::metadata(path).map_or(0, |about| about.len());
     length(path.to_owned()) + length(beside(path, "-wal"))
 }

@@ -1,7 +1,7 @@
 //! Reads the newest file back when a journal is opened.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs::File,
     io::Read,
     path::{Path, PathBuf},
@@ -10,8 +10,8 @@ use std::{
 use rusqlite::{Connection, Row, ToSql};
 use starling_protocols::{
     journal::{
-        ChainHash, Durability, Life, LifeHead, Page, PageError, Record, Recovered, Recovery,
-        Sequence,
+        ChainHash, Durability, Life, LifeHead, OpenPage, Page, PageError, Record, Recovered,
+        Recovery, Sequence,
     },
     limits::JOURNAL_PAGE_BYTES_MAX,
     wire,
@@ -25,6 +25,10 @@ use super::{
     schema::{self, uint},
     store::{self, PageRow, Store, Tail},
 };
+
+/// More records than any file has, each of which takes up several bytes. How many a damaged file had
+/// cannot be told, it may be cut off; no number is given a second time.
+const FILE_RECORDS_MAX: u64 = 1 << 32;
 
 /// Something of the journal was damaged; the daemon goes on without it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +77,7 @@ fn begin_anew(
     why: &JournalError,
 ) -> Result<(Store, Opened), JournalError> {
     let heads = heads(path);
-    // A record takes up a byte at least, so no number is given a second time.
-    let next = files::first_of(path).unwrap_or(0) + files::bytes_of(path) + 1;
+    let next = files::first_of(path).unwrap_or(0).saturating_add(FILE_RECORDS_MAX);
     // The new file comes first: if this is interrupted, no older file is taken for the newest.
     let store = files.begin(Tail::begin(Sequence(next), ChainHash::START), None)?;
     let aside = files.set_aside(path)?;
@@ -121,8 +124,10 @@ fn load(path: &Path) -> Result<(Store, Opened), JournalError> {
     let index = Index::read(store.connection(), path)?;
     index.check(&store.tail)?;
     let recovered = index.recover(store.connection(), path, &store.tail, &mut damage)?;
-    // What the last life could still read may not be durable; what this life builds on must be.
+    // What can be read need not be on the disk: the last life may have ended because of that, and
+    // what an fsync failed to write is not written by the next. So all of it is written again.
     store.flush()?;
+    store.checkpoint()?;
     Ok((store, Opened { recovered, damage }))
 }
 
@@ -145,7 +150,7 @@ pub(super) fn check_header(path: &Path) -> Result<(), JournalError> {
 
 /// All of the index that a restart needs.
 #[derive(Debug, Default)]
-struct Index {
+pub(super) struct Index {
     path: PathBuf,
     lives: Vec<(LifeRow, i64)>,
     eras: Vec<(i64, Vec<u8>, i64)>,
@@ -183,7 +188,7 @@ pub(super) fn record(bytes: &[u8]) -> Option<Record<'static>> {
 }
 
 impl Index {
-    fn read(conn: &Connection, path: &Path) -> Result<Self, JournalError> {
+    pub(super) fn read(conn: &Connection, path: &Path) -> Result<Self, JournalError> {
         let three = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
         let two = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let read = || -> rusqlite::Result<Self> {
@@ -204,7 +209,7 @@ impl Index {
     }
 
     /// Whether it is as it was written, all of it.
-    fn check(&self, tail: &Tail) -> Result<(), JournalError> {
+    pub(super) fn check(&self, tail: &Tail) -> Result<(), JournalError> {
         let mut sums = Sums::default();
         let mut sound = true;
         let mut add = |sum: &mut u64, found: u64, said: i64| {
@@ -299,6 +304,7 @@ impl Pages<'_> {
         let mut select = conn.prepare(sql).map_err(unreadable())?;
         let mut rows = select.query([from.unwrap_or(i64::MAX)]).map_err(unreadable())?;
         let mut last = None;
+        self.next = from;
         while let Some(row) = rows.next().map_err(unreadable())? {
             let (row, said) = PageRow::read(row).map_err(unreadable())?;
             if column(digest(&row)) != said || self.next.is_some_and(|next| next != row.first) {
@@ -322,8 +328,7 @@ impl Pages<'_> {
 
     /// Whether a page has something of an agent that lives on.
     fn is_needed(&self, row: &PageRow) -> bool {
-        let has_snapshot = self.open.values().any(|life| life.snapshot_page == Some(row.first));
-        has_snapshot || row.lives().iter().any(|life| self.concerns(*life, row.first))
+        row.lives().iter().any(|life| self.concerns(*life, row.first))
     }
 
     fn concerns(&self, life: u64, first: i64) -> bool {
@@ -351,7 +356,7 @@ impl Pages<'_> {
         match read_page(conn, row, path)? {
             Ok(bytes) => {
                 let open = Page::open(&bytes);
-                let records = open.iter().flat_map(|page| page.records());
+                let records = open.iter().flat_map(OpenPage::records);
                 for (sequence, record) in records.flatten() {
                     recovery.record(sequence, record);
                 }
@@ -368,10 +373,7 @@ impl Pages<'_> {
     /// The lives of which a page that cannot be read has something.
     fn hurt(&self, row: &PageRow) -> impl Iterator<Item = Life> {
         let first = row.first;
-        let lives = row.lives().into_iter().filter(move |life| self.concerns(*life, first));
-        let here = self.open.iter().filter(move |(_, life)| life.snapshot_page == Some(first));
-        let all: BTreeSet<u64> = lives.chain(here.map(|(life, _)| *life)).collect();
-        all.into_iter().map(Life)
+        row.lives().into_iter().filter(move |life| self.concerns(*life, first)).map(Life)
     }
 }
 

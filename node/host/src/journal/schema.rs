@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, types::FromSql};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, config::DbConfig, types::FromSql};
 
 use super::JournalError;
 
@@ -41,7 +41,7 @@ CREATE TABLE pages (
   first INTEGER PRIMARY KEY, -- number of the first record
   count INTEGER NOT NULL,    -- how many records
   wall_ms INTEGER NOT NULL,  -- when the first was made, in milliseconds since 1970
-  lives TEXT NOT NULL,       -- lives with entries in it, a JSON array
+  lives TEXT NOT NULL,       -- lives that it says something of, a JSON array
   hash BLOB NOT NULL,        -- of the bytes, which have the hash of the page before in them
   digest INTEGER NOT NULL,   -- of all columns but the bytes
   bytes BLOB NOT NULL        -- `p2p journal show` decodes them
@@ -117,7 +117,7 @@ CREATE TABLE logs (
   fields TEXT                -- JSON
 );
 CREATE VIEW page_lives AS
-  -- Which pages have entries of a life.
+  -- Which pages say something of a life.
   SELECT value AS life, first FROM pages, json_each(pages.lives);
 ";
 
@@ -157,6 +157,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, JournalError> {
     let open = || {
         let conn = Connection::open_with_flags(path, flags)?;
         set_up(&conn)?;
+        keep_log(&conn, true)?;
         let mode: String = conn.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))?;
         debug_assert_eq!(mode, "wal", "every file system that daemons run on has shared memory");
         // The writer chooses the moment: in the middle of a commit somebody would wait for it.
@@ -164,6 +165,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, JournalError> {
         Ok(conn)
     };
     open().map_err(JournalError::database("open", path))
+}
+
+/// Whether the log stays beside the file when the connection is closed. After an error it must: what
+/// is in it may not be on the disk, and is brought into the file only by a start that reads it.
+pub(super) fn keep_log(conn: &Connection, keep: bool) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
 }
 
 /// For one of any number of readers, beside a writer or not.

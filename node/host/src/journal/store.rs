@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use starling_protocols::{
-    journal::{Batch, ChainHash, Page, Record, Sequence},
+    journal::{Batch, ChainHash, Entry, Life, LifeHead, Page, Record, Sequence, Snapshot},
     wire,
 };
 
@@ -218,7 +218,9 @@ impl Store {
     pub(super) fn close(mut self) -> Result<(), JournalError> {
         self.flush()?;
         self.checkpoint()?;
-        self.conn.close().map_err(|(_, why)| JournalError::database("close", &self.path)(why))
+        let failed = || JournalError::database("close", &self.path);
+        schema::keep_log(&self.conn, false).map_err(failed())?;
+        self.conn.close().map_err(|(_, why)| failed()(why))
     }
 
     /// Deletes messages of the log before this moment and beyond so many, at most `step` of them.
@@ -294,13 +296,27 @@ fn moment(batch: &Batch) -> Option<u64> {
     })
 }
 
+/// The life that a record says something of.
+pub(super) const fn life_of(record: &Record<'_>) -> Option<Life> {
+    match record {
+        Record::Life(LifeHead { life, .. })
+        | Record::Snapshot(Snapshot { life, .. })
+        | Record::Entry(Entry { life, .. })
+        | Record::End { life, .. }
+        | Record::Gap { life, .. } => Some(*life),
+        _ => None,
+    }
+}
+
 fn insert_page(
     conn: &Connection,
     batch: &Batch,
     page: &Page,
     wall_ms: u64,
 ) -> rusqlite::Result<()> {
-    let lives: BTreeSet<u64> = batch.lives.iter().map(|life| life.0).collect();
+    let noted = batch.notable().filter_map(|(_, record)| life_of(&record));
+    let lives: BTreeSet<u64> =
+        batch.lives.iter().copied().chain(noted).map(|life| life.0).collect();
     let row = PageRow {
         first: int(page.first.0),
         count: i64::from(page.count),

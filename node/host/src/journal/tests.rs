@@ -1,14 +1,19 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::print_stdout, reason = "seeds are told when a test fails")]
 
+mod damage;
+mod place;
+mod reading;
 mod story;
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
+use place::wait_durable;
 use starling_protocols::{
     ident::Incarnation,
-    journal::{Life, Recovered, Sequence},
+    journal::{Life, Record, Recovered, Sequence},
 };
-use story::{OTHER, Story, wait_durable};
+use story::{OTHER, Story};
 use tempfile::TempDir;
 
 use super::{files, *};
@@ -36,7 +41,7 @@ fn what_was_durable_comes_back() {
     let expected = story.recovered();
     assert_eq!((expected.lives.len(), expected.outbox[&OTHER].letters.len()), (2, 5));
     // As after `kill -9`: nothing is closed, another process opens the files.
-    let copy = story::copy(&dir.path().join("journal"));
+    let copy = place::copy(&dir.path().join("journal"));
     let (_, copied) = open(&copy);
     assert_same(&copied.recovered, &expected);
     journal.close().unwrap();
@@ -87,12 +92,12 @@ fn what_nobody_waits_for_is_written_and_becomes_durable_with_the_next_that_is() 
     batch.urgent = false;
     let first = batch.next();
     journal.append(batch);
-    let told = story::block_on(journal.progress());
+    let told = place::block_on(journal.progress());
     assert!(matches!(told, Some(Progress::Written(upto)) if upto == first), "{told:?}");
     let batch = story.step(1);
     let second = batch.next();
     journal.append(batch);
-    let told = story::block_on(journal.progress());
+    let told = place::block_on(journal.progress());
     assert!(matches!(told, Some(Progress::Durable(upto)) if upto == second), "{told:?}");
 }
 
@@ -117,10 +122,10 @@ fn a_batch_out_of_order_ends_the_journal_and_is_not_written() {
     let mut story = Story::begin(&opened.recovered);
     drop(story.step(0));
     journal.append(story.step(1));
-    let told = story::block_on(journal.progress());
+    let told = place::block_on(journal.progress());
     let failed = matches!(told, Some(Progress::Failed(JournalError::OutOfOrder { .. })));
     assert!(failed, "{told:?}");
-    assert!(story::block_on(journal.progress()).is_none());
+    assert!(place::block_on(journal.progress()).is_none());
     journal.close().unwrap();
     assert_eq!(open(&dir).1.recovered.next, Sequence::FIRST);
 }
@@ -160,7 +165,7 @@ fn the_main_loop_waits_while_there_is_no_room() {
     assert!(journal.has_room());
     let mut story = Story::begin(&opened.recovered);
     journal.append(story.step(0));
-    story::block_on(journal.wait_for_room());
+    place::block_on(journal.wait_for_room());
     assert!(journal.has_room());
     wait_durable(&journal, story.next());
 }

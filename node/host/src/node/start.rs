@@ -22,7 +22,7 @@ use crate::{
     api::{self, Code, Problem},
     clock::{self, Clock},
     config::Config,
-    control::{ControlError, Handle, Server},
+    control::{ControlError, Handle, Journals, Server},
     disk::{Disk, DiskError},
     journal::{self, Journal, JournalError},
     net::{self, JoinError, Joined, Net, NetConfig, NetError},
@@ -114,7 +114,8 @@ async fn run_lives(config: Config, agents: Kinds) -> Result<(), NodeError> {
     let server = Server::bind(&config.control_socket()).await?;
     let refused = server.refused();
     let mut signals = Signals::new().map_err(NodeError::System)?;
-    let serving = tokio::spawn(server.serve(handle, stop.clone()));
+    let journals = Journals::new(config.journal_dir(), society::with_residents(agents.clone()));
+    let serving = tokio::spawn(server.serve(handle, journals, stop.clone()));
     let mut patience = Duration::ZERO;
     let result = loop {
         let (jobs, job_queue) = mpsc::channel(JOBS_WAITING_MAX);
@@ -345,8 +346,18 @@ fn net_config(config: &Config) -> Result<NetConfig, NodeError> {
 
 /// Opens the journal; what is damaged is set aside and said.
 fn open_journal(config: &Config) -> Result<(Journal, Recovered), NodeError> {
-    let dir = config.data_dir.join("journal");
-    let (journal, opened) = Journal::open(&dir, journal::Options::default())?;
+    let dir = config.journal_dir();
+    let (journal, opened) = Journal::open(
+        &dir,
+        journal::Options {
+            retain_bytes: config.journal.keep_bytes,
+            retain_age: config.journal.keep_age,
+            ..journal::Options::default()
+        },
+    )?;
+    if let Some(logs) = crate::log::journal_handle() {
+        journal.keep_logs(logs);
+    }
     for damage in &opened.damage {
         tracing::error!(
             path = %damage.path.display(), why = damage.why,
@@ -385,7 +396,11 @@ fn engine(
         residents: society::residents(),
         known: Known::Records(known),
         ledger: disk.ledger()?,
-        recording: Some(Recording::new(found)),
+        recording: Some(Recording {
+            file_bytes_max: config.journal.file_bytes,
+            file_age_max: config.journal.file_age,
+            ..Recording::new(found)
+        }),
     };
     Ok(Engine::new(config, now))
 }

@@ -20,24 +20,27 @@ fn address(host: usize) -> Vec<String> {
     vec![format!("/memory/{host}")]
 }
 
+fn knowing(mesh: &Mesh, host: usize, life: u64, roster: &Roster) -> Engine {
+    let known = Known::Checked(roster.clone());
+    Engine::new(Config { known, ..mesh.config(host, life) }, mesh.now())
+}
+
 /// A mesh whose hosts share one roster from the beginning.
 fn sharing(hosts: usize) -> (Mesh, Roster) {
-    let mut mesh = Mesh::apart(vec![0..0; hosts]);
+    let mut mesh = Mesh::apart(vec![0..0; hosts], false);
     let mut roster = Roster::new(mesh.genesis.mesh());
     let record = |host| mesh.first_record(&key(host), format!("host-{host}"), address(host));
     for record in (0..hosts).map(record).chain((0..100).map(|number| mesh.phantom(number))) {
         roster.merge(&record, WALL).expect("a good record");
     }
-    let known = || Known::Checked(roster.clone());
-    mesh.engines =
-        (0..hosts).map(|host| Engine::new(mesh.config(host, 1, known()), mesh.now())).collect();
+    mesh.engines = (0..hosts).map(|host| knowing(&mesh, host, 1, &roster)).collect();
     (mesh, roster)
 }
 
 #[test]
 fn hosts_with_different_rosters_come_to_know_the_same() {
     // Few, and so many that sums are compared; nobody links the first to the last.
-    let mut mesh = Mesh::apart(vec![0..10, 5..90, 80..100, 0..0]);
+    let mut mesh = Mesh::apart(vec![0..10, 5..90, 80..100, 0..0], false);
     mesh.connect(0, 1);
     mesh.connect(2, 3);
     mesh.settle();
@@ -75,8 +78,7 @@ fn hosts_that_share_a_roster_have_little_to_say() {
 #[test]
 fn a_host_in_a_later_life_than_the_shared_roster_says_tells_it() {
     let (mut mesh, roster) = sharing(2);
-    let config = mesh.config(1, 2, Known::Checked(roster));
-    mesh.engines[1] = Engine::new(config, mesh.now());
+    mesh.engines[1] = knowing(&mesh, 1, 2, &roster);
     mesh.connect(0, 1);
     mesh.settle();
     assert!(known(&mesh, 0).contains(&(mesh.host(1), Incarnation(2), 1)));
@@ -127,7 +129,7 @@ fn who_asks_too_often_is_refused_and_counted() {
 
 #[test]
 fn hosts_are_saved_once_for_many_changes() {
-    let mut mesh = Mesh::apart(vec![0..0, 0..100]);
+    let mut mesh = Mesh::apart(vec![0..0, 0..100], false);
     mesh.connect(0, 1);
     let mut saved = Vec::new();
     let now = Now { time: Time::ZERO + Duration::from_secs(1), wall: WALL };
@@ -142,7 +144,7 @@ fn hosts_are_saved_once_for_many_changes() {
 
 #[test]
 fn when_the_lane_to_a_host_that_was_asked_breaks_the_next_is_asked() {
-    let mut mesh = Mesh::apart(vec![0..0, 0..20, 0..20]);
+    let mut mesh = Mesh::apart(vec![0..0, 0..20, 0..20], false);
     mesh.connect(0, 1);
     mesh.turn(0);
     mesh.turn(1);

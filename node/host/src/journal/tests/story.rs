@@ -1,6 +1,8 @@
 //! A small life of a host, told in batches, with what should come back of it.
 
-use std::{collections::BTreeMap, fs, path::Path};
+#![allow(unreachable_pub, reason = "this file is a part of two crates")]
+
+use std::collections::BTreeMap;
 
 use starling_protocols::{
     exchange::Codec,
@@ -12,12 +14,10 @@ use starling_protocols::{
     time::{Time, WallTime},
     wire,
 };
-use tempfile::TempDir;
+const ME: HostId = HostId([1; 32]);
 
-use crate::journal::{Journal, Progress};
-
-pub(crate) const ME: HostId = HostId([1; 32]);
-pub(crate) const OTHER: HostId = HostId([2; 32]);
+/// The host that letters go to and come from.
+pub const OTHER: HostId = HostId([2; 32]);
 
 /// Entries between two snapshots.
 const SNAPSHOT_ENTRIES: u64 = 6;
@@ -25,9 +25,10 @@ const SNAPSHOT_ENTRIES: u64 = 6;
 /// Two agents that are written ahead and one that is not. Each step is an entry of one of them,
 /// and now and then a letter.
 #[derive(Debug)]
-pub(crate) struct Story {
+pub struct Story {
     recorder: Recorder,
-    pub(crate) lives: Vec<Life>,
+    /// The lives of the agents.
+    pub lives: Vec<Life>,
     heads: BTreeMap<Life, LifeHead<'static>>,
     numbers: BTreeMap<Life, u64>,
     incarnation: Incarnation,
@@ -36,12 +37,13 @@ pub(crate) struct Story {
     delivered: u64,
     taken: u64,
     /// All that was ever recorded, and is the standard.
-    told: Vec<(Sequence, Record<'static>)>,
+    pub told: Vec<(Sequence, Record<'static>)>,
 }
 
 impl Story {
     /// The first life of a host.
-    pub(crate) fn begin(recovered: &Recovered) -> Self {
+    #[must_use]
+    pub fn begin(recovered: &Recovered) -> Self {
         let mut story = Self {
             recorder: Recorder::new(recovered.next),
             lives: Vec::new(),
@@ -78,7 +80,11 @@ impl Story {
     }
 
     /// The host comes back.
-    pub(crate) fn next_life(mut self, recovered: &Recovered, incarnation: Incarnation) -> Self {
+    ///
+    /// # Panics
+    /// When not all comes back that was told.
+    #[must_use]
+    pub fn next_life(mut self, recovered: &Recovered, incarnation: Incarnation) -> Self {
         assert_eq!(self.next(), recovered.next);
         self.incarnation = incarnation;
         self.recorder.note(&Record::Era(self.era()));
@@ -86,14 +92,18 @@ impl Story {
     }
 
     /// The number of the next record.
-    pub(crate) fn next(&self) -> Sequence {
+    #[must_use]
+    pub fn next(&self) -> Sequence {
         self.recorder.next()
     }
 
     /// Something happens.
-    pub(crate) fn step(&mut self, step: u64) -> Batch {
+    ///
+    /// # Panics
+    /// Never.
+    pub fn step(&mut self, step: u64) -> Batch {
         self.tick();
-        let life = self.lives[usize::try_from(step).unwrap() % self.lives.len()];
+        let life = self.lives[usize::try_from(step).expect("a small number") % self.lives.len()];
         let number = self.numbers[&life];
         let letter = (step % 5 == 3).then(|| {
             self.taken += 1;
@@ -126,14 +136,14 @@ impl Story {
     }
 
     /// One of the agents ends.
-    pub(crate) fn end(&mut self, which: usize) -> Batch {
+    pub fn end(&mut self, which: usize) -> Batch {
         self.recorder.note(&Record::End { life: self.lives[which], how: Ended::Stopped });
         self.recorder.urge();
         self.take()
     }
 
     /// A new file begins.
-    pub(crate) fn rotate(&mut self) -> Batch {
+    pub fn rotate(&mut self) -> Batch {
         self.tick();
         self.recorder.note(&Record::Era(self.era()));
         for life in self.lives.clone() {
@@ -157,12 +167,14 @@ impl Story {
     }
 
     /// What should come back of everything told so far.
-    pub(crate) fn recovered(&self) -> Recovered {
+    #[must_use]
+    pub fn recovered(&self) -> Recovered {
         self.recovered_of(self.next())
     }
 
     /// What should come back of all records before this one.
-    pub(crate) fn recovered_of(&self, next: Sequence) -> Recovered {
+    #[must_use]
+    pub fn recovered_of(&self, next: Sequence) -> Recovered {
         let mut recovery = Recovery::new();
         for (sequence, record) in self.told.iter().filter(|(sequence, _)| *sequence < next) {
             recovery.record(*sequence, record.clone());
@@ -216,7 +228,8 @@ fn snapshot(life: Life, number: u64) -> Snapshot<'static> {
 /// Everything that lives on, in a form that can be compared. An agent may come back from an older
 /// snapshot or a newer one with fewer entries: what counts is where it ends, so the standard and
 /// what was found are both told from the last snapshot.
-pub(crate) fn digest_of(recovered: &Recovered) -> Vec<String> {
+#[must_use]
+pub fn digest_of(recovered: &Recovered) -> Vec<String> {
     let mut told = vec![format!("next {}", recovered.next)];
     for life in &recovered.lives {
         told.push(format!("{:?} {:?}", life.head, life.snapshot));
@@ -230,38 +243,4 @@ pub(crate) fn digest_of(recovered: &Recovered) -> Vec<String> {
     told.extend(recovered.outbox.iter().map(|(to, outbox)| format!("{to} {outbox:?}")));
     told.extend(recovered.taken.iter().map(|(from, letter)| format!("{from} {letter:?}")));
     told
-}
-
-/// Waits until every record before this one is durable.
-#[track_caller]
-pub(crate) fn wait_durable(journal: &Journal, next: Sequence) {
-    block_on(async {
-        loop {
-            match journal.progress().await {
-                Some(Progress::Durable(upto)) if upto >= next => return,
-                Some(Progress::Written(_) | Progress::Durable(_)) => {}
-                other => panic!("{other:?} while waiting for {next}"),
-            }
-        }
-    });
-}
-
-pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-}
-
-/// The files as they are now, in another directory.
-pub(crate) fn copy(dir: &Path) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    let to = copy.path().join("journal");
-    fs::create_dir(&to).unwrap();
-    for file in fs::read_dir(dir).unwrap() {
-        let path = file.unwrap().path();
-        let name = path.file_name().unwrap();
-        // The -shm file is rebuilt from the log; a link is for people.
-        if path.is_file() && !path.is_symlink() && path.extension() != Some("db-shm".as_ref()) {
-            fs::copy(&path, to.join(name)).unwrap();
-        }
-    }
-    copy
 }
