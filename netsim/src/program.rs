@@ -20,7 +20,6 @@ use starling_protocols::time::Time;
 use crate::{
     run::{self, Options, OptionsError, Outcome, Report, run_seed_watched},
     scenario::Make,
-    scenarios::Crashes,
     shrink::{Shrunk, shrink_watched},
     trace::Sink,
 };
@@ -103,11 +102,6 @@ impl Flags {
         }
     }
 
-    /// Whether all crashes are wanted, and not one by its number.
-    const fn names_no_crash(&self) -> bool {
-        self.seed == 1 && self.only.is_none()
-    }
-
     /// Runs all seeds; of the first that fails, looks for the few faults that matter.
     ///
     /// # Errors
@@ -119,8 +113,8 @@ impl Flags {
     ) -> Result<Simulated, OptionsError> {
         let mut options = self.options();
         let make = options.check()?;
-        if options.scenario == "crashes" && options.seeds == 1 && self.names_no_crash() {
-            options.seeds = Crashes::points(&options);
+        if (options.seed, options.seeds, &options.only) == (1, 1, &None) {
+            options.seeds = make().points(&options).unwrap_or(1);
         }
         let many = Many { make, options: &options, progress, teller };
         let report = Report::of(make, many.run(self.threads));

@@ -220,9 +220,8 @@ fn play_seed(
     if let Some(sink) = sink {
         sim.tell_to(sink);
     }
-    let invariants = scenario.invariants();
-    let mut run =
-        Run { invariants, settled_after: None, disk_operations: Vec::new(), watch, stopped: false };
+    let (invariants, disk_operations) = (scenario.invariants(), Vec::new());
+    let mut run = Run { invariants, settled_after: None, disk_operations, watch, stopped: false };
     let played = catch_unwind(AssertUnwindSafe(|| {
         run.play(&mut *scenario, &mut sim, options, &schedule, &entropy)
     }));

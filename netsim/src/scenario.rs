@@ -23,8 +23,14 @@ pub trait Scenario {
 
     /// What goes wrong in the run with this seed: by default, what the swarm draws.
     fn schedule(&self, entropy: &Entropy, options: &Options) -> Schedule {
-        let time = Duration::from_secs(60 * u64::from(options.minutes));
-        swarm::schedule(entropy, self.faults(), options.hosts, time)
+        swarm::schedule(entropy, self.faults(), options.hosts, options.minutes())
+    }
+
+    /// How many seeds, from one on, there are in all, where that is known: then all of them are run
+    /// unless somebody says otherwise.
+    fn points(&self, options: &Options) -> Option<u64> {
+        let _ = options;
+        None
     }
 
     /// The seed of everything else than the schedule.
@@ -34,8 +40,7 @@ pub trait Scenario {
 
     /// How long things go wrong, go on after everything is healed, and rest.
     fn times(&self, options: &Options) -> Times {
-        let faults = Duration::from_secs(60 * u64::from(options.minutes));
-        Times { faults, ..Times::default() }
+        Times { faults: options.minutes(), ..Times::default() }
     }
 
     /// Adds the hosts and their agents, and starts who is there from the beginning.

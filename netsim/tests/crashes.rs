@@ -5,7 +5,6 @@ use std::thread;
 use starling_netsim::{
     FaultKind, Fired, Options, Outcome, run_seed,
     scenario::{self, Make},
-    scenarios::Crashes,
 };
 
 fn options() -> Options {
@@ -24,7 +23,7 @@ fn run_all(make: Make, points: u64) -> Vec<Outcome> {
 #[test]
 fn nothing_acknowledged_is_lost_wherever_a_host_ends() {
     let make = scenario::named("crashes").expect("it is one of the scenarios");
-    let points = Crashes::points(&options());
+    let points = make().points(&options()).expect("it is known");
     assert!(points > 6 * 40, "{points} points are too few to mean anything");
     let outcomes = run_all(make, points);
     let mut fired = Fired::default();

@@ -56,16 +56,6 @@ pub struct Crashes {
 }
 
 impl Crashes {
-    /// How many seeds, from one on, stand for all operations of the story and all ways.
-    #[must_use]
-    pub fn points(options: &Options) -> u64 {
-        let make: Make = || Box::new(Self::default());
-        let unharmed = Options { only: Some(Vec::new()), ..options.clone() };
-        let outcome = run_seed(make, &unharmed, 1, None);
-        let operations = outcome.disk_operations.get(VICTIM.index());
-        operations.map_or(0, |operations| WAYS * operations)
-    }
-
     fn fault(seed: u64) -> Fault {
         let point = seed.saturating_sub(1);
         let after = u32::try_from(point / WAYS).unwrap_or(u32::MAX);
@@ -94,6 +84,14 @@ impl Scenario for Crashes {
     fn schedule(&self, _: &Entropy, options: &Options) -> Schedule {
         let lasts_ms = u64::try_from(STORY.as_millis()).unwrap_or(u64::MAX);
         Schedule::new(vec![Step { at_ms: 0, lasts_ms, fault: Self::fault(options.seed) }])
+    }
+
+    /// All operations of the story, in all ways.
+    fn points(&self, options: &Options) -> Option<u64> {
+        let make: Make = || Box::new(Self::default());
+        let unharmed = Options { only: Some(Vec::new()), ..options.clone() };
+        let outcome = run_seed(make, &unharmed, 1, None);
+        Some(WAYS * outcome.disk_operations.get(VICTIM.index())?)
     }
 
     fn world(&self, _: u64) -> u64 {

@@ -373,7 +373,7 @@ impl Engine {
             }
         }
         if player.stops {
-            self.stop(agent);
+            self.stop(agent, None);
         }
         self.counters.add(Counter::AgentsRecovered, 1);
         let (agent, kind) = (head.agent, head.kind.to_string());

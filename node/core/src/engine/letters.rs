@@ -61,8 +61,6 @@ struct In {
     handled: u64,
     /// The number of the last that was handled, durably.
     taken: u64,
-    /// Whether the next is the first of a session: what is missing before it never comes.
-    begins: bool,
 }
 
 impl Out {
@@ -91,7 +89,7 @@ impl Out {
 impl In {
     /// All up to this one were taken.
     const fn after(epoch: Incarnation, number: u64) -> Self {
-        Self { epoch, seen: number, handled: number, taken: number, begins: true }
+        Self { epoch, seen: number, handled: number, taken: number }
     }
 }
 
@@ -270,17 +268,19 @@ impl Engine {
             return false;
         }
         let out = self.letters.out.get(&host);
+        let first = out.map_or(number, Out::first);
         let Some(letter) = out.and_then(|out| out.letter(number)).cloned() else { return false };
         let Letter { epoch, number, from, to, name, codec, body, .. } = &letter;
         let (epoch, number, from, to, codec) = (*epoch, *number, *from, *to, *codec);
-        let item = Item::Letter { epoch, number, from, to, name, codec, body };
+        let item = Item::Letter { epoch, number, first, from, to, name, codec, body };
         self.push(peer, item, Class::Message).is_ok()
     }
 
     fn letter_to_myself(&mut self, number: u64) -> bool {
         let out = self.letters.out.get(&self.me);
+        let first = out.map_or(number, Out::first);
         let Some(letter) = out.and_then(|out| out.letter(number)).cloned() else { return false };
-        self.letter_in(self.me, letter);
+        self.letter_in(self.me, letter, first);
         true
     }
 
@@ -313,23 +313,20 @@ impl Engine {
         if let Some(out) = self.letters.out.get_mut(&host) {
             out.sent = 0;
         }
-        if let Some(last) = self.letters.taken.get_mut(&host) {
-            last.begins = true;
-        }
     }
 
-    /// A letter of another host's has come.
-    pub(super) fn letter_in(&mut self, origin: HostId, letter: Letter<'_>) {
+    /// A letter of another host's has come. Letters before the `first` never come.
+    pub(super) fn letter_in(&mut self, origin: HostId, letter: Letter<'_>, first: u64) {
         let Letter { epoch, number, from, to, name, codec, body, .. } = letter;
-        let fresh = In::after(epoch, number.saturating_sub(1));
+        let fresh = In::after(epoch, first.min(number).saturating_sub(1));
         let last = self.letters.taken.entry(origin).or_insert(fresh);
         if epoch > last.epoch {
             *last = fresh;
         }
-        if std::mem::take(&mut last.begins) && epoch == last.epoch && number > last.seen + 1 {
+        if epoch == last.epoch && fresh.seen > last.seen {
             // This host has forgotten what it took: its disk is older than the letters.
-            let missing = number - 1 - last.seen;
-            *last = In { begins: false, ..fresh };
+            let missing = fresh.seen - last.seen;
+            *last = fresh;
             self.counters.add(Counter::LettersMissing, missing);
         }
         let Some(last) = self.letters.taken.get_mut(&origin) else { return };
