@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use starling_core::engine::Now;
-use starling_protocols::time::{Time, WallTime};
+use starling_protocols::{
+    journal::Moment,
+    time::{Time, WallTime},
+};
 
 /// The calendar when a simulation begins: 2023-11-14.
 pub const WALL_AT_START: WallTime = WallTime::from_millis(1_700_000_000_000);
@@ -23,6 +26,16 @@ impl Clock {
     /// A clock that begins at zero now, on a machine whose calendar is off by `skew_ms`.
     pub(crate) const fn new(now: Time, skew_ms: i64) -> Self {
         Self { since: now, local: Time::ZERO, drift_ppm: 0, skew_ms }
+    }
+
+    /// The clock of another life, on the same machine: its monotonic time goes on from the last
+    /// moment that was recorded. How long the host was down is known by the calendar only; if it
+    /// was set back meanwhile, no time has passed.
+    pub(crate) fn after(self, now: Time, last: Moment) -> Self {
+        let wall = wall(now, self.skew_ms);
+        let down =
+            if last == Moment::default() { Duration::ZERO } else { wall.remaining(last.wall) };
+        Self { since: now, local: last.time + down, ..self }
     }
 
     /// What the host's clocks show when it is `now`.
@@ -95,6 +108,19 @@ mod tests {
             let before = Time::from_nanos(at.as_nanos() - 2);
             assert!(clock.read(before).time.as_nanos() < nanos);
         }
+    }
+
+    #[test]
+    fn time_goes_on_through_the_lives_of_a_host_by_the_calendar() {
+        let mut clock = Clock::new(Time::ZERO, 0);
+        clock.jump(-3000);
+        let (at, then) = (Time::from_nanos(20_000_000_000), Time::from_nanos(10_000_000_000));
+        let last = Moment { time: then, wall: wall(then, 0) };
+        let next = clock.after(at, last).read(at);
+        assert_eq!(next.time.as_nanos(), 17_000_000_000);
+        clock.jump(-9000);
+        assert_eq!(clock.after(at, last).read(at).time, then, "the calendar was set back");
+        assert_eq!(clock.after(at, Moment::default()).read(at).time, Time::ZERO);
     }
 
     #[test]

@@ -1,3 +1,7 @@
+mod journal;
+
+use std::time::Duration;
+
 use starling_core::engine::{Known, Save};
 use starling_protocols::{
     admission::Ledger,
@@ -5,6 +9,8 @@ use starling_protocols::{
     roster::{HostRecord, Roster},
     time::WallTime,
 };
+
+pub(crate) use self::journal::{Ailments, Begun, JournalDisk, Operation};
 
 /// What of a host survives the end of its process: all that is in its data directory. What is not
 /// here is gone with the engine.
@@ -18,6 +24,7 @@ pub(crate) struct Disk {
     pub(crate) hosts: Hosts,
     /// The last life that was begun.
     pub(crate) incarnation: Incarnation,
+    pub(crate) journal: JournalDisk,
 }
 
 /// The hosts known from earlier lives.
@@ -30,7 +37,8 @@ pub(crate) enum Hosts {
 }
 
 impl Disk {
-    pub(crate) fn new(key: SecretKey, name: String) -> Self {
+    /// A disk whose syncs take so long.
+    pub(crate) fn new(key: SecretKey, name: String, sync_takes: Duration) -> Self {
         Self {
             key,
             name,
@@ -38,6 +46,7 @@ impl Disk {
             ledger: Ledger::default(),
             hosts: Hosts::Signed(Vec::new()),
             incarnation: Incarnation(0),
+            journal: JournalDisk::new(sync_takes),
         }
     }
 
@@ -82,7 +91,7 @@ mod tests {
 
     #[test]
     fn lives_count_up_even_when_the_calendar_is_set_back() {
-        let mut disk = Disk::new(SecretKey::from_bytes(&[1; 32]), "a".into());
+        let mut disk = Disk::new(SecretKey::from_bytes(&[1; 32]), "a".into(), Duration::ZERO);
         let first = disk.next_incarnation(WallTime::from_millis(5_000_000));
         let second = disk.next_incarnation(WallTime::from_millis(1000));
         assert_eq!((first, second), (Incarnation(5000), Incarnation(5001)));

@@ -115,6 +115,58 @@ pub enum Fault {
         /// Which host.
         host: HostNo,
     },
+    /// There is no room on a host's disk.
+    DiskFull {
+        /// Which host.
+        host: HostNo,
+    },
+    /// A host's disk takes longer for all that it does.
+    SlowDisk {
+        /// Which host.
+        host: HostNo,
+        /// By how much, in microseconds.
+        micros: u32,
+    },
+    /// Nothing that a host's disk does ends.
+    StalledDisk {
+        /// Which host.
+        host: HostNo,
+    },
+    /// The next sync of a host's disk fails: its daemon ends, because nobody knows what is on the
+    /// disk; lifted, it starts again.
+    FailedSync {
+        /// Which host.
+        host: HostNo,
+    },
+    /// A host ends in the middle of something that its disk does; lifted, it starts again.
+    CrashAtDisk {
+        /// Which host.
+        host: HostNo,
+        /// Operations of the disk before it.
+        after: u32,
+        /// When, by the operation.
+        moment: DiskMoment,
+        /// Whether the machine loses power; otherwise only the daemon is killed.
+        power: bool,
+    },
+    /// Syncs of a host's disk bring nothing to the medium and say that they did. No promise holds
+    /// on such a disk: it is there to show that a broken one is noticed.
+    LyingDisk {
+        /// Which host.
+        host: HostNo,
+    },
+}
+
+/// When a host ends, by an operation of its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskMoment {
+    /// Before it.
+    Before,
+    /// While it goes on: a part may have happened.
+    During,
+    /// After it, before anybody is told.
+    After,
 }
 
 /// The kinds of fault, for counting and for choosing.
@@ -151,11 +203,27 @@ pub enum FaultKind {
     PowerCut,
     /// [`Fault::Leave`]; fired for each running host that left.
     Leave,
+    /// [`Fault::DiskFull`]; fired for each write that found no room.
+    DiskFull,
+    /// [`Fault::SlowDisk`]; fired for each operation that took longer.
+    SlowDisk,
+    /// [`Fault::StalledDisk`]; fired for each operation that should have ended.
+    StalledDisk,
+    /// [`Fault::FailedSync`]; fired for each sync that failed.
+    FailedSync,
+    /// [`Fault::CrashAtDisk`]; fired for each host that ended so.
+    CrashAtDisk,
+    /// What a power cut does to a disk; fired for each page that had been written and was lost.
+    LostPages,
+    /// What a power cut or a kill does to a disk; fired for each page of which a part was left.
+    TornPages,
+    /// [`Fault::LyingDisk`]; fired for each sync that did nothing.
+    LyingDisk,
 }
 
 impl FaultKind {
-    /// All of them.
-    pub const ALL: [Self; 15] = [
+    /// All under which all promises hold: all but [`LyingDisk`](Self::LyingDisk).
+    pub const ALL: [Self; 22] = [
         Self::Loss,
         Self::Spikes,
         Self::GossipLoss,
@@ -171,7 +239,20 @@ impl FaultKind {
         Self::Crash,
         Self::PowerCut,
         Self::Leave,
+        Self::DiskFull,
+        Self::SlowDisk,
+        Self::StalledDisk,
+        Self::FailedSync,
+        Self::CrashAtDisk,
+        Self::LostPages,
+        Self::TornPages,
     ];
+
+    /// Those of hosts and of the network: all that come before those of disks.
+    #[must_use]
+    pub const fn without_disks() -> &'static [Self] {
+        Self::ALL.split_at(15).0
+    }
 
     /// Its name, as reports show it.
     #[must_use]
@@ -192,6 +273,14 @@ impl FaultKind {
             Self::Crash => "crash",
             Self::PowerCut => "power-cut",
             Self::Leave => "leave",
+            Self::DiskFull => "disk-full",
+            Self::SlowDisk => "slow-disk",
+            Self::StalledDisk => "stalled-disk",
+            Self::FailedSync => "failed-sync",
+            Self::CrashAtDisk => "crash-at-disk",
+            Self::LostPages => "lost-pages",
+            Self::TornPages => "torn-pages",
+            Self::LyingDisk => "lying-disk",
         }
     }
 }
@@ -216,6 +305,12 @@ impl Fault {
             Self::Crash { .. } => FaultKind::Crash,
             Self::PowerCut { .. } => FaultKind::PowerCut,
             Self::Leave { .. } => FaultKind::Leave,
+            Self::DiskFull { .. } => FaultKind::DiskFull,
+            Self::SlowDisk { .. } => FaultKind::SlowDisk,
+            Self::StalledDisk { .. } => FaultKind::StalledDisk,
+            Self::FailedSync { .. } => FaultKind::FailedSync,
+            Self::CrashAtDisk { .. } => FaultKind::CrashAtDisk,
+            Self::LyingDisk { .. } => FaultKind::LyingDisk,
         }
     }
 }
@@ -246,6 +341,22 @@ impl fmt::Display for Fault {
             Self::Crash { host } => write!(f, "{host} is killed"),
             Self::PowerCut { host } => write!(f, "{host} loses power"),
             Self::Leave { host } => write!(f, "{host} leaves"),
+            Self::DiskFull { host } => write!(f, "the disk of {host} is full"),
+            Self::SlowDisk { host, micros } => {
+                write!(f, "the disk of {host} takes {micros} µs longer")
+            }
+            Self::StalledDisk { host } => write!(f, "the disk of {host} does not answer"),
+            Self::FailedSync { host } => write!(f, "the next sync of {host} fails"),
+            Self::CrashAtDisk { host, after, moment, power } => {
+                let end = if *power { "loses power" } else { "is killed" };
+                let when = match moment {
+                    DiskMoment::Before => "before",
+                    DiskMoment::During => "during",
+                    DiskMoment::After => "after",
+                };
+                write!(f, "{host} {end} {when} operation {after} of its disk from now on")
+            }
+            Self::LyingDisk { host } => write!(f, "the disk of {host} lies"),
         }
     }
 }

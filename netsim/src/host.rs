@@ -4,13 +4,16 @@ use std::{
 };
 
 use serde_json::Value;
-use starling_core::engine::{Engine, GossipId, Kinds, LinkChange, Now, Save, Start, Ticket};
+use starling_core::engine::{
+    Engine, GossipId, Kinds, LinkChange, Now, Save, Start, Storage, Ticket,
+};
 use starling_protocols::{
     admission::Token,
     entropy::Entropy,
     exchange::Failure,
     ident::{Address, AgentId, HostId},
     interest::TopicName,
+    journal::Sequence,
     time::Time,
 };
 
@@ -113,6 +116,16 @@ pub(crate) enum Inbox {
         token: Token,
     },
     Outside(Outside),
+    /// The disk has made durable all up to this record.
+    Durable(Sequence),
+    Storage(Storage),
+}
+
+impl Inbox {
+    /// Whether it comes from another host, and so has to wait while too much does already.
+    pub(crate) const fn is_from_network(&self) -> bool {
+        !matches!(self, Self::Tick | Self::Outside(_) | Self::Durable(_) | Self::Storage(_))
+    }
 }
 
 /// What people on a host want of their daemon.

@@ -1,15 +1,20 @@
 //! What must hold in every run: one invariant in each file, with the place that promises it.
 
+mod acknowledged;
 mod answers;
 mod at_most_once;
 mod caps;
+mod letters;
 mod mishaps;
+mod money;
 mod rosters;
 mod topics;
+mod waits;
 
 pub use self::{
-    answers::EveryCallEnds, at_most_once::AtMostOnce, caps::CapsHold, mishaps::NobodyDies,
-    rosters::RostersConverge, topics::OrderedTopics,
+    acknowledged::AcknowledgedIsDurable, answers::EveryCallEnds, at_most_once::AtMostOnce,
+    caps::CapsHold, letters::LettersOnceInOrder, mishaps::NobodyDies, money::MoneyIsKept,
+    rosters::RostersConverge, topics::OrderedTopics, waits::WaitsGoOn,
 };
 
 use serde::de::DeserializeOwned;

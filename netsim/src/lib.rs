@@ -4,6 +4,7 @@
 //! simulation; [`story`] is the language for tests that read like a story.
 
 mod clock;
+mod deposits;
 mod disk;
 pub mod faults;
 mod gossip;
@@ -27,11 +28,12 @@ pub mod workload;
 
 pub use self::{
     clock::WALL_AT_START,
-    faults::{Fault, FaultKind, Fired, HostNo, Weather},
+    deposits::Deposits,
+    faults::{DiskMoment, Fault, FaultKind, Fired, HostNo, Weather},
     host::{Asked, Heard},
     run::{Broken, Options, OptionsError, Outcome, Report, run, run_seed},
     schedule::{Schedule, Step},
     shrink::{Shrunk, shrink},
-    sim::{FaultId, Mishap, Obituary, Sim},
+    sim::{FaultId, Journals, Mishap, Obituary, Replayed, Sim},
     trace::Sink,
 };

@@ -49,6 +49,9 @@ pub struct Flags {
     /// How many seeds at once
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub threads: usize,
+    /// Keep no journals: nothing outlives a daemon, and nothing is played again in the end
+    #[arg(long)]
+    pub no_journals: bool,
     /// Tell what happens, in sentences
     #[arg(long)]
     pub trace: bool,
@@ -95,6 +98,7 @@ impl Flags {
             seeds: self.seeds,
             minutes: self.minutes,
             only: self.only.clone().map(|only| only.0),
+            journals: !self.no_journals,
         }
     }
 

@@ -31,6 +31,7 @@ impl fmt::Display for Report {
         let minutes = self.virtual_ms / 60_000;
         let s = if *seeds == 1 { "" } else { "s" };
         writeln!(f, "{scenario}: {seeds} seed{s}, {minutes} virtual minutes, {events} events")?;
+        writeln!(f, "{} entries replayed as they were recorded", self.replayed)?;
         writeln!(f, "settled at most {} ms after healing", self.settled_after_ms)?;
         for (kind, times) in self.fired.iter() {
             writeln!(f, "  {:18} {times}", kind.name())?;
@@ -77,6 +78,7 @@ impl Options {
     #[must_use]
     pub fn command(&self) -> String {
         let Self { scenario, hosts, seed, minutes, .. } = self;
+        let journals = if self.journals { "" } else { " --no-journals" };
         let only = match self.only.as_deref() {
             None => String::new(),
             Some([]) => " --only none".into(),
@@ -86,7 +88,8 @@ impl Options {
             }
         };
         format!(
-            "p2p sim --scenario {scenario} --hosts {hosts} --seed {seed} --minutes {minutes}{only}"
+            "p2p sim --scenario {scenario} --hosts {hosts} --seed {seed} --minutes \
+             {minutes}{journals}{only}"
         )
     }
 }

@@ -47,11 +47,22 @@ pub struct Options {
     pub minutes: u32,
     /// The steps of the schedule that are played; all when absent.
     pub only: Option<Vec<usize>>,
+    /// Whether hosts keep journals, which are played again in the end. Without them nothing
+    /// outlives a daemon: for large meshes, and scenarios in which nothing should.
+    pub journals: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { scenario: "mixed".into(), hosts: 5, seed: 1, seeds: 1, minutes: 10, only: None }
+        Self {
+            scenario: "mixed".into(),
+            hosts: 5,
+            seed: 1,
+            seeds: 1,
+            minutes: 10,
+            only: None,
+            journals: true,
+        }
     }
 }
 
@@ -94,6 +105,8 @@ pub struct Outcome {
     pub virtual_ms: u64,
     /// How long after healing everything had settled, in virtual milliseconds.
     pub settled_after_ms: Option<u64>,
+    /// Entries of journals that were played again and came out as they were recorded.
+    pub replayed: u64,
     /// What went wrong when.
     pub schedule: Schedule,
     /// The promise that was broken, if one was.
@@ -117,6 +130,8 @@ pub struct Report {
     pub virtual_ms: u64,
     /// Events, over all seeds.
     pub events: u64,
+    /// Entries of journals that were played again, over all seeds.
+    pub replayed: u64,
     /// The longest time that anything took to settle after healing, in virtual milliseconds.
     pub settled_after_ms: u64,
     /// The seeds in which a promise was broken.
@@ -202,6 +217,9 @@ fn play_seed(
     }
     let mut sim = Sim::new(seed);
     sim.set_weather(swarm::weather(&entropy));
+    if !options.journals {
+        sim.set_journals(None);
+    }
     if let Some(sink) = sink {
         sim.tell_to(sink);
     }
@@ -219,6 +237,7 @@ fn play_seed(
             at_ms: millis(sim.now()),
         }),
     };
+    let (replayed, broken) = if run.stopped { (0, broken) } else { replay(&sim, broken) };
     let settled = run.settled_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     let stopped = run.stopped;
     let outcome = Outcome {
@@ -228,10 +247,28 @@ fn play_seed(
         events: sim.events(),
         virtual_ms: millis(sim.now()),
         settled_after_ms: settled,
+        replayed,
         schedule,
         broken,
     };
     (outcome, stopped)
+}
+
+/// Plays all journals again, whatever has come of the run. Gives how many entries that were, and
+/// what is broken now.
+fn replay(sim: &Sim, broken: Option<Broken>) -> (u64, Option<Broken>) {
+    match sim.replay() {
+        Ok(replayed) => (replayed.entries, broken),
+        Err(why) => {
+            let of_replay = Broken {
+                invariant: "replay".into(),
+                source: "DESIGN.md §3: nothing happens off the record".into(),
+                why,
+                at_ms: millis(sim.now()),
+            };
+            (0, Some(broken.unwrap_or(of_replay)))
+        }
+    }
 }
 
 /// A run under way.
@@ -361,6 +398,7 @@ impl Report {
             never_fired: scenario.faults().iter().filter(never).copied().collect(),
             virtual_ms: outcomes.iter().map(|outcome| outcome.virtual_ms).sum(),
             events: outcomes.iter().map(|outcome| outcome.events).sum(),
+            replayed: outcomes.iter().map(|outcome| outcome.replayed).sum(),
             settled_after_ms: settled.max().unwrap_or_default(),
             failures: outcomes.into_iter().filter(|outcome| outcome.broken.is_some()).collect(),
             fired,

@@ -51,8 +51,9 @@ pub trait Scenario {
 pub type Make = fn() -> Box<dyn Scenario>;
 
 /// All scenarios that come with the simulator.
-pub const ALL: [Make; 5] = [
-    || Box::new(scenarios::Mixed),
+pub const ALL: [Make; 6] = [
+    || Box::new(scenarios::Mixed::default()),
+    || Box::new(scenarios::Durable::default()),
     || Box::new(scenarios::Membership::default()),
     || Box::new(scenarios::Dialogs),
     || Box::new(scenarios::Topics),

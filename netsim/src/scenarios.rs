@@ -1,13 +1,15 @@
 //! The scenarios that come with the simulator.
 
 mod dialogs;
+mod durable;
 mod membership;
 mod mixed;
 mod quiet;
 mod topics;
 
 pub use self::{
-    dialogs::Dialogs, membership::Membership, mixed::Mixed, quiet::Quiet, topics::Topics,
+    dialogs::Dialogs, durable::Durable, membership::Membership, mixed::Mixed, quiet::Quiet,
+    topics::Topics,
 };
 
 use std::time::Duration;
@@ -19,11 +21,14 @@ use starling_protocols::ident::{Address, AgentId};
 use crate::{
     faults::{FaultKind, HostNo},
     sim::Sim,
-    workload::{self, CALLER, CRIER, Caller, Crier, WORKER, Worker},
+    workload::{self, CALLER, CRIER, Caller, Crier, TILL, Till, WORKER, Worker},
 };
 
 /// Everything that can happen to hosts and the network between them.
-const EVERYTHING: &[FaultKind] = &FaultKind::ALL;
+const EVERYTHING: &[FaultKind] = FaultKind::without_disks();
+
+/// What each till has at first.
+const FIRST_BALANCE: i64 = 10_000;
 
 /// As long as anybody might take to answer.
 const REST_WITHIN: Duration = Duration::from_secs(20);
@@ -63,6 +68,18 @@ fn worker() -> (AgentId, Start) {
 fn crier(pace_ms: u32, whisper_every: u64) -> (AgentId, Start) {
     let crier = Crier { pace_ms, whisper_every, ..Crier::default() };
     (CRIER, workload::start(&crier))
+}
+
+/// The tills of all hosts.
+fn tills(sim: &Sim, hosts: u32) -> Vec<Address> {
+    let all = (0..hosts).map(HostNo);
+    all.map(|host| Address { host: sim.future_id(host), agent: TILL }).collect()
+}
+
+fn till(whom: &[Address], pace_ms: u32) -> (AgentId, Start) {
+    let balance = FIRST_BALANCE;
+    let till = Till { whom: whom.to_vec(), pace_ms, balance, ..Till::default() };
+    (TILL, workload::start(&till))
 }
 
 /// Tells these agents of all hosts to rest.

@@ -5,6 +5,8 @@ mod imposed;
 mod joining;
 mod lives;
 mod outside;
+mod replays;
+mod storage;
 
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use starling_protocols::{
     time::Time,
 };
 
-pub use self::{imposed::FaultId, lives::Obituary};
+pub use self::{imposed::FaultId, lives::Obituary, replays::Replayed, storage::Journals};
 use self::{imposed::Imposed, joining::Joining};
 use crate::{
     faults::{Fault, FaultKind, Fired, HostNo, Weather},
@@ -43,6 +45,7 @@ pub struct Sim {
     mishaps: Vec<Mishap>,
     obituaries: Vec<Obituary>,
     watched: Vec<AgentId>,
+    journals: Option<Journals>,
 }
 
 /// Something that no host should ever say.
@@ -65,6 +68,7 @@ pub(crate) enum Event {
     Gossip(Hop),
     Saved(HostNo, u64),
     Left(HostNo, u64),
+    Disk(HostNo, u64),
     Joining(Box<Joining>),
     Impose(Box<Fault>, Option<Duration>),
     Lift(FaultId),
@@ -92,6 +96,7 @@ impl Sim {
             mishaps: Vec::new(),
             obituaries: Vec::new(),
             watched: Vec::new(),
+            journals: Some(Journals::default()),
         }
     }
 
@@ -224,6 +229,7 @@ impl Sim {
             Event::Gossip(hop) => self.on_hop(hop),
             Event::Saved(host, life) => self.saved(host, life),
             Event::Left(host, life) => self.has_left(host, life),
+            Event::Disk(host, life) => self.disk_turn(host, life),
             Event::Joining(joining) => self.on_joining(*joining),
             Event::Impose(fault, lasts) => {
                 let id = self.impose(*fault);
@@ -317,6 +323,14 @@ impl Sim {
             Inbox::Gossip { message, from, again } => self.on_gossip(host, message, from, again),
             Inbox::Redeem { joiner, token } => self.on_redeem(host, joiner, token),
             Inbox::Outside(what) => self.on_outside(host, what),
+            Inbox::Durable(upto) => {
+                self.trace.note(self.now, host, "durable", &upto.0.to_le_bytes());
+                self.drive(host, |engine, now| engine.handle(Input::Durable { upto }, now));
+            }
+            Inbox::Storage(storage) => {
+                self.trace.note(self.now, host, "storage", &[]);
+                self.drive(host, |engine, now| engine.handle(Input::Storage(storage), now));
+            }
         }
     }
 
@@ -381,8 +395,7 @@ impl Sim {
             Output::Missed { topic, count, .. } => self.missed_outside(host, &topic, count),
             Output::Redeemed { ticket, outcome } => self.redeemed(host, ticket, outcome),
             Output::Event(event) => self.on_said(host, event),
-            // Nothing is recorded: engines are made without a journal.
-            Output::Record(_) => self.trace.note(self.now, host, "record", &[]),
+            Output::Record(batch) => self.record(host, batch),
             Output::Log { text, .. } => self.on_log(host, &text),
         }
     }
@@ -406,7 +419,8 @@ impl Sim {
             let sentence = format!("{} says {text}", self.name(host));
             self.trace.say(self.now, &sentence);
         }
-        if matches!(event, Said::AgentDied { .. } | Said::Violation { .. }) {
+        if matches!(event, Said::AgentDied { .. } | Said::AgentLost { .. } | Said::Violation { .. })
+        {
             self.mishaps.push(Mishap { at: self.now, host, what: event });
         }
     }
@@ -462,7 +476,6 @@ fn next_input(running: &mut Running) -> Option<Inbox> {
     if running.engine.backlog() < BACKLOG_MESSAGES_MAX {
         return running.inbox.pop_front();
     }
-    let from_network = |what: &Inbox| !matches!(what, Inbox::Tick | Inbox::Outside(_));
-    let place = running.inbox.iter().position(|what| !from_network(what));
+    let place = running.inbox.iter().position(|what| !what.is_from_network());
     Some(place.and_then(|place| running.inbox.remove(place)).unwrap_or(Inbox::Tick))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use starling_protocols::entropy::Entropy;
 
 use crate::{
-    faults::{Fault, FaultKind, HostNo, Weather},
+    faults::{DiskMoment, Fault, FaultKind, HostNo, Weather},
     schedule::{Schedule, Step},
 };
 
@@ -84,6 +84,17 @@ fn step(kind: FaultKind, own: &mut Entropy, hosts: u32, time: Duration) -> Optio
         FaultKind::Crash => (Fault::Crash { host }, lasts_ms),
         FaultKind::PowerCut => (Fault::PowerCut { host }, lasts_ms),
         FaultKind::Leave => (Fault::Leave { host }, lasts_ms),
+        FaultKind::DiskFull => (Fault::DiskFull { host }, lasts_ms),
+        FaultKind::SlowDisk => {
+            let micros = number(own, 500, 200_000);
+            (Fault::SlowDisk { host, micros }, lasts_ms)
+        }
+        FaultKind::StalledDisk => (Fault::StalledDisk { host }, lasts_ms.min(10_000)),
+        FaultKind::FailedSync => (Fault::FailedSync { host }, lasts_ms),
+        FaultKind::CrashAtDisk => (crash_at_disk(own, host), lasts_ms),
+        FaultKind::LyingDisk => (Fault::LyingDisk { host }, 4 * lasts_ms),
+        // They are what others do to a disk.
+        FaultKind::LostPages | FaultKind::TornPages => return None,
     };
     Some(Step { at_ms, lasts_ms, fault })
 }
@@ -99,6 +110,12 @@ fn cut(own: &mut Entropy, hosts: u32, both_ways: bool) -> Option<Fault> {
         }
     };
     Some(Fault::Cut { from, to, both_ways })
+}
+
+fn crash_at_disk(own: &mut Entropy, host: HostNo) -> Fault {
+    let after = number(own, 0, 40);
+    let moment = [DiskMoment::Before, DiskMoment::During, DiskMoment::After][index(own, 3)];
+    Fault::CrashAtDisk { host, after, moment, power: own.below(2) == 0 }
 }
 
 /// A jump of the calendar, small ones as often as large ones.
@@ -146,7 +163,7 @@ mod tests {
         let kinds: BTreeSet<FaultKind> = (0..30u8)
             .flat_map(|seed| drawn(seed).steps().map(|step| step.fault.kind()).collect::<Vec<_>>())
             .collect();
-        assert_eq!(kinds.len(), FaultKind::ALL.len());
+        assert_eq!(kinds.len(), FaultKind::ALL.len() - 2, "two are what others do to a disk");
     }
 
     #[test]

@@ -3,11 +3,13 @@
 
 mod caller;
 mod crier;
+mod till;
 mod worker;
 
 pub use self::{
     caller::{Caller, Came, Rest},
     crier::{Crier, Stream, Whisper, Word},
+    till::{Balance, Deposit, Money, Till},
     worker::{Do, How, Worker},
 };
 
@@ -27,10 +29,13 @@ pub const CALLER: AgentId = AgentId(901);
 /// Where the crier of each host lives.
 pub const CRIER: AgentId = AgentId(902);
 
+/// Where the till of each host lives. It outlives the daemon.
+pub const TILL: AgentId = AgentId(903);
+
 /// The kinds of all of them.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::new().kind::<Worker>().kind::<Caller>().kind::<Crier>()
+    Kinds::new().kind::<Worker>().kind::<Caller>().kind::<Crier>().kind::<Till>()
 }
 
 /// How an agent with this state is started.

@@ -3,8 +3,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Event, Sim};
+use super::{Event, Sim, storage::Doom};
 use crate::{
+    disk::Ailments,
     faults::{Fault, FaultKind, HostNo},
     host::Down,
 };
@@ -18,6 +19,8 @@ pub struct FaultId(u64);
 pub(super) struct Imposed {
     faults: BTreeMap<FaultId, Fault>,
     made: u64,
+    /// Hosts that end at an operation of their disk.
+    pub(super) dooms: BTreeMap<HostNo, Doom>,
 }
 
 /// Faults are imposed and lifted; what is wrong at a time follows from all that are imposed then.
@@ -99,7 +102,54 @@ impl Sim {
         self.settle_weather();
         self.settle_cuts();
         self.settle_hosts();
+        self.settle_disks();
         self.settle_lives();
+    }
+
+    /// A fault has led to another, which takes its place.
+    pub(super) fn turn_into(&mut self, id: FaultId, fault: Fault) {
+        self.imposed.faults.insert(id, fault);
+        self.settle();
+    }
+
+    /// The first fault that is this one.
+    pub(super) fn find_imposed(&self, wanted: &Fault) -> Option<FaultId> {
+        let mut all = self.imposed.faults.iter();
+        all.find_map(|(id, fault)| (fault == wanted).then_some(*id))
+    }
+
+    fn settle_disks(&mut self) {
+        let mut ailing: BTreeMap<HostNo, Ailments> = BTreeMap::new();
+        let mut dooms = BTreeMap::new();
+        for (id, fault) in &self.imposed.faults {
+            match fault {
+                Fault::DiskFull { host } => ailing.entry(*host).or_default().full = true,
+                Fault::SlowDisk { host, micros } => {
+                    let slow = Duration::from_micros(u64::from(*micros));
+                    ailing.entry(*host).or_default().slow = Some(slow);
+                }
+                Fault::StalledDisk { host } => ailing.entry(*host).or_default().stalled = true,
+                Fault::FailedSync { host } => ailing.entry(*host).or_default().sync_fails = true,
+                Fault::LyingDisk { host } => ailing.entry(*host).or_default().lies = true,
+                Fault::CrashAtDisk { host, after, moment, power } if self.exists(*host) => {
+                    let begun = self.disk_operations(*host);
+                    let operation = begun + u64::from(*after);
+                    let (fault, moment, power) = (*id, *moment, *power);
+                    let doom = Doom { fault, operation, moment, power };
+                    let known = self.imposed.dooms.get(host).filter(|known| known.fault == *id);
+                    dooms.entry(*host).or_insert_with(|| known.copied().unwrap_or(doom));
+                }
+                _ => {}
+            }
+        }
+        self.imposed.dooms = dooms;
+        for host in self.hosts() {
+            let ailments = ailing.get(&host).copied().unwrap_or_default();
+            self.hosts[host.index()].disk.journal.ailments = ailments;
+            if !ailments.stalled {
+                self.disk_goes_on(host);
+            }
+        }
     }
 
     fn settle_weather(&mut self) {

@@ -6,6 +6,7 @@ use starling_core::{
     society,
 };
 use starling_protocols::{
+    entropy::Entropy,
     ident::{AgentId, Credential, Genesis, HostId, Incarnation, SecretKey},
     roster::{HostRecord, Roster},
     time::Time,
@@ -26,6 +27,10 @@ const SETTLE: Duration = Duration::from_millis(200);
 const LEAVE_WAIT: Duration = Duration::from_millis(500);
 
 const SOFTWARE: &str = "starling netsim";
+
+/// How long a disk takes to bring something to the medium, in microseconds: from flash with a
+/// battery to a turning plate.
+const SYNC_MICROS: [u64; 4] = [100, 500, 2_000, 12_000];
 
 /// The last state of an agent whose host ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +59,8 @@ impl Sim {
     ) -> HostNo {
         let number = HostNo(u32::try_from(self.hosts.len()).unwrap_or(u32::MAX));
         let own = self.root.fork("host").fork_at(u128::from(number.0), 0);
-        let disk = Disk::new(self.future_key(number), name.to_owned());
+        let sync_takes = sync_takes(&mut own.fork("disk"));
+        let disk = Disk::new(self.future_key(number), name.to_owned(), sync_takes);
         let mut host = SimHost::new(disk, Clock::new(self.now, 0), own.fork("network"));
         host.kinds = society::with_residents(kinds);
         host.residents = [society::residents(), residents].concat();
@@ -165,12 +171,11 @@ impl Sim {
             return;
         }
         let was_off = at.down == Down::Off;
-        // The monotonic clock counts from the start of the engine; its rate is the machine's.
-        let drift = at.clock.drift_ppm();
-        at.clock = Clock::new(now, at.clock.skew_ms());
-        at.clock.set_drift(now, drift);
+        let Some(credential) = at.disk.membership(at.clock.read(now).wall) else { return };
+        let recording = self.journals.map(|journals| journals.recording(at.disk.journal.open()));
+        let last = recording.as_ref().map(|recording| recording.found.moment);
+        at.clock = at.clock.after(now, last.unwrap_or_default());
         let clock = at.clock.read(now);
-        let Some(credential) = at.disk.membership(clock.wall) else { return };
         at.life += 1;
         at.down = Down::No;
         let seed = self.root.fork("lives").fork_at(u128::from(host.0), at.life).bytes();
@@ -185,7 +190,7 @@ impl Sim {
             residents: at.residents.clone(),
             known: at.disk.known(at.life == 1),
             ledger: at.disk.ledger.clone(),
-            recording: None,
+            recording,
         };
         at.running = Some(Running::new(Engine::new(config, clock), now));
         self.trace.note(now, host, "start", &self.hosts[host.index()].life.to_le_bytes());
@@ -215,6 +220,13 @@ impl Sim {
         let at = &mut self.hosts[host.index()];
         at.running = None;
         at.down = down;
+        let lost = match down {
+            Down::Off => at.disk.journal.power_cut(&mut at.entropy),
+            _ => at.disk.journal.kill(&mut at.entropy),
+        };
+        self.fired.count(FaultKind::LostPages, lost.pages);
+        self.fired.count(FaultKind::TornPages, lost.torn);
+        let at = &mut self.hosts[host.index()];
         for asked in at.asked.values_mut().filter(|asked| **asked == Asked::Waiting) {
             *asked = Asked::Lost;
         }
@@ -250,9 +262,16 @@ impl Sim {
     }
 
     pub(super) fn has_left(&mut self, host: HostNo, life: u64) {
-        if self.hosts[host.index()].life == life {
+        let at = &self.hosts[host.index()];
+        if at.life != life || at.running.is_none() {
+            return;
+        }
+        // It does not wait for room on its disk.
+        if at.disk.journal.is_idle() || at.disk.journal.is_stuck() {
             self.end(host, Down::Left);
             self.settle_lives();
+        } else {
+            self.plan(self.now + LEAVE_WAIT, Event::Left(host, life));
         }
     }
 
@@ -289,4 +308,9 @@ impl Sim {
             self.trace.say(self.now, &sentence);
         }
     }
+}
+
+fn sync_takes(own: &mut Entropy) -> Duration {
+    let place = usize::try_from(own.below(SYNC_MICROS.len() as u64)).unwrap_or_default();
+    Duration::from_micros(SYNC_MICROS[place])
 }

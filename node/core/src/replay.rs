@@ -22,7 +22,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use starling_protocols::{
     ident::{Address, HostId},
-    journal::{Ended, Handled, Life, LifeHead, Moment, OldEntry, Record, Sequence, Tracker},
+    journal::{
+        Durability, Ended, Handled, Life, LifeHead, Moment, OldEntry, Record, Sequence, Tracker,
+    },
 };
 
 pub use crate::agent::{Difference, Differs, PlayError};
@@ -115,6 +117,11 @@ impl Replay {
                 let Some(era) = self.tracker.era.clone() else { return Ok(None) };
                 let Some(player) = &mut self.player else { return Ok(None) };
                 if entry.number < player.number {
+                    return Ok(None);
+                }
+                let lossy = player.head().durability == Durability::History;
+                if lossy && entry.number > player.number {
+                    // A letter: it is recorded even while the storage takes nothing else.
                     return Ok(None);
                 }
                 let (moment, entry) = (self.tracker.moment, entry.into_owned());

@@ -189,7 +189,10 @@ impl Journal {
         if must {
             self.recorder.urge();
         }
-        row.recordings.upto = row.inputs;
+        // A letter that was recorded while others were not does not close the gap.
+        if row.recordings.upto == number {
+            row.recordings.upto = row.inputs;
+        }
         row.recordings.since += (self.recorder.len() - before) as u64;
         Some(sequence)
     }

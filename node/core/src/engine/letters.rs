@@ -55,6 +55,8 @@ struct In {
     epoch: Incarnation,
     /// The number of the last that was handed to its agent.
     seen: u64,
+    /// The number of the last that was handled: what is recorded from here on knows of it.
+    handled: u64,
     /// The number of the last that was handled, durably.
     taken: u64,
     /// Whether the next is the first of a session: what is missing before it never comes.
@@ -84,6 +86,13 @@ impl Out {
     }
 }
 
+impl In {
+    /// All up to this one were taken.
+    const fn after(epoch: Incarnation, number: u64) -> Self {
+        Self { epoch, seen: number, handled: number, taken: number, begins: true }
+    }
+}
+
 impl Letters {
     pub(super) fn recover(
         &mut self,
@@ -99,7 +108,7 @@ impl Letters {
             self.out.insert(host, Out { epoch, next, letters, bytes, durable, sent: 0, retry_at });
         }
         for (host, LetterId { epoch, number, .. }) in taken {
-            self.taken.insert(host, In { epoch, seen: number, taken: number, begins: true });
+            self.taken.insert(host, In::after(epoch, number));
         }
     }
 
@@ -111,10 +120,19 @@ impl Letters {
             records.push(Record::Numbering { to: *to, epoch: out.epoch, next: out.next });
         }
         for (origin, of) in &self.taken {
-            let (origin, epoch, number) = (*origin, of.epoch, of.taken);
+            // Not only those that are durable: the agents are recorded as they are now.
+            let (origin, epoch, number) = (*origin, of.epoch, of.handled);
             records.push(Record::Took(LetterId { origin, epoch, number }));
         }
         records
+    }
+
+    /// A letter was handled, or refused.
+    pub(super) fn handled(&mut self, letter: LetterId) {
+        let LetterId { origin, epoch, number } = letter;
+        if let Some(last) = self.taken.get_mut(&origin).filter(|last| last.epoch == epoch) {
+            last.handled = last.handled.max(number);
+        }
     }
 
     /// Letters that wait to be taken.
@@ -288,8 +306,7 @@ impl Engine {
     /// A letter of another host's has come.
     pub(super) fn letter_in(&mut self, origin: HostId, letter: Letter<'_>) {
         let Letter { epoch, number, from, to, name, codec, body, .. } = letter;
-        let before = number.saturating_sub(1);
-        let fresh = In { epoch, seen: before, taken: before, begins: true };
+        let fresh = In::after(epoch, number.saturating_sub(1));
         let last = self.letters.taken.entry(origin).or_insert(fresh);
         if epoch > last.epoch {
             *last = fresh;
@@ -335,6 +352,7 @@ impl Engine {
     /// Nobody here can handle a letter.
     pub(super) fn refuse_letter(&mut self, letter: LetterId, why: Failure) {
         self.counters.add(Counter::LettersRefused, 1);
+        self.letters.handled(letter);
         let held = Held::Took { letter, refused: Some(why) };
         self.note_and_hold(&Record::Took(letter), held);
     }

@@ -78,6 +78,7 @@ impl Engine {
             }
         }
         if let Some(letter) = letter {
+            self.letters.handled(letter);
             let held = Held::Took { letter, refused: None };
             self.hold_or_carry_on(held_until, held);
         }
@@ -109,8 +110,11 @@ impl Engine {
                 self.apply_one(id, agent, effect);
             }
         } else if !effects.is_empty() {
-            // Letters are recorded together with the input that made them.
-            for effect in effects.extract_if(.., |effect| matches!(effect, Effect::Post { .. })) {
+            // Letters are recorded together with the input that made them; that an agent ends is
+            // not to be forgotten by a snapshot in between.
+            let at_once =
+                |effect: &mut Effect| matches!(effect, Effect::Post { .. } | Effect::StopSelf);
+            for effect in effects.extract_if(.., at_once) {
                 self.apply_one(id, agent, effect);
             }
             let effects = std::mem::take(effects);

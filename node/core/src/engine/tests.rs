@@ -215,7 +215,9 @@ impl Disk {
 }
 
 pub(super) fn kinds() -> Kinds {
-    crate::society::with_residents(Kinds::new().kind::<Probe>().kind::<journal::Till>())
+    crate::society::with_residents(
+        Kinds::new().kind::<Probe>().kind::<journal::Till>().kind::<journal::Purse>(),
+    )
 }
 
 /// Some engines of one mesh, and the pipes between them.

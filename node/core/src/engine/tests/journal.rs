@@ -261,6 +261,25 @@ fn an_agent_that_was_stopped_stays_stopped() {
 }
 
 #[test]
+fn an_agent_that_ends_itself_is_not_revived_by_a_snapshot_of_that_moment() {
+    // Snapshots are made every ten inputs; wherever it ends itself, it has ended.
+    for inputs in 5..20 {
+        let mut mesh = Mesh::recorded(1);
+        let till = mesh.till(0);
+        for _ in 0..inputs {
+            mesh.pay(0, till, 1);
+        }
+        mesh.disks[0].as_mut().expect("a disk").stalled = true;
+        mesh.tell(0, till, "stop");
+        // The disk has what it was given, and the host is killed before it can go on.
+        mesh.write(0);
+        mesh.crash(0, 2);
+        let ticket = mesh.pay(0, till, 1);
+        assert_eq!(mesh.answers[&ticket], Err(Failure::NoAgent), "after {inputs} inputs");
+    }
+}
+
+#[test]
 fn going_down_in_good_order_ends_nothing_that_lives_on() {
     let mut mesh = Mesh::recorded(1);
     let till = mesh.till(0);
@@ -382,6 +401,54 @@ fn a_stuck_disk_refuses_what_must_not_be_lost_and_recovers_by_itself() {
     mesh.replay_all(0);
 }
 
+/// An agent that need not be kept and takes letters.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Purse(u64);
+
+impl Agent for Purse {
+    const KIND: &'static str = "purse";
+    type Then = Never;
+    fn interests(interests: &mut Interests<Self>) {
+        interests.answers::<Pay>();
+        interests.collects::<Money>();
+    }
+}
+
+impl Answers<Pay> for Purse {
+    fn answer(&mut self, _: &mut Cx<'_, Self>, Pay(sum): Pay) -> Answer<Pay> {
+        self.0 += sum;
+        Answer::now(self.0)
+    }
+}
+
+impl Collects<Money> for Purse {
+    fn collect(&mut self, _: &mut Cx<'_, Self>, Money(sum): Money) {
+        self.0 *= sum;
+    }
+}
+
+#[test]
+fn a_letter_that_is_recorded_while_other_inputs_are_not_replays() {
+    let mut mesh = Mesh::recorded(2);
+    let from = mesh.till(1);
+    let purse = mesh.engines[0].start(Start { kind: "purse".into(), ..Start::default() });
+    let purse = Address { host: mesh.host(0), agent: purse.expect("the kind is known") };
+    mesh.pay(1, from, 100);
+    mesh.pay(0, purse, 3);
+    let now = mesh.now();
+    mesh.disks[0].as_mut().expect("a disk").stalled = true;
+    mesh.engines[0].handle(Input::Storage(Storage::Stuck("no space".into())), now);
+    mesh.pay(0, purse, 4);
+    mesh.send(1, from, purse, 2);
+    mesh.engines[0].handle(Input::Storage(Storage::Works), now);
+    mesh.write(0);
+    mesh.settle();
+    let sum = mesh.pay(0, purse, 1);
+    assert_eq!(mesh.answer(sum), Some("15"));
+    mesh.advance(Duration::from_secs(1));
+    assert!(mesh.replay_all(0) > 3);
+}
+
 #[test]
 fn who_hears_that_an_agent_was_started_finds_it_after_a_crash() {
     let mut mesh = Mesh::recorded(1);
@@ -416,6 +483,31 @@ fn another_file_begins_with_all_it_needs() {
     mesh.crash(0, 2);
     assert_eq!(mesh.till_state(till)["sum"], 5);
     mesh.replay_all(0);
+}
+
+#[test]
+fn another_file_knows_of_letters_that_were_handled_and_are_not_durable_yet() {
+    let mut mesh = Mesh::recorded(2);
+    let (from, to) = (mesh.till(0), mesh.till(1));
+    mesh.pay(0, from, 100);
+    mesh.advance(Duration::from_secs(24 * 3600 - 1));
+    mesh.disks[1].as_mut().expect("a disk").stalled = true;
+    mesh.send(0, from, to, 10);
+    mesh.advance(Duration::from_secs(2));
+    mesh.cut(0, 1);
+    mesh.pay(1, to, 0);
+    mesh.write(1);
+    let disk = mesh.disks[1].as_mut().expect("a disk");
+    let second = disk.pages.iter().rposition(|page| {
+        let open = Page::open(&page.bytes).expect("a whole page");
+        open.records().any(|record| matches!(record, Ok((_, Record::Era(_)))))
+    });
+    let second = second.filter(|second| *second > 0).expect("another file was begun");
+    disk.pages.drain(..second);
+    // The sender has not heard that it was taken, and sends it again.
+    mesh.crash(1, 2);
+    assert_eq!(mesh.till_state(to)["sum"], 10);
+    assert_eq!(mesh.engines[0].letters_waiting(), 0);
 }
 
 #[test]
