@@ -24,7 +24,7 @@ fn run_all(make: Make, points: u64) -> Vec<Outcome> {
 fn nothing_acknowledged_is_lost_wherever_a_host_ends() {
     let make = scenario::named("crashes").expect("it is one of the scenarios");
     let points = make().points(&options()).expect("it is known");
-    assert!(points > 6 * 40, "{points} points are too few to mean anything");
+    assert!(points > 6 * 30, "{points} points are too few to mean anything");
     let outcomes = run_all(make, points);
     let mut fired = Fired::default();
     for outcome in &outcomes {
