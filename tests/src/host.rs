@@ -308,6 +308,12 @@ impl Host {
         log.lines().skip(skip).fold(String::new(), |all, line| format!("{all}  | {line}\n"))
     }
 
+    /// How often its log has said this.
+    #[must_use]
+    pub fn said(&self, what: &str) -> usize {
+        fs::read_to_string(self.log_file()).unwrap_or_default().matches(what).count()
+    }
+
     // Beside the data directory, which some tests make or damage themselves.
     fn log_file(&self) -> PathBuf {
         self.place.dir().join(format!("{}.log", self.name))
