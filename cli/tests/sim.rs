@@ -26,6 +26,9 @@ fn a_run_tells_what_fired_and_its_digest() {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
     assert!(first.starts_with("mixed: 1 seed, 1 virtual minutes, "), "{text}");
+    let replayed = lines.next().unwrap_or_default();
+    assert!(replayed.ends_with(" entries replayed as they were recorded"), "{text}");
+    assert!(!replayed.starts_with("0 "), "{text}");
     assert!(lines.next().is_some_and(|line| line.starts_with("settled at most ")), "{text}");
     let fired: Vec<&str> = lines.by_ref().take_while(|line| line.starts_with("  ")).collect();
     assert!(!fired.is_empty(), "{text}");

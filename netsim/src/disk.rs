@@ -60,9 +60,13 @@ impl Disk {
 
     /// Begins another life: greater than all before, and than the seconds of the calendar.
     pub(crate) fn next_incarnation(&mut self, wall: WallTime) -> Incarnation {
-        let next = self.incarnation.0.saturating_add(1).max(wall.as_millis() / 1000);
-        self.incarnation = Incarnation(next);
+        self.incarnation = self.coming_incarnation(wall);
         self.incarnation
+    }
+
+    /// The life that begins when a daemon starts now.
+    pub(crate) fn coming_incarnation(&self, wall: WallTime) -> Incarnation {
+        Incarnation(self.incarnation.0.saturating_add(1).max(wall.as_millis() / 1000))
     }
 
     /// What an engine is told of the mesh. What a life has saved is read back record by record.

@@ -133,7 +133,8 @@ impl Inbox {
 pub(crate) enum Outside {
     Ask { ticket: Ticket, to: Address, name: String, body: Vec<u8>, budget: Duration },
     Subscribe { ticket: Ticket, topic: TopicName },
-    Publish { topic: TopicName, body: Vec<u8> },
+    Unsubscribe { ticket: Ticket },
+    Publish { ticket: Ticket, topic: TopicName, body: Vec<u8> },
     Leave,
 }
 

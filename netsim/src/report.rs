@@ -88,7 +88,8 @@ impl Options {
             }
         };
         format!(
-            "p2p sim --scenario {scenario} --hosts {hosts} --seed {seed} --minutes {minutes}{journals}{only}"
+            "p2p sim --scenario {scenario} --hosts {hosts} --seed {seed} --minutes \
+             {minutes}{journals}{only}"
         )
     }
 }

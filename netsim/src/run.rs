@@ -66,9 +66,18 @@ pub enum OptionsError {
     /// There is no such scenario.
     #[error("there is no scenario {0:?}; there are: {names}", names = names().join(", "))]
     Scenario(String),
-    /// No host, or more than a simulation is made for.
-    #[error("{0} hosts were asked for; 1 to 1000 are possible")]
-    Hosts(u32),
+    /// No host, or more than the scenario is made for.
+    #[error("{hosts} hosts were asked for; 1 to {most} are possible in {scenario}{without}")]
+    Hosts {
+        /// How many were asked for.
+        hosts: u32,
+        /// The scenario's name.
+        scenario: String,
+        /// How many it is made for.
+        most: u32,
+        /// What would allow more.
+        without: &'static str,
+    },
 }
 
 /// A promise that was broken.
@@ -146,11 +155,17 @@ impl Options {
     /// # Errors
     /// [`OptionsError`]; nothing can be run.
     pub fn check(&self) -> Result<Make, OptionsError> {
-        if !(1..=1000).contains(&self.hosts) {
-            return Err(OptionsError::Hosts(self.hosts));
-        }
         let unknown = || OptionsError::Scenario(self.scenario.clone());
-        scenario::named(&self.scenario).ok_or_else(unknown)
+        let make = scenario::named(&self.scenario).ok_or_else(unknown)?;
+        let made_for = make().hosts_max();
+        let most = if self.journals { made_for.min(scenario::HOSTS_MAX) } else { made_for };
+        if (1..=most).contains(&self.hosts) {
+            return Ok(make);
+        }
+        let hosts = self.hosts;
+        let more = (most..=made_for).contains(&hosts) && hosts > 0;
+        let without = if more { ", and more with --no-journals" } else { "" };
+        Err(OptionsError::Hosts { hosts, scenario: self.scenario.clone(), most, without })
     }
 
     /// All seeds that are to be run.
@@ -234,7 +249,7 @@ fn play_seed(
             at_ms: millis(sim.now()),
         }),
     };
-    let (replayed, broken) = replay(&sim, broken);
+    let (replayed, broken) = if run.stopped { (0, broken) } else { replay(&sim, broken) };
     let settled = run.settled_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     let stopped = run.stopped;
     let outcome = Outcome {

@@ -9,6 +9,9 @@ use crate::{
     sim::Sim, swarm,
 };
 
+/// Hosts of a simulation, unless the scenario is made for more.
+pub(crate) const HOSTS_MAX: u32 = 1000;
+
 /// A kind of run. A run sets it up, imposes faults for some minutes while it steps, heals
 /// everything, waits until its invariants come true, lets it rest, and looks at what is left.
 pub trait Scenario {
@@ -17,6 +20,11 @@ pub trait Scenario {
 
     /// What it is about, in one line.
     fn about(&self) -> &'static str;
+
+    /// How many hosts it is made for, without journals. With them, a thousand at most.
+    fn hosts_max(&self) -> u32 {
+        HOSTS_MAX
+    }
 
     /// The kinds of fault that may happen in it.
     fn faults(&self) -> &'static [FaultKind];

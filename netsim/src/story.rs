@@ -104,13 +104,37 @@ impl Story {
     /// # Panics
     /// When it cannot be started.
     pub fn start(&mut self, host: &str, kind: &str) -> Address {
+        let started = self.start_as(host, kind, None);
+        started.unwrap_or_else(|why| panic!("seed {}: {kind} at {host}: {why}", self.seed))
+    }
+
+    /// Starts an agent under a name; gives its address.
+    ///
+    /// # Errors
+    /// The failure of the question to the host agent, which refuses a name that is taken.
+    pub fn start_as(
+        &mut self,
+        host: &str,
+        kind: &str,
+        name: Option<&str>,
+    ) -> Result<Address, Failure> {
         let number = self.host(host);
         let to = self.sim.address(number, AgentId::HOST);
-        let start = json!({ "kind": kind, "name": null, "state": null });
-        let id = self.ask(host, to, "host/start", start).outcome;
-        let id = id.unwrap_or_else(|why| panic!("seed {}: {kind} at {host}: {why}", self.seed));
+        let start = json!({ "kind": kind, "name": name, "state": null });
+        let id = self.ask(host, to, "host/start", start).outcome?;
         let agent: AgentId = serde_json::from_value(id).expect("an agent's id");
-        self.sim.address(number, agent)
+        Ok(self.sim.address(number, agent))
+    }
+
+    /// Stops an agent, asked at its own host. Gives whether there was one.
+    ///
+    /// # Errors
+    /// The failure of the question to the host agent.
+    pub fn stop(&mut self, host: &str, agent: Address) -> Result<bool, Failure> {
+        let to = self.sim.address(self.host(host), AgentId::HOST);
+        let stop = json!({ "agent": agent.agent.to_string() });
+        let stopped = self.ask(host, to, "host/stop", stop).outcome?;
+        Ok(stopped == json!(true))
     }
 
     /// Asks an agent, from outside at `host`, and waits for what comes of it.
@@ -118,10 +142,25 @@ impl Story {
     /// # Panics
     /// When nothing ever comes of it.
     pub fn ask(&mut self, host: &str, to: Address, name: &str, body: Value) -> Reply {
-        let ticket = self.put(host, to, name, body);
+        self.ask_within(BUDGET, host, to, name, body)
+    }
+
+    /// The same, with another budget.
+    ///
+    /// # Panics
+    /// When nothing ever comes of it.
+    pub fn ask_within(
+        &mut self,
+        budget: Duration,
+        host: &str,
+        to: Address,
+        name: &str,
+        body: Value,
+    ) -> Reply {
         let number = self.host(host);
+        let ticket = self.sim.ask(number, to, name, &body, budget);
         let settled = |sim: &Sim| *sim.answer(number, ticket) != Asked::Waiting;
-        let came = self.sim.run_until(BUDGET + secs(1), settled);
+        let came = self.sim.run_until(budget + secs(1), settled);
         assert!(came, "seed {}: nothing came of {name}, asked at {host}", self.seed);
         let what = format!("{name}, asked at {host} (seed {})", self.seed);
         Reply { outcome: self.outcome(host, ticket), what }
@@ -149,16 +188,31 @@ impl Story {
         }
     }
 
-    /// Listens to a topic, from outside at `host`.
-    pub fn listen(&mut self, host: &str, topic: &str) {
+    /// Listens to a topic, from outside at `host`, until [`unlisten`](Self::unlisten).
+    pub fn listen(&mut self, host: &str, topic: &str) -> Ticket {
         let host = self.host(host);
-        self.sim.subscribe(host, &topic_name(topic));
+        self.sim.subscribe(host, &topic_name(topic))
     }
 
-    /// Publishes a notification, from outside at `host`.
-    pub fn publish(&mut self, host: &str, topic: &str, body: Value) {
+    /// Listens no more.
+    pub fn unlisten(&mut self, host: &str, ticket: Ticket) {
         let host = self.host(host);
-        self.sim.publish(host, &topic_name(topic), &body);
+        self.sim.unsubscribe(host, ticket);
+    }
+
+    /// Publishes a notification, from outside at `host`. Its [`outcome`](Self::outcome) says how
+    /// many listeners there it went to, and how many other hosts: `{"local": 1, "hosts": 2}`.
+    pub fn publish(&mut self, host: &str, topic: &str, body: Value) -> Ticket {
+        let host = self.host(host);
+        self.sim.publish(host, &topic_name(topic), &body)
+    }
+
+    /// How `host` sees another, as `p2p members` shows it.
+    #[must_use]
+    pub fn view(&self, host: &str, other: &str) -> Option<HostState> {
+        let other = self.sim.id(self.host(other));
+        let view = self.sim.engine(self.host(host))?.host_view(other)?;
+        Some(view.state)
     }
 
     /// What subscriptions at `host` were told so far.

@@ -95,7 +95,7 @@ fn replayed(file: &Path) -> Vec<Replayed> {
     let mut lives = Vec::new();
     let mut put = |line| {
         match line {
-            ReplayLine::Life(life) => lives.push(life),
+            ReplayLine::Life(life) => lives.push(*life),
             ReplayLine::Damaged { why } => panic!("{file:?}: {why}"),
             ReplayLine::Progress { .. } => {}
         }

@@ -21,17 +21,17 @@ impl Invariant for CapsHold {
     fn during(&mut self, sim: &Sim) -> Result<(), String> {
         for host in sim.hosts() {
             let Some(engine) = sim.engine(host) else { continue };
-            let name = sim.name(host);
+            let name = || sim.name(host);
             let backlog = engine.backlog();
             if backlog > BACKLOG_MESSAGES_MAX + STEPS_PER_TURN_MAX {
-                return Err(format!("{backlog} messages wait at {name}"));
+                return Err(format!("{backlog} messages wait at {}", name()));
             }
             if engine.agent_count() > AGENTS_PER_HOST_MAX {
-                return Err(format!("too many agents at {name}"));
+                return Err(format!("too many agents at {}", name()));
             }
             let overflows = engine.counters().get(Counter::LaneOverflows);
             if overflows > 0 {
-                return Err(format!("{overflows} lanes of {name} overflowed"));
+                return Err(format!("{overflows} lanes of {} overflowed", name()));
             }
         }
         Ok(())

@@ -1,5 +1,5 @@
-use starling_core::engine::HostState;
-use starling_protocols::limits::LINKS_KEPT_MAX;
+use starling_core::engine::{Engine, HostState};
+use starling_protocols::{limits::LINKS_KEPT_MAX, roster::Roster};
 
 use super::Invariant;
 use crate::{faults::HostNo, sim::Sim};
@@ -20,16 +20,29 @@ impl Invariant for RostersConverge {
 
     fn eventually(&mut self, sim: &Sim) -> Result<(), String> {
         let running: Vec<HostNo> = sim.hosts().filter(|host| sim.is_running(*host)).collect();
+        let (Some(first), linked) = (running.first(), running.len() <= LINKS_KEPT_MAX + 1) else {
+            return Ok(());
+        };
         for here in &running {
+            // In a large mesh most rosters are the same one: what is right in it need not be looked
+            // at again.
+            let same = here != first && !linked && roster(sim, *here) == roster(sim, *first);
+            if same {
+                continue;
+            }
             for there in running.iter().filter(|there| *there != here) {
-                check(sim, *here, *there, running.len())?;
+                check(sim, *here, *there, linked)?;
             }
         }
         Ok(())
     }
 }
 
-fn check(sim: &Sim, here: HostNo, there: HostNo, hosts: usize) -> Result<(), String> {
+fn roster(sim: &Sim, host: HostNo) -> Option<&Roster> {
+    sim.engine(host).map(Engine::roster)
+}
+
+fn check(sim: &Sim, here: HostNo, there: HostNo, linked: bool) -> Result<(), String> {
     let Some(engine) = sim.engine(here) else { return Ok(()) };
     let names = || (sim.name(here), sim.name(there));
     let Some(view) = engine.host_view(sim.id(there)) else {
@@ -41,7 +54,7 @@ fn check(sim: &Sim, here: HostNo, there: HostNo, hosts: usize) -> Result<(), Str
         let (life, left) = (view.record.incarnation, view.record.left);
         return Err(format!("{here} knows {there} in an old life ({life:?}, left: {left})"));
     }
-    if hosts <= LINKS_KEPT_MAX + 1 && view.state != HostState::Linked {
+    if linked && view.state != HostState::Linked {
         let (here, there) = names();
         let trouble = view.trouble.unwrap_or_default();
         return Err(format!("{here} is not linked to {there}: {:?}, {trouble}", view.state));

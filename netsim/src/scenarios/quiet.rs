@@ -22,6 +22,10 @@ impl Scenario for Quiet {
         "a mesh that nobody uses and nothing happens to: what it costs to be there"
     }
 
+    fn hosts_max(&self) -> u32 {
+        10_000
+    }
+
     fn faults(&self) -> &'static [FaultKind] {
         &[]
     }

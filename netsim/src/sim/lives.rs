@@ -97,7 +97,8 @@ impl Sim {
     }
 
     /// Makes all hosts members of the founder's mesh, as if they had met in an earlier life: each
-    /// knows the records of all.
+    /// knows the records of all. A host that starts at this very time is as its record says, so
+    /// that nobody has to be told of it.
     ///
     /// # Panics
     /// When no mesh was [`found`](Self::found)ed.
@@ -117,10 +118,11 @@ impl Sim {
             };
             host.disk.credential = Some(admitted.clone());
             host.disk.incarnation = Incarnation(1);
+            let incarnation = host.disk.coming_incarnation(now);
             let record = HostRecord {
                 host: host.id,
                 name: host.disk.name.clone(),
-                incarnation: Incarnation(1),
+                incarnation,
                 sequence: 1,
                 addresses: SimHost::addresses(number),
                 software: SOFTWARE.into(),

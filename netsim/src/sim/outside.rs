@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use starling_core::engine::Ticket;
 use starling_protocols::{
     exchange::Failure,
@@ -27,13 +27,18 @@ impl Sim {
         body: &Value,
         budget: Duration,
     ) -> Ticket {
+        let ticket = self.await_answer(host);
+        let (name, body) = (name.to_owned(), body.to_string().into_bytes());
+        let ask = Outside::Ask { ticket, to, name, body, budget };
+        self.put(host, Inbox::Outside(ask));
+        ticket
+    }
+
+    fn await_answer(&mut self, host: HostNo) -> Ticket {
         let at = &mut self.hosts[host.index()];
         let ticket = at.ticket();
         let running = at.running.is_some();
         at.asked.insert(ticket, if running { Asked::Waiting } else { Asked::Lost });
-        let (name, body) = (name.to_owned(), body.to_string().into_bytes());
-        let ask = Outside::Ask { ticket, to, name, body, budget };
-        self.put(host, Inbox::Outside(ask));
         ticket
     }
 
@@ -51,11 +56,18 @@ impl Sim {
         self.hosts[host.index()].asked.iter().map(|(ticket, asked)| (*ticket, asked))
     }
 
-    /// Listens to a topic at `host`, until its daemon ends. See [`heard`](Self::heard).
-    pub fn subscribe(&mut self, host: HostNo, topic: &TopicName) {
+    /// Listens to a topic at `host`, until its daemon ends or [`unsubscribe`](Self::unsubscribe).
+    /// See [`heard`](Self::heard).
+    pub fn subscribe(&mut self, host: HostNo, topic: &TopicName) -> Ticket {
         let ticket = self.hosts[host.index()].ticket();
         let subscribe = Outside::Subscribe { ticket, topic: topic.clone() };
         self.put(host, Inbox::Outside(subscribe));
+        ticket
+    }
+
+    /// Ends a subscription at `host`.
+    pub fn unsubscribe(&mut self, host: HostNo, ticket: Ticket) {
+        self.put(host, Inbox::Outside(Outside::Unsubscribe { ticket }));
     }
 
     /// What all subscriptions at `host` were told so far, in order.
@@ -64,11 +76,14 @@ impl Sim {
         &self.hosts[host.index()].heard
     }
 
-    /// Publishes a notification at `host`.
-    pub fn publish(&mut self, host: HostNo, topic: &TopicName, body: &Value) {
+    /// Publishes a notification at `host`. Its [`answer`](Self::answer) says how many listeners
+    /// there it went to, and how many other hosts: `{"local": 1, "hosts": 2}`.
+    pub fn publish(&mut self, host: HostNo, topic: &TopicName, body: &Value) -> Ticket {
+        let ticket = self.await_answer(host);
         let body = body.to_string().into_bytes();
-        let publish = Outside::Publish { topic: topic.clone(), body };
+        let publish = Outside::Publish { ticket, topic: topic.clone(), body };
         self.put(host, Inbox::Outside(publish));
+        ticket
     }
 
     /// The state of an agent, as its host agent shows it; `None` when it does not live there, its
@@ -81,7 +96,7 @@ impl Sim {
         const STEPS_MAX: usize = 100_000;
         let now = self.hosts[host.index()].running.as_ref()?.last?;
         let to = self.address(host, AgentId::HOST);
-        let body = serde_json::json!({ "agent": agent.to_string() }).to_string().into_bytes();
+        let body = json!({ "agent": agent.to_string() }).to_string().into_bytes();
         let ticket = self.hosts[host.index()].ticket();
         let waiting = Asked::Waiting;
         self.hosts[host.index()].asked.insert(ticket, waiting);
@@ -113,11 +128,19 @@ impl Sim {
                 self.trace.note(self.now, host, "subscribe", topic.as_str().as_bytes());
                 self.drive(host, |engine, now| engine.subscribe(ticket, &topic, now));
             }
-            Outside::Publish { topic, body } => {
+            Outside::Unsubscribe { ticket } => {
+                self.trace.note(self.now, host, "unsubscribe", &ticket.0.to_le_bytes());
+                self.drive(host, |engine, now| engine.unsubscribe(ticket, now));
+            }
+            Outside::Publish { ticket, topic, body } => {
                 self.trace.note(self.now, host, "publish-outside", &body);
+                let mut reach = Value::Null;
                 self.drive(host, |engine, now| {
-                    engine.publish_json(&topic, body, now);
+                    let published = engine.publish_json(&topic, body, now);
+                    reach = json!({ "local": published.local, "hosts": published.hosts });
                 });
+                let answered = Asked::Answered(Ok(reach));
+                self.hosts[host.index()].asked.insert(ticket, answered);
             }
             Outside::Leave => self.on_leave(host),
         }

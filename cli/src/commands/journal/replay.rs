@@ -37,7 +37,7 @@ impl Replay {
         let put = |line| {
             match line {
                 ReplayLine::Progress { done, of } => progress.tell(done, of),
-                ReplayLine::Life(life) => lives.push(life),
+                ReplayLine::Life(life) => lives.push(*life),
                 ReplayLine::Damaged { why } => damage.push(why),
             }
             Ok(())

@@ -1,7 +1,8 @@
 use clap::Args;
 use serde_json::{Value, json};
-use starling_node::api::journal::{
-    AnswerView, EffectView, EffectsView, EntryLine, EntryRow, InputView, LifeRow,
+use starling_node::{
+    agent::prelude::AgentId,
+    api::journal::{AnswerView, EffectView, EffectsView, EntryLine, EntryRow, InputView, LifeRow},
 };
 
 use super::Whose;
@@ -214,10 +215,12 @@ fn body_text(body: &Value, full: bool) -> String {
     text.chars().take(BODY_CHARS_MAX).chain(['…']).collect()
 }
 
-/// The beginnings of both ids.
+/// The beginnings of both ids; agents with an id of their own on every host by name.
 fn address(text: &str) -> String {
-    match text.split_once('@') {
-        Some((agent, host)) => format!("{}@{}", text::short(agent), text::short(host)),
-        None => text::plain(text),
-    }
+    let Some((agent, host)) = text.split_once('@') else { return text::plain(text) };
+    let reserved =
+        [(AgentId::OUTSIDE, "outside"), (AgentId::ENGINE, "engine"), (AgentId::HOST, "host")];
+    let name = reserved.into_iter().find(|(id, _)| id.to_string() == agent);
+    let agent = name.map_or_else(|| text::short(agent), |(_, name)| name.to_owned());
+    format!("{agent}@{}", text::short(host))
 }

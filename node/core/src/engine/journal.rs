@@ -43,6 +43,8 @@ pub struct Recording {
     pub file_bytes_max: u64,
     /// The age at which another file is begun.
     pub file_age_max: std::time::Duration,
+    /// Whether another file is begun at once, because something of the present one is damaged.
+    pub begin_file: bool,
 }
 
 impl Recording {
@@ -55,6 +57,7 @@ impl Recording {
             digest_entries: DIGEST_ENTRIES,
             file_bytes_max: JOURNAL_FILE_BYTES_MAX,
             file_age_max: JOURNAL_FILE_AGE_MAX,
+            begin_file: false,
         }
     }
 }
@@ -271,6 +274,11 @@ impl Engine {
         }
         for life in found.lives {
             self.recover(life);
+        }
+        if let Some(journal) = self.journal.as_mut().filter(|_| recording.begin_file) {
+            // Nothing more is to be found in the old one.
+            journal.keeps_file = false;
+            journal.file_bytes = u64::MAX;
         }
         self.pump_all_letters();
     }
@@ -543,7 +551,7 @@ impl Engine {
         batch.begins_file = begins_file;
         batch.urgent |= begins_file;
         journal.file_bytes = if begins_file { 0 } else { journal.file_bytes };
-        journal.file_bytes += batch.bytes.len() as u64;
+        journal.file_bytes = journal.file_bytes.saturating_add(batch.bytes.len() as u64);
         self.emit(Output::Record(batch));
     }
 

@@ -7,7 +7,7 @@ use starling_protocols::{
     interest::TopicName,
     limits::LINKS_KEPT_MAX,
     link,
-    roster::{Act, Change, Digest, HostRecord, KnownHost},
+    roster::{Act, Change, Digest, HostRecord, KnownHost, Roster},
 };
 
 use super::{Counter, Due, Engine, Event, Known, LinkChange, Output, Save, lanes::PeerNo};
@@ -61,6 +61,13 @@ impl Engine {
     #[must_use]
     pub fn hosts(&self) -> Vec<HostView> {
         self.roster.iter().map(|record| self.view(record)).collect()
+    }
+
+    /// All that is known of the hosts. Engines that were begun with one roster and have learned
+    /// nothing since compare as equal at once.
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
     }
 
     /// What is known of `host`.

@@ -166,7 +166,7 @@ pub enum ReplayLine {
         of: u64,
     },
     /// What came of one life.
-    Life(Replayed),
+    Life(Box<Replayed>),
     /// Something that cannot be read. What is affected is replayed from the next snapshot on.
     Damaged {
         /// What.

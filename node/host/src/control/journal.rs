@@ -272,7 +272,11 @@ async fn logs(extract::State(state): Context, Asked(asked): Asked<Logs>) -> Answ
     let followers = Arc::clone(&state.journals.followers);
     let slot = followers.try_acquire_owned().map_err(|_| busy(FOLLOWERS_MAX))?;
     let begin = query.clone();
+    let now = crate::clock::wall();
     let begun = state.journals.read(move |archive| archive.logs(&begin)).await?;
+    // What was not wanted of the past does not come later either.
+    let since = if begun.is_empty() { query.since.max(Some(now)) } else { query.since };
+    let query = LogQuery { since, ..query };
     let (sink, source) = mpsc::channel(LINES_WAITING_MAX);
     tokio::spawn(async move {
         follow_logs(&state.journals, query, begun, sink).await;
@@ -288,7 +292,8 @@ async fn follow_logs(
     begun: Vec<LogLine>,
     sink: mpsc::Sender<Line<LogLine>>,
 ) {
-    // Of the last millisecond there may be more: what was given of it is known.
+    // Of the last millisecond there may be more: what was given of it is known. A message that
+    // says the same twice in it is given once.
     let mut given: Vec<LogLine> = Vec::new();
     let mut found = begun;
     query.limit = Some(crate::journal::archive::LOG_LINES_MAX);

@@ -92,6 +92,9 @@ pub enum JournalError {
         /// The record that came.
         found: Sequence,
     },
+    /// The writer panicked. What was not reported durable may or may not be on the disk.
+    #[error("the writer of the journal panicked: this is a defect; what was durable is there")]
+    Panicked,
 }
 
 impl JournalError {

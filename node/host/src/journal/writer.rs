@@ -47,6 +47,9 @@ struct Ends {
 
 impl Drop for Ends {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.feed.failed(JournalError::Panicked);
+        }
         self.feed.end();
         // What comes now is not kept: it can never be durable.
         self.queue.fail();

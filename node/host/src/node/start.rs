@@ -8,7 +8,6 @@ use starling_core::{
 use starling_protocols::{
     admission::{Invite, Ledger, Token, TokenError},
     ident::{Credential, HostId, MeshId, SecretKey, Signed},
-    journal::Recovered,
     roster::HostRecord,
 };
 use tokio::{
@@ -285,9 +284,9 @@ impl Node {
     ) -> Result<Self, NodeError> {
         let (key, credential) = identity(&disk, &config)?;
         let net = Net::new(&net_config(&config)?, &key, credential.clone())?;
-        let (journal, found) = open_journal(&config)?;
-        let clock = Clock::after(found.moment);
-        let engine = engine(&disk, &config, agents, (key, credential), found, clock)?;
+        let (journal, recording) = open_journal(&config)?;
+        let clock = Clock::after(recording.found.moment);
+        let engine = engine(&disk, &config, agents, (key, credential), recording, clock)?;
         let peers = watch::Sender::new(Vec::new());
         let keeping = tokio::spawn(keep_peers(Arc::clone(&disk), peers.subscribe()));
         Ok(Self {
@@ -345,7 +344,7 @@ fn net_config(config: &Config) -> Result<NetConfig, NodeError> {
 }
 
 /// Opens the journal; what is damaged is set aside and said.
-fn open_journal(config: &Config) -> Result<(Journal, Recovered), NodeError> {
+fn open_journal(config: &Config) -> Result<(Journal, Recording), NodeError> {
     let dir = config.journal_dir();
     let (journal, opened) = Journal::open(
         &dir,
@@ -364,7 +363,13 @@ fn open_journal(config: &Config) -> Result<(Journal, Recovered), NodeError> {
             "the journal was damaged; agents that need what was there are not brought back"
         );
     }
-    Ok((journal, opened.recovered))
+    let recording = Recording {
+        file_bytes_max: config.journal.file_bytes,
+        file_age_max: config.journal.file_age,
+        begin_file: !opened.damage.is_empty(),
+        ..Recording::new(opened.recovered)
+    };
+    Ok((journal, recording))
 }
 
 fn engine(
@@ -372,7 +377,7 @@ fn engine(
     config: &Config,
     agents: Kinds,
     (key, credential): (SecretKey, Credential),
-    found: Recovered,
+    recording: Recording,
     clock: Clock,
 ) -> Result<Engine, NodeError> {
     let now = clock.now();
@@ -396,11 +401,7 @@ fn engine(
         residents: society::residents(),
         known: Known::Records(known),
         ledger: disk.ledger()?,
-        recording: Some(Recording {
-            file_bytes_max: config.journal.file_bytes,
-            file_age_max: config.journal.file_age,
-            ..Recording::new(found)
-        }),
+        recording: Some(recording),
     };
     Ok(Engine::new(config, now))
 }

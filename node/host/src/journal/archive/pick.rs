@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use starling_protocols::{
-    ident::Incarnation,
+    ident::{AgentId, Incarnation},
     journal::{Durability, Ended, Era, Life},
     time::WallTime,
 };
@@ -168,7 +168,7 @@ fn one_agent(found: Vec<LifeView>, text: &str, rank: Option<u8>) -> Result<Vec<L
     if agents.len() < 2 || rank == Some(3) {
         return Ok(found);
     }
-    let ids: Vec<String> = agents.iter().take(5).map(|agent| agent.short()).collect();
+    let ids: Vec<String> = agents.iter().take(5).map(AgentId::short).collect();
     let message = format!("{text:?} may be any of {} agents: {}", agents.len(), ids.join(", "));
     Err(Problem::new(Code::Usage, message)
         .next("say which one by name, by more letters of its id, or by --life N"))

@@ -50,7 +50,7 @@ impl Archive {
             return Ok(());
         }
         for life in playing.into_values() {
-            if put(ReplayLine::Life(life.end())).is_break() {
+            if put(ReplayLine::Life(Box::new(life.end()))).is_break() {
                 break;
             }
         }
