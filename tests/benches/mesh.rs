@@ -67,7 +67,7 @@ fn main() {
         idle(&options, &mut report);
     }
     report.print();
-    report.save();
+    report.save("mesh");
 }
 
 fn wanted(options: &Options, section: &str) -> bool {

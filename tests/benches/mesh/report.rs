@@ -63,8 +63,8 @@ impl Report {
         Some(median(&sorted(&self.results[own?], "value")))
     }
 
-    /// Writes everything for machines.
-    pub(crate) fn save(&self) {
+    /// Writes everything for machines, to a file of this name.
+    pub(crate) fn save(&self, name: &str) {
         let rows: Vec<Value> = self
             .order
             .iter()
@@ -74,7 +74,7 @@ impl Report {
             .collect();
         let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench");
         let written = std::fs::create_dir_all(dir).and_then(|()| {
-            std::fs::write(format!("{dir}/mesh.json"), serde_json::to_vec_pretty(&rows)?)
+            std::fs::write(format!("{dir}/{name}.json"), serde_json::to_vec_pretty(&rows)?)
         });
         written.expect("the results are written");
     }
