@@ -58,6 +58,14 @@ impl Client {
         self.call(Method::GET, path, Vec::new(), CALL_TIME).await
     }
 
+    pub(crate) async fn get_within<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        within: Duration,
+    ) -> Result<T, Failure> {
+        self.call(Method::GET, path, Vec::new(), within).await
+    }
+
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,

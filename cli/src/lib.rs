@@ -9,8 +9,11 @@ mod demo;
 mod failure;
 mod json;
 mod launch;
+mod moment;
 mod output;
+mod progress;
 mod session;
+mod source;
 mod table;
 mod text;
 

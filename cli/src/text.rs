@@ -1,6 +1,9 @@
 //! Words for people: what may go to a terminal, ids, durations, addresses for queries.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    time::{Duration, UNIX_EPOCH},
+};
 
 /// How many characters of an id people see.
 const SHORT_ID_CHARS: usize = 8;
@@ -54,6 +57,15 @@ pub(crate) fn duration(seconds: u64) -> String {
     if parts.is_empty() { "0s".into() } else { parts.join(" ") }
 }
 
+/// A time in UTC, from milliseconds since 1970. Beyond the year 9999, which only a broken clock shows, the milliseconds themselves.
+pub(crate) fn when(at_ms: u64) -> String {
+    const YEAR_10000_MS: u64 = 253_402_300_800_000;
+    if at_ms >= YEAR_10000_MS {
+        return format!("{at_ms}ms");
+    }
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(at_ms)).to_string()
+}
+
 /// `1 host`, `2 hosts`.
 pub(crate) fn count(n: usize, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
@@ -104,6 +116,12 @@ mod tests {
         assert_eq!(duration(61), "1m 1s");
         assert_eq!(duration(90_061), "1d 1h");
         assert_eq!(duration(86_405), "1d 5s");
+    }
+
+    #[test]
+    fn times_are_utc_and_never_panic() {
+        assert_eq!(when(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
+        assert_eq!(when(u64::MAX), "18446744073709551615ms");
     }
 
     #[test]

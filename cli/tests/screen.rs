@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Fake, members, p2p, status, stderr, stdout};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn members_are_a_table() {
@@ -122,4 +122,181 @@ fn an_agent_is_inspected() {
 fn help_has_a_topic_for_exit_codes() {
     let output = p2p(&["help", "exit-codes"]).output().expect("p2p runs");
     assert!(stdout(&output).contains("  7  status or doctor found something wrong\n"));
+}
+
+fn life(more: &Value) -> Value {
+    let mut life = json!({
+        "life": 12, "agent": "abcdefghijkl", "name": "visits", "kind": "counter", "version": 2,
+        "durability": "write-ahead", "host": "k3v9x2abcdefghij", "host_name": "alpha",
+        "begun_ms": 1_700_000_000_123u64, "first": 0, "next": 3, "last_ms": 1_700_000_000_456u64,
+        "known": true,
+    });
+    for (key, value) in more.as_object().expect("an object") {
+        life[key] = value.clone();
+    }
+    life
+}
+
+fn lines(lines: &[Value]) -> String {
+    let last = json!({ "complete": true });
+    lines.iter().chain([&last]).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn lives_are_a_table() {
+    let other = json!({ "life": 31, "name": null, "kind": "fuse", "durability": "history",
+                        "next": 1, "ended": "died", "ended_ms": 1_700_000_001_000u64 });
+    let listing = json!({ "items": [life(&json!({})), life(&other)] }).to_string();
+    let fake = Fake::serve(vec![("GET /v1/journal/lives?", 200, listing)]);
+    let expected = "\
+LIFE  NAME    AGENT     KIND     KEPT         ENTRIES  BEGUN                     ENDED
+  12  visits  abcdefgh  counter  write-ahead        3  2023-11-14T22:13:20.123Z
+  31          abcdefgh  fuse     history            1  2023-11-14T22:13:20.123Z  died
+";
+    assert_eq!(stdout(&fake.run(&["journal", "list"])), expected);
+    assert_eq!(stdout(&fake.run(&["journal", "list", "-q"])), "12\n31\n");
+}
+
+#[test]
+fn entries_are_shown_with_what_came_of_them() {
+    let entry = |number: u64, input: Value, more: &Value| {
+        let mut entry = json!({
+            "line": "entry", "sequence": 40 + number, "life": 12, "number": number,
+            "at_ms": 1_700_000_000_123u64, "input": input, "outcome": "done",
+            "effects": { "whole": [] },
+        });
+        for (key, value) in more.as_object().expect("an object") {
+            entry[key] = value.clone();
+        }
+        entry
+    };
+    let from = "aaaaaaaabbbb@k3v9x2abcdefghij";
+    let whole = json!([
+        { "what": "publish", "topic": "counter/changed", "body": { "value": 3 } },
+        { "what": "reply", "to": from, "outcome": { "reply": 3 } },
+    ]);
+    let asked = json!({ "what": "request", "name": "counter/add", "from": from,
+                        "body": { "by": "\u{1b}[31m" } });
+    let letter = json!({ "origin": "m4w7y2cdefghijkl", "epoch": 1, "number": 7 });
+    let lines = lines(&[
+        life(&json!({ "line": "life" })),
+        entry(0, json!({ "what": "started" }), &json!({})),
+        entry(1, asked, &json!({ "effects": { "whole": whole } })),
+        json!({ "line": "gap", "from": 2, "until": 5, "at_ms": 1_700_000_000_123u64 }),
+        entry(
+            5,
+            json!({ "what": "reply", "wait": 1, "name": "a/b",
+                         "outcome": { "failure": "no answer in time" } }),
+            &json!({}),
+        ),
+        entry(
+            6,
+            json!({ "what": "recovered" }),
+            &json!({ "letter": letter, "outcome": "died", "why": "it blew" }),
+        ),
+        json!({ "line": "end", "how": "died", "at_ms": 1_700_000_000_123u64 }),
+    ]);
+    let fake = Fake::serve(vec![("GET /v1/journal/entries?agent=visits&count=20", 200, lines)]);
+    let output = fake.run(&["journal", "show", "visits"]);
+    let at = "2023-11-14T22:13:20.123Z";
+    let arrow = " ".repeat(32) + "->";
+    let expected = format!(
+        "\
+counter visits (abcdefgh), life 12 on alpha, write-ahead, version 2 of its code
+     0  {at}  started
+     1  {at}  asked counter/add {{\"by\":\"\\u001b[31m\"}} by aaaaaaaa@k3v9x2ab
+{arrow} publish counter/changed {{\"value\":3}}
+{arrow} reply 3
+{at}  2 to 4 were not recorded: storage did not work
+     5  {at}  answer to a/b: failed: no answer in time
+     6  {at}  recovered  letter 7 of m4w7y2cd  died: it blew
+{at}  its life ended: died
+"
+    );
+    assert_eq!(stdout(&output), expected);
+    let json = fake.run(&["journal", "show", "visits", "--format", "json"]);
+    let envelope: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(envelope["data"]["lines"][5]["how"], "died");
+}
+
+#[test]
+fn a_difference_is_shown_readably() {
+    let differs = json!({
+        "sequence": 43, "number": 2, "at_ms": 1_700_000_000_123u64, "what": "effects",
+        "input": { "what": "started" }, "expected": "a", "got": "b",
+        "diff": "--- recorded\n+++ replayed\n@@ -1 +1 @@\n-a\n+b\n", "before": { "value": 1 },
+        "software": "starling 0.1.0", "recorded_version": 2, "version": 3,
+    });
+    let replayed = |result: Value| {
+        life(&json!({ "line": "life", "result": result, "entries": 2, "snapshots": 1,
+                      "unrecorded": 0, "missing": 0 }))
+    };
+    let answer = lines(&[replayed(json!("same")), replayed(json!({ "differs": differs }))]);
+    let fake = Fake::serve(vec![("GET /v1/journal/replay?", 200, answer)]);
+    let output = fake.run(&["journal", "replay"]);
+    let expected = "\
+RESULT   LIFE  NAME    AGENT     KIND     ENTRIES  SNAPSHOTS
+same       12  visits  abcdefgh  counter        2          1
+DIFFERS    12  visits  abcdefgh  counter        2          1
+
+counter visits (abcdefgh), life 12: entry 2 replays differently in its effects
+  recorded  2023-11-14T22:13:20.123Z by starling 0.1.0, version 2 of the kind's code; now 3; \
+record 43
+  input     started
+  state before
+    {
+      \"value\": 1
+    }
+  --- recorded
+  +++ replayed
+  @@ -1 +1 @@
+  -a
+  +b
+";
+    assert_eq!(stdout(&output), expected);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn logs_are_lines_with_what_they_are_about() {
+    let line = |more: Value| {
+        let mut line = json!({ "at_ms": 1_700_000_000_123u64, "level": "warn",
+                               "target": "starling_node::net", "message": "it rains" });
+        for (key, value) in more.as_object().expect("an object") {
+            line[key] = value.clone();
+        }
+        line
+    };
+    let agent = json!({ "agent": "abcdefghijkl", "kind": "counter", "level": "info" });
+    let answer = lines(&[line(json!({ "fields": { "event": "rain" } })), line(agent)]);
+    let path = "GET /v1/logs?agent=visits&level=info&text=it%20rains&limit=100&follow=false";
+    let fake = Fake::serve(vec![(path, 200, answer)]);
+    let words = ["logs", "--agent", "visits", "--level", "info", "--grep", "it rains"];
+    let expected = "\
+2023-11-14T22:13:20.123Z WARN  starling_node::net: it rains event=\"rain\"
+2023-11-14T22:13:20.123Z INFO  counter abcdefgh: it rains
+";
+    assert_eq!(stdout(&fake.run(&words)), expected);
+}
+
+#[test]
+fn a_letter_is_posted() {
+    let posted = json!({ "agent": "abcdefghijkl", "host": "m4w7y2cdefghijkl", "number": 7 });
+    let fake = Fake::serve(vec![("POST /v1/post", 200, posted.to_string())]);
+    let output = fake.run(&["post", "till@beta", "shop/sold", r#"{"count": 2}"#]);
+    assert_eq!(stderr(&output), "letter 7 to abcdefgh@m4w7y2cd is durable here\n");
+    let sent = json!({ "to": "till@beta", "name": "shop/sold", "body": { "count": 2 } });
+    assert_eq!(fake.calls()[0].1, sent);
+    assert_eq!(stdout(&fake.run(&["post", "till@beta", "shop/sold", "-q"])), "7\n");
+}
+
+#[test]
+fn an_agent_is_inspected_as_it_was() {
+    let then = life(&json!({ "inputs": 3, "at_ms": 1_700_000_000_456u64,
+                             "state": { "value": 2 }, "waits": [], "topics": ["a/b"] }));
+    let path = "GET /v1/journal/state?agent=visits&entry=2";
+    let fake = Fake::serve(vec![(path, 200, then.to_string())]);
+    let text = stdout(&fake.run(&["inspect", "visits", "--at", "2"]));
+    assert!(text.contains("inputs       3\nsince        2023-11-14T22:13:20.456Z\n"), "{text}");
+    assert!(text.contains("state\n  {\n    \"value\": 2\n  }\n"), "{text}");
 }

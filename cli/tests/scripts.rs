@@ -179,3 +179,67 @@ fn help_and_completions_survive_a_closed_pipe() {
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{words:?}");
     }
 }
+
+fn replayed(result: &Value, missing: u64) -> String {
+    let life = json!({
+        "line": "life", "life": 12, "agent": "abcdefghijkl", "kind": "counter", "version": 1,
+        "durability": "history", "host": "h", "host_name": "alpha", "begun_ms": 0, "first": 0,
+        "next": 3, "last_ms": 0, "known": true, "result": result, "entries": 3, "snapshots": 0,
+        "unrecorded": 0, "missing": missing,
+    });
+    let progress = json!({ "line": "progress", "done": 0, "of": 3 });
+    format!("{progress}\n{life}\n{}\n", json!({ "complete": true }))
+}
+
+#[test]
+fn a_replay_has_exit_codes() {
+    let replay = |answer: String| {
+        let fake = Fake::serve(vec![("GET /v1/journal/replay?agent=visits", 200, answer)]);
+        fake.run(&["journal", "replay", "visits"])
+    };
+    let cases = [
+        (json!("same"), 0, 0, "1 life, 3 entries: all as they were recorded\n"),
+        (json!("same"), 2, 6, "of its entries 2 are missing\n"),
+        (json!("unknown-kind"), 0, 6, "this program has no kind \"counter\"\n"),
+        (json!("no-snapshot"), 0, 6, "there is no snapshot to begin with\n"),
+        (json!({ "unplayable": "input 2 does not decode" }), 0, 1, ""),
+    ];
+    for (result, missing, code, said) in cases {
+        let output = replay(replayed(&result, missing));
+        assert_eq!(output.status.code(), Some(code), "{result}");
+        assert!(stderr(&output).ends_with(said), "{result}: {}", stderr(&output));
+    }
+    // What broke off is not taken for the whole.
+    let cut = replayed(&json!("same"), 0).replace("{\"complete\":true}\n", "");
+    assert_eq!(replay(cut).status.code(), Some(3));
+    let problem = json!({ "problem": { "code": "damaged", "message": "it is damaged" } });
+    let failed = replay(
+        replayed(&json!("same"), 0).replace("{\"complete\":true}", "")
+            + &problem.to_string()
+            + "\n",
+    );
+    assert_eq!(
+        (failed.status.code(), stderr(&failed).as_str()),
+        (Some(1), "error: it is damaged\n")
+    );
+}
+
+#[test]
+fn files_are_read_without_a_daemon() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("no.db");
+    let missing = file.to_str().expect("a path");
+    for words in
+        [&["journal", "list"][..], &["journal", "verify"], &["journal", "replay"], &["logs"]]
+    {
+        let output = p2p(words).args(["--file", missing]).output().expect("p2p runs");
+        assert_eq!(output.status.code(), Some(5), "{words:?}: {}", stderr(&output));
+        assert!(stderr(&output).starts_with("error: there is no journal at "), "{words:?}");
+    }
+    std::fs::write(&file, "no journal").expect("written");
+    let output = p2p(&["journal", "list", "--file", missing]).output().expect("p2p runs");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    for words in [&["journal", "show"][..], &["journal", "diff"], &["journal", "diff", "1"]] {
+        assert_eq!(p2p(words).output().expect("p2p runs").status.code(), Some(2), "{words:?}");
+    }
+}

@@ -23,12 +23,6 @@ use crate::{
 /// that was abandoned is met anew.
 const SETTLE_WITHIN: Duration = Duration::from_secs(180);
 
-/// How long the workload goes on after that.
-const AFTERGLOW: Duration = Duration::from_secs(10);
-
-/// Longer than the longest question, and than the longest repair.
-const REST: Duration = Duration::from_secs(40);
-
 /// Over so many seeds, every kind of fault must have had an effect.
 const COVERAGE_SEEDS_MIN: u64 = 20;
 
@@ -116,6 +110,8 @@ pub struct Outcome {
     pub settled_after_ms: Option<u64>,
     /// Entries of journals that were played again and came out as they were recorded.
     pub replayed: u64,
+    /// Operations that the disk of each host had begun when everything was healed.
+    pub disk_operations: Vec<u64>,
     /// What went wrong when.
     pub schedule: Schedule,
     /// The promise that was broken, if one was.
@@ -223,14 +219,15 @@ fn play_seed(
 ) -> (Outcome, bool) {
     let mut scenario = make();
     let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let world = scenario.world(seed);
+    bytes[..8].copy_from_slice(&world.to_le_bytes());
     let entropy = Entropy::from_seed(bytes).fork("swarm");
-    let mut schedule =
-        swarm::schedule(&entropy, scenario.faults(), options.hosts, options.minutes());
+    let seeded = Options { seed, ..options.clone() };
+    let mut schedule = scenario.schedule(&entropy, &seeded);
     if let Some(only) = &options.only {
         schedule = schedule.only(only);
     }
-    let mut sim = Sim::new(seed);
+    let mut sim = Sim::new(world);
     sim.set_weather(swarm::weather(&entropy));
     if !options.journals {
         sim.set_journals(None);
@@ -238,8 +235,8 @@ fn play_seed(
     if let Some(sink) = sink {
         sim.tell_to(sink);
     }
-    let invariants = scenario.invariants();
-    let mut run = Run { invariants, settled_after: None, watch, stopped: false };
+    let (invariants, disk_operations) = (scenario.invariants(), Vec::new());
+    let mut run = Run { invariants, settled_after: None, disk_operations, watch, stopped: false };
     let played = catch_unwind(AssertUnwindSafe(|| {
         run.play(&mut *scenario, &mut sim, options, &schedule, &entropy)
     }));
@@ -263,6 +260,7 @@ fn play_seed(
         virtual_ms: millis(sim.now()),
         settled_after_ms: settled,
         replayed,
+        disk_operations: run.disk_operations,
         schedule,
         broken,
     };
@@ -290,6 +288,7 @@ fn replay(sim: &Sim, broken: Option<Broken>) -> (u64, Option<Broken>) {
 struct Run<'a> {
     invariants: Vec<Box<dyn Invariant>>,
     settled_after: Option<Duration>,
+    disk_operations: Vec<u64>,
     watch: &'a mut dyn FnMut(Time) -> bool,
     stopped: bool,
 }
@@ -306,12 +305,14 @@ impl Run<'_> {
         scenario.set_up(sim, options.hosts, entropy);
         sim.watch_agents(scenario.watched());
         schedule.impose(sim);
-        self.go_on(scenario, sim, options.minutes())?;
+        let times = scenario.times(options);
+        self.go_on(scenario, sim, times.faults)?;
         sim.lift_all();
+        self.disk_operations = sim.hosts().map(|host| sim.disk_operations(host)).collect();
         self.settle(scenario, sim)?;
-        self.go_on(scenario, sim, AFTERGLOW)?;
+        self.go_on(scenario, sim, times.afterglow)?;
         scenario.rest(sim);
-        sim.run_for(REST);
+        sim.run_for(times.rest);
         self.all(sim, |invariant, sim| invariant.during(sim))?;
         let findings = Findings::of(sim, scenario.watched());
         self.all(sim, |invariant, sim| invariant.at_end(sim, &findings))

@@ -1,8 +1,13 @@
 //! What a run is about: who is there, what they do, what goes wrong, and what must hold.
 
+use std::time::Duration;
+
 use starling_protocols::{entropy::Entropy, ident::AgentId};
 
-use crate::{faults::FaultKind, invariants::Invariant, scenarios, sim::Sim};
+use crate::{
+    faults::FaultKind, invariants::Invariant, run::Options, scenarios, schedule::Schedule,
+    sim::Sim, swarm,
+};
 
 /// Hosts of a simulation, unless the scenario is made for more.
 pub(crate) const HOSTS_MAX: u32 = 1000;
@@ -23,6 +28,28 @@ pub trait Scenario {
 
     /// The kinds of fault that may happen in it.
     fn faults(&self) -> &'static [FaultKind];
+
+    /// What goes wrong in the run with this seed: by default, what the swarm draws.
+    fn schedule(&self, entropy: &Entropy, options: &Options) -> Schedule {
+        swarm::schedule(entropy, self.faults(), options.hosts, options.minutes())
+    }
+
+    /// How many seeds, from one on, there are in all, where that is known: then all of them are run
+    /// unless somebody says otherwise.
+    fn points(&self, options: &Options) -> Option<u64> {
+        let _ = options;
+        None
+    }
+
+    /// The seed of everything else than the schedule.
+    fn world(&self, seed: u64) -> u64 {
+        seed
+    }
+
+    /// How long things go wrong, go on after everything is healed, and rest.
+    fn times(&self, options: &Options) -> Times {
+        Times { faults: options.minutes(), ..Times::default() }
+    }
 
     /// Adds the hosts and their agents, and starts who is there from the beginning.
     fn set_up(&mut self, sim: &mut Sim, hosts: u32, entropy: &Entropy);
@@ -55,16 +82,39 @@ pub trait Scenario {
     fn invariants(&self) -> Vec<Box<dyn Invariant>>;
 }
 
+/// How long the parts of a run are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Things go wrong.
+    pub faults: Duration,
+    /// Everything is healed, and goes on.
+    pub afterglow: Duration,
+    /// Nobody begins anything new.
+    pub rest: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            faults: Duration::from_secs(600),
+            afterglow: Duration::from_secs(10),
+            // Longer than the longest question, and than the longest repair.
+            rest: Duration::from_secs(40),
+        }
+    }
+}
+
 /// Makes a scenario anew, for each run.
 pub type Make = fn() -> Box<dyn Scenario>;
 
 /// All scenarios that come with the simulator.
-pub const ALL: [Make; 6] = [
+pub const ALL: [Make; 7] = [
     || Box::new(scenarios::Mixed::default()),
     || Box::new(scenarios::Durable::default()),
     || Box::new(scenarios::Membership::default()),
     || Box::new(scenarios::Dialogs),
     || Box::new(scenarios::Topics),
+    || Box::new(scenarios::Crashes::default()),
     || Box::new(scenarios::Quiet),
 ];
 

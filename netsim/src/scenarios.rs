@@ -1,5 +1,6 @@
 //! The scenarios that come with the simulator.
 
+mod crashes;
 mod dialogs;
 mod durable;
 mod membership;
@@ -8,8 +9,8 @@ mod quiet;
 mod topics;
 
 pub use self::{
-    dialogs::Dialogs, durable::Durable, membership::Membership, mixed::Mixed, quiet::Quiet,
-    topics::Topics,
+    crashes::Crashes, dialogs::Dialogs, durable::Durable, membership::Membership, mixed::Mixed,
+    quiet::Quiet, topics::Topics,
 };
 
 use std::time::Duration;

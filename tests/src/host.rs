@@ -61,6 +61,14 @@ impl Host {
     }
 
     fn up_command(&self) -> Command {
+        if let Some(mut daemon) = self.place.daemon() {
+            daemon
+                .env("STARLING_DATA_DIR", &self.data_dir)
+                .env("STARLING_NAME", &self.name)
+                .env("STARLING_LISTEN", &self.listen)
+                .env("STARLING_MDNS", "false");
+            return daemon;
+        }
         let words = ["up", "--foreground", "--quiet", "--mdns=false", "--name", &self.name];
         self.command(&[&words[..], &["--listen", &self.listen]].concat())
     }
@@ -94,6 +102,13 @@ impl Host {
     pub fn data(&self, words: &[&str]) -> Value {
         let schema = format!("p2p.{}/1", words[0]);
         self.run(&[words, &["--format", "json"]].concat()).data(&schema)
+    }
+
+    /// Runs `p2p journal … --format json`, which must succeed, and gives the data.
+    #[must_use]
+    pub fn journal(&self, words: &[&str]) -> Value {
+        let schema = format!("p2p.journal-{}/1", words[0]);
+        self.run(&[&["journal"], words, &["--format", "json"]].concat()).data(&schema)
     }
 
     /// Asks an agent; the reply.

@@ -15,8 +15,10 @@ mod http;
 mod lines;
 mod place;
 mod ran;
+mod script;
 mod source;
 
+pub mod kept;
 pub mod load;
 pub mod power;
 #[path = "../../node/host/src/journal/tests/story.rs"]
@@ -32,6 +34,7 @@ pub use http::{Answer, call, exchange};
 pub use lines::Lines;
 pub use place::Place;
 pub use ran::Ran;
+pub use script::Script;
 pub use source::{Source, repository, sources, tracked};
 
 /// How long anything may take; what works takes a fraction of it.

@@ -36,6 +36,28 @@ impl Answers<Reflect> for Mirror {
     }
 }
 
+/// A [`Mirror`] that outlives its daemon: it counts what it has answered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Vault {
+    count: u64,
+}
+
+impl Agent for Vault {
+    const KIND: &'static str = "vault";
+    const DURABILITY: Durability = Durability::WriteAhead;
+    type Then = Never;
+    fn interests(interests: &mut Interests<Self>) {
+        interests.answers::<Reflect>();
+    }
+}
+
+impl Answers<Reflect> for Vault {
+    fn answer(&mut self, _: &mut Cx<'_, Self>, reflect: Reflect) -> Answer<Reflect> {
+        self.count += 1;
+        Answer::now(reflect)
+    }
+}
+
 /// Keeps a number of requests open to a [`Mirror`], and counts.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Load {
@@ -124,7 +146,9 @@ impl Load {
     fn finish(&mut self, cx: &mut Cx<'_, Self>) {
         let Some(reply_to) = self.reply_to.take() else { return };
         let mut histogram = Histogram::<u64>::new(3).expect("three digits are allowed");
-        self.micros.iter().for_each(|micros| histogram.saturating_record(u64::from(*micros)));
+        self.micros
+            .iter()
+            .for_each(|micros| histogram.record(u64::from(*micros)).expect("it grows"));
         let seconds = cx.now().since(self.begun.unwrap_or_default()).as_secs_f64();
         let measured = Measured {
             done: self.done,
@@ -459,7 +483,9 @@ impl Crier {
     fn finish(&mut self, cx: &mut Cx<'_, Self>) {
         let Some(reply_to) = self.reply_to.take() else { return };
         let mut histogram = Histogram::<u64>::new(3).expect("three digits are allowed");
-        self.micros.iter().for_each(|micros| histogram.saturating_record(u64::from(*micros)));
+        self.micros
+            .iter()
+            .for_each(|micros| histogram.record(u64::from(*micros)).expect("it grows"));
         let measured = Measured {
             done: self.sent,
             failed: self.missing,
@@ -515,8 +541,9 @@ impl Collects<Called> for Listener {
 /// All kinds of this module.
 #[must_use]
 pub fn kinds() -> starling_node::Kinds {
-    starling_node::stock()
+    crate::kept::kinds()
         .kind::<Mirror>()
+        .kind::<Vault>()
         .kind::<Load>()
         .kind::<Idle>()
         .kind::<Herald>()

@@ -13,6 +13,8 @@ use crate::{Host, Ran};
 #[derive(Clone, Debug)]
 pub struct Place {
     program: PathBuf,
+    daemon: Option<PathBuf>,
+    settings: Vec<(&'static str, &'static str)>,
     dir: Rc<TempDir>,
 }
 
@@ -25,7 +27,26 @@ impl Place {
     pub fn new(program: &str) -> Self {
         // Not the system's temporary directory: names of sockets must be short.
         let dir = tempfile::Builder::new().prefix("p2p-test-").tempdir_in("/tmp");
-        Self { program: program.into(), dir: Rc::new(dir.expect("a temporary directory")) }
+        let dir = Rc::new(dir.expect("a temporary directory"));
+        Self { program: program.into(), daemon: None, settings: Vec::new(), dir }
+    }
+
+    /// Its hosts run this program, a daemon with kinds of its own, instead of `p2p up`.
+    #[must_use]
+    pub fn with_daemon(self, daemon: &str) -> Self {
+        Self { daemon: Some(daemon.into()), ..self }
+    }
+
+    /// All programs in it have this in their environment.
+    #[must_use]
+    pub fn with_setting(mut self, name: &'static str, value: &'static str) -> Self {
+        self.settings.push((name, value));
+        self
+    }
+
+    /// The daemon of its hosts, if it is not `p2p`'s.
+    pub(crate) fn daemon(&self) -> Option<Command> {
+        Some(self.plain(self.daemon.as_ref()?, &[]))
     }
 
     /// Its directory.
@@ -72,7 +93,11 @@ impl Place {
     /// `p2p` with these words and nothing of the user's own settings.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        self.plain(&self.program, words)
+    }
+
+    fn plain(&self, program: &Path, words: &[&str]) -> Command {
+        let mut command = Command::new(program);
         let settings = env::vars_os().map(|(name, _)| name);
         for name in settings.filter(|name| name.to_string_lossy().starts_with("STARLING_")) {
             command.env_remove(name);
@@ -83,6 +108,7 @@ impl Place {
             .env("XDG_STATE_HOME", self.dir().join("state"))
             .env("HOME", self.dir())
             .env("NO_COLOR", "1")
+            .envs(self.settings.iter().copied())
             .stdin(Stdio::null());
         command
     }

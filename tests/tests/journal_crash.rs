@@ -22,8 +22,9 @@ use starling_protocols::{
     journal::{Recovered, Sequence},
 };
 use starling_tests::{
+    Script,
     power::{self, Call, Disk, Luck},
-    story::{Script, Story, digest_of},
+    story::{Story, digest_of},
 };
 use tempfile::TempDir;
 

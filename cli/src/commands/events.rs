@@ -1,7 +1,5 @@
 //! `p2p events`
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use clap::Args;
 use starling_node::api::EventLine;
 
@@ -56,26 +54,6 @@ async fn print(out: &Output, mut lines: Lines) -> Result<(), Failure> {
 
 fn show(out: &Output, event: &EventLine) -> Result<(), Failure> {
     let name = format!("{:<18}", text::plain(&event.event));
-    let (when, what) = (out.paint.dim(&when(event.at_ms)), out.paint.cyan(&name));
+    let (when, what) = (out.paint.dim(&text::when(event.at_ms)), out.paint.cyan(&name));
     out.line(&format!("{when}  {what}  {}", text::plain(&event.text)))
-}
-
-/// Beyond the year 9999, which only a broken clock shows, the milliseconds themselves.
-fn when(at_ms: u64) -> String {
-    const YEAR_10000_MS: u64 = 253_402_300_800_000;
-    if at_ms >= YEAR_10000_MS {
-        return format!("{at_ms}ms");
-    }
-    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(at_ms)).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_utc_and_never_panic() {
-        assert_eq!(when(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
-        assert_eq!(when(u64::MAX), "18446744073709551615ms");
-    }
 }

@@ -10,12 +10,12 @@ use crate::{
 
 const CODES: [(Exit, &str); 8] = [
     (Exit::Ok, "done; also when Ctrl-C ends a stream"),
-    (Exit::Failure, "it failed, or a body does not fit; standard error says why"),
+    (Exit::Failure, "it failed, a body does not fit, or a replay differs"),
     (Exit::Usage, "the command line, or the syntax of JSON on it, is wrong"),
     (Exit::NoDaemon, "no daemon answers, or it went away"),
     (Exit::Denied, "not allowed"),
     (Exit::NotFound, "no such host, agent, kind or request"),
-    (Exit::Partial, "some hosts did not answer, or nothing came in time"),
+    (Exit::Partial, "not all hosts answered, not all was replayed, or nothing came in time"),
     (Exit::Degraded, "status or doctor found something wrong"),
 ];
 
@@ -27,19 +27,19 @@ const CODES: [(Exit, &str); 8] = [
 ",
     after_help = "Exit codes:
   0  done; also when Ctrl-C ends a stream
-  1  it failed, or a body does not fit; standard error says why
+  1  it failed, a body does not fit, or a replay differs
   2  the command line, or the syntax of JSON on it, is wrong
   3  no daemon answers, or it went away
   4  not allowed
   5  no such host, agent, kind or request
-  6  some hosts did not answer, or nothing came in time
+  6  not all hosts answered, not all was replayed, or nothing came in time
   7  status or doctor found something wrong
 
 Output:
   Data goes to standard output, messages to standard error.
   --format json prints one envelope, {\"schema\": \"p2p.members/1\", \"data\": …}; a list that is
-  not complete has \"missing\" beside \"data\". subscribe and events print a line of JSON for each
-  message. Errors are JSON too, on standard error: p2p.error/1.
+  not complete has \"missing\" beside \"data\". subscribe, events, logs and journal export print
+  a line of JSON for each message. Errors are JSON too, on standard error: p2p.error/1.
   Fields may be added to a schema; when one goes or changes its meaning, the number goes up."
 )]
 pub(crate) struct ExitCodes {}

@@ -1,25 +1,61 @@
 //! `p2p inspect`
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::Value;
-use starling_node::api::{AgentRow, Inspection, Member};
+use starling_node::{
+    WallTime,
+    api::{AgentRow, Inspection, Member, journal::StateThen},
+    journal::archive::{At, Who},
+};
 
-use crate::{commands::agents, failure::Failure, output::Output, session::Session, text};
+use crate::{
+    commands::agents,
+    failure::Failure,
+    moment,
+    output::Output,
+    session::Session,
+    source::{self, Source},
+    text,
+};
 
-/// Show a host or an agent in detail
+/// Show a host or an agent in detail, as it is or as it was
+///
+/// With --at an agent of this host is shown as it was then, from the journal; agents that are
+/// dead, too. What it has just done is there a tenth of a second later.
 #[derive(Debug, Args)]
 #[command(before_help = "  p2p inspect beta              a host
   p2p inspect visits            an agent by its name, kind or id
   p2p inspect visits@beta       an agent on a certain host
+  p2p inspect visits --at 17    its state when it had handled entry 17
+  p2p inspect visits --at 5m    its state five minutes ago
+  p2p inspect visits --at 2026-11-22T10:00:00Z --file copy.db
 ")]
 pub(crate) struct Inspect {
     /// A host, AGENT or AGENT@HOST; of ids, the beginning suffices
     #[arg(value_name = "WHAT")]
     what: String,
+    /// When: an entry's number, 5m (ago), or a time in UTC
+    #[arg(long, value_name = "ENTRY|TIME", value_parser = at)]
+    at: Option<At>,
+    /// A file or directory of a journal, instead of the daemon's
+    #[arg(long, value_name = "PATH", requires = "at")]
+    file: Option<PathBuf>,
+}
+
+fn at(text: &str) -> Result<At, String> {
+    match text.parse() {
+        Ok(entry) => Ok(At::Entry(entry)),
+        Err(_) => moment::parse(text).map(|ms| At::Time(WallTime::from_millis(ms))),
+    }
 }
 
 impl Inspect {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
+        if let Some(at) = self.at {
+            return then(session, Who::Agent(self.what), at, self.file).await;
+        }
         let path = format!("/v1/inspect?what={}", text::query(&self.what));
         let seen: Inspection = session.client()?.get(&path).await?;
         let out = &session.out;
@@ -37,6 +73,34 @@ impl Inspect {
             }
         }
     }
+}
+
+/// An agent as it was.
+async fn then(session: &Session, who: Who, at: At, file: Option<PathBuf>) -> Result<(), Failure> {
+    let out = &session.out;
+    let when = match at {
+        At::Entry(number) => format!("entry={number}"),
+        At::Time(wall) => format!("at_ms={}", wall.as_millis()),
+    };
+    let path = format!("/v1/journal/state?{}&{when}", source::query(&who));
+    let source = Source::new(session, file.as_deref())?;
+    let seen: StateThen = source.once(&path, |archive| archive.state(&who, at)).await?;
+    if out.is_json() {
+        return out.envelope("inspect-at", &seen);
+    }
+    let row = &seen.row;
+    if out.quiet {
+        return out.line(&text::plain(&row.agent));
+    }
+    fact(out, "agent", row.name.as_deref().unwrap_or_default())?;
+    fact(out, "id", &row.agent)?;
+    fact(out, "kind", &row.kind)?;
+    fact(out, "host", &format!("{} ({})", row.host_name, text::short(&row.host)))?;
+    fact(out, "life", &row.life.to_string())?;
+    fact(out, "inputs", &seen.inputs.to_string())?;
+    fact(out, "since", &text::when(seen.at_ms))?;
+    fact(out, "listens to", &seen.topics.join(", "))?;
+    state_and_waits(out, &seen.state, &seen.waits)
 }
 
 fn id(seen: &Inspection) -> &str {

@@ -11,8 +11,11 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod invite;
 pub(crate) mod join;
+pub(crate) mod journal;
 pub(crate) mod kinds;
+pub(crate) mod logs;
 pub(crate) mod members;
+pub(crate) mod post;
 pub(crate) mod publish;
 pub(crate) mod request;
 pub(crate) mod sim;
@@ -39,11 +42,14 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Start(start) => start.run(session).await,
         Command::Stop(stop) => stop.run(session).await,
         Command::Request(request) => request.run(session).await,
+        Command::Post(post) => post.run(session).await,
         Command::Publish(publish) => publish.run(session).await,
         Command::Subscribe(subscribe) => subscribe.run(session).await,
         Command::Status(status) => status.run(session).await,
         Command::Doctor(doctor) => doctor.run(session).await,
         Command::Events(events) => events.run(session).await,
+        Command::Logs(logs) => logs.run(session).await,
+        Command::Journal(journal) => journal.run(session).await,
         Command::Demo(demo) => demo.run(session).await,
         Command::Sim(sim) => sim.run(session).await,
         Command::Completions(completions) => completions.run(session),

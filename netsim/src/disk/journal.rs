@@ -291,12 +291,15 @@ impl JournalDisk {
 
     /// Leaves a part of a page, in whole sectors. Gives whether anything is left of it.
     fn tear(&mut self, bytes: &[u8], own: &mut Entropy) -> bool {
-        let sectors = bytes.len().div_ceil(SECTOR_BYTES) as u64;
-        let kept = usize::try_from(own.below(sectors)).unwrap_or_default() * SECTOR_BYTES;
-        if kept > 0 {
-            self.pages.push(bytes[..kept.min(bytes.len())].to_vec());
+        let begins: usize = self.pages.iter().map(Vec::len).sum();
+        let (first, end) = (begins / SECTOR_BYTES + 1, begins + bytes.len());
+        let borders = end.saturating_sub(1) / SECTOR_BYTES + 1 - first;
+        let place = usize::try_from(own.below(borders as u64 + 1)).unwrap_or_default();
+        if place < borders {
+            let kept = (first + place) * SECTOR_BYTES - begins;
+            self.pages.push(bytes[..kept].to_vec());
         }
-        kept > 0
+        place < borders
     }
 
     fn forget(&mut self) {

@@ -1,3 +1,5 @@
+use starling_core::engine::Engine;
+
 use super::{Findings, Invariant};
 use crate::{
     sim::Sim,
@@ -23,7 +25,7 @@ impl Invariant for MoneyIsKept {
 
     fn at_end(&mut self, sim: &Sim, findings: &Findings) -> Result<(), String> {
         for host in sim.hosts() {
-            let waiting = sim.engine(host).map_or(0, |engine| engine.letters_waiting());
+            let waiting = sim.engine(host).map_or(0, Engine::letters_waiting);
             if waiting > 0 {
                 return Err(format!("{waiting} letters of {} never arrived", sim.name(host)));
             }

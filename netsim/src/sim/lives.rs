@@ -205,6 +205,12 @@ impl Sim {
         self.set_alarm(host);
     }
 
+    /// Kills a daemon, and nobody starts it again before [`start`](Self::start) or the end of all
+    /// faults.
+    pub fn stop_at_once(&mut self, host: HostNo) {
+        self.end(host, Down::Killed);
+    }
+
     /// Ends a daemon: all that it had not saved is gone.
     pub(super) fn end(&mut self, host: HostNo, down: Down) {
         if self.hosts[host.index()].running.is_none() {

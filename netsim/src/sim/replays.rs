@@ -141,10 +141,10 @@ impl HostPlayer {
 
     fn end(&mut self, life: Life) {
         if let Some(ended) = self.lives.remove(&life) {
-            let (entries, snapshots) = ended.replay.counts();
+            let counts = ended.replay.counts();
             self.sum.lives += 1;
-            self.sum.entries += entries;
-            self.sum.snapshots += snapshots;
+            self.sum.entries += counts.played;
+            self.sum.snapshots += counts.compared;
         }
     }
 }
@@ -153,7 +153,7 @@ fn in_words(why: &PlayError) -> String {
     match why {
         PlayError::Differs(differs) => {
             let (input, expected, got) = (&differs.input, &differs.expected, &differs.got);
-            format!("{why}; the input: {input}; expected: {expected}; got: {got}")
+            format!("{why}; the input: {input:?}; expected: {expected:?}; got: {got:?}")
         }
         _ => why.to_string(),
     }

@@ -41,8 +41,14 @@ impl Default for Journals {
 impl Journals {
     pub(super) const fn recording(self, found: Recovered) -> Recording {
         let Self { snapshot_entries, digest_entries, file_bytes_max } = self;
-        let file_age_max = JOURNAL_FILE_AGE_MAX;
-        Recording { found, snapshot_entries, digest_entries, file_bytes_max, file_age_max }
+        Recording {
+            found,
+            snapshot_entries,
+            digest_entries,
+            file_bytes_max,
+            file_age_max: JOURNAL_FILE_AGE_MAX,
+            begin_file: false,
+        }
     }
 }
 

@@ -215,6 +215,7 @@ mod tests {
     fn it_pays_takes_and_notes_what_is_out_of_order() {
         let whom = vec![Address { host: HostId([7; 32]), agent: super::super::TILL }];
         let mut cage = Cage::new(Till { whom, pace_ms: 10, balance: 50, ..Till::default() });
+        cage.start();
         cage.ask(Deposit { key: 1, sum: 5, later_ms: None });
         assert_eq!((cage.state().balance, cage.state().deposits[&1]), (55, 5));
         cage.ask(Deposit { key: 1, sum: 5, later_ms: Some(3) });

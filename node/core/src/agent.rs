@@ -136,7 +136,7 @@ pub use interests::Interests;
 pub use message::{
     Answer, Answers, Await, Collects, Dialog, Notification, Outcome, ReplyTo, Request, Topic,
 };
-pub use player::{Difference, Differs, PlayError};
+pub use player::{Difference, Differs, PlayError, Side};
 pub(crate) use player::{Player, record_effects};
 pub(crate) use waits::What;
 pub use waits::{Task, WaitId};

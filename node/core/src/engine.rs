@@ -57,7 +57,10 @@ use starling_protocols::{
     time::{Deadlines, Time, WallTime},
 };
 
-use crate::agent::{Agent, AnyKind, Effect, Kind};
+use crate::{
+    agent::{Agent, AnyKind, Effect, Kind},
+    guard::guarded,
+};
 
 /// Outputs for which there is room when there are none. A process may run many engines, most of
 /// them idle.
@@ -83,6 +86,32 @@ impl Kinds {
         let before = self.0.insert(A::KIND, Arc::new(Kind::<A>::new()));
         assert!(before.is_none(), "two kinds are named {:?}", A::KIND);
         self
+    }
+
+    /// Whether there is a kind of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Shows the body of a request or notification: as `kind` knows it, or else any other.
+    #[must_use]
+    pub fn show(&self, kind: &str, name: &str, body: &[u8]) -> Option<serde_json::Value> {
+        let show = |kind: &Arc<dyn AnyKind>| guarded(|| kind.show(name, body)).ok().flatten();
+        self.find(kind).and_then(show).or_else(|| self.0.values().find_map(show))
+    }
+
+    /// Shows the state in a snapshot of an agent of this kind.
+    #[must_use]
+    pub fn show_snapshot(&self, kind: &str, ball: &[u8]) -> Option<serde_json::Value> {
+        let kind = self.find(kind)?;
+        guarded(|| Some(kind.state(&kind.load(ball).ok()?))).ok().flatten()
+    }
+
+    /// Shows the reply to a request, where a kind answers it.
+    #[must_use]
+    pub fn show_reply(&self, name: &str, body: &[u8]) -> Option<serde_json::Value> {
+        self.0.values().find_map(|kind| guarded(|| kind.show_reply(name, body)).ok().flatten())
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<dyn AnyKind>> {

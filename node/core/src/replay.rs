@@ -16,18 +16,21 @@
 //! assert!(step.expect("nothing of this life").is_none());
 //! ```
 
+mod reading;
+
 use std::sync::Arc;
 
+pub use reading::{AnswerView, EffectView, EffectsView, InputView, Reading};
 use serde::Serialize;
 use serde_json::{Value, json};
 use starling_protocols::{
     ident::{Address, HostId},
     journal::{
-        Durability, Ended, Handled, Life, LifeHead, Moment, OldEntry, Record, Sequence, Tracker,
+        Ended, Era, Handled, Life, LifeHead, Moment, OldEntry, Record, Sequence, Snapshot, Tracker,
     },
 };
 
-pub use crate::agent::{Difference, Differs, PlayError};
+pub use crate::agent::{Difference, Differs, PlayError, Side};
 use crate::{
     agent::{Effect, Input, Player},
     engine::Kinds,
@@ -42,9 +45,23 @@ pub struct Replay {
     player: Option<Player>,
     /// A gap came before: the next snapshot is taken and not compared.
     skipping: bool,
+    /// Inputs before this number were not recorded.
+    unrecorded_upto: u64,
     ended: Option<Ended>,
-    played: u64,
-    compared: u64,
+    counts: Counts,
+}
+
+/// What a replay has gone through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Entries that were played, all as they were recorded.
+    pub played: u64,
+    /// Snapshots that were compared, all as they were recorded.
+    pub compared: u64,
+    /// Entries that were not recorded, because the storage did not work.
+    pub unrecorded: u64,
+    /// Entries that should be there and were not fed: the journal is damaged or cut.
+    pub missing: u64,
 }
 
 /// One entry that replayed as it was recorded.
@@ -88,10 +105,16 @@ impl Replay {
             head: None,
             player: None,
             skipping: false,
+            unrecorded_upto: 0,
             ended: None,
-            played: 0,
-            compared: 0,
+            counts: Counts::default(),
         }
+    }
+
+    /// Says in which era and at which moment the next records were made, for those that come
+    /// without what stands before them in the journal.
+    pub fn place(&mut self, era: Option<Arc<Era<'static>>>, moment: Moment) {
+        self.tracker = Tracker { era, moment };
     }
 
     /// Takes the next record of the journal. Gives the entry, if it is one of this life and was
@@ -111,28 +134,30 @@ impl Replay {
                 Ok(None)
             }
             Record::Snapshot(snapshot) if snapshot.life == self.life => {
-                self.snapshot(&snapshot).map(|()| None)
+                self.snapshot(sequence, &snapshot).map(|()| None)
             }
             Record::Entry(entry) if entry.life == self.life => {
                 let Some(era) = self.tracker.era.clone() else { return Ok(None) };
                 let Some(player) = &mut self.player else { return Ok(None) };
-                if entry.number < player.number {
+                if self.skipping || entry.number < player.number {
                     return Ok(None);
                 }
-                let lossy = player.head().durability == Durability::History;
-                if lossy && entry.number > player.number {
-                    // A letter: it is recorded even while the storage takes nothing else.
+                if entry.number > player.number {
+                    // What it would do is not known until the next snapshot.
+                    self.skipping = true;
                     return Ok(None);
                 }
                 let (moment, entry) = (self.tracker.moment, entry.into_owned());
                 let (number, handled) = (entry.number, entry.handled.clone());
                 let played = player.play(OldEntry { sequence, era, moment, entry })?;
-                self.played += 1;
+                self.counts.played += 1;
                 let (input, effects) = (played.input, played.effects);
                 Ok(Some(Step { sequence, number, moment, input, handled, effects }))
             }
-            Record::Gap { life, .. } if life == self.life => {
+            Record::Gap { life, from, until } if life == self.life => {
                 self.skipping = true;
+                self.counts.unrecorded += until.saturating_sub(from);
+                self.unrecorded_upto = until;
                 Ok(None)
             }
             Record::End { life, how } if life == self.life => {
@@ -174,30 +199,35 @@ impl Replay {
         Some(Address { host, agent: self.head.as_ref()?.agent })
     }
 
+    /// When the last record was made.
+    #[must_use]
+    pub const fn moment(&self) -> Moment {
+        self.tracker.moment
+    }
+
     /// How its life ended, if it has.
     #[must_use]
     pub const fn ended(&self) -> Option<Ended> {
         self.ended
     }
 
-    /// How many entries were played, and how many snapshots were compared.
+    /// What it has gone through.
     #[must_use]
-    pub const fn counts(&self) -> (u64, u64) {
-        (self.played, self.compared)
+    pub const fn counts(&self) -> Counts {
+        self.counts
     }
 
-    fn snapshot(
-        &mut self,
-        snapshot: &starling_protocols::journal::Snapshot<'_>,
-    ) -> Result<(), PlayError> {
+    fn snapshot(&mut self, sequence: Sequence, snapshot: &Snapshot<'_>) -> Result<(), PlayError> {
         let skipping = std::mem::take(&mut self.skipping);
         if let Some(player) = &mut self.player {
             if skipping || snapshot.number != player.number {
+                let known = player.number.max(self.unrecorded_upto);
+                self.counts.missing += snapshot.number.saturating_sub(known);
                 return player.skip_to(snapshot);
             }
-            self.compared += 1;
+            self.counts.compared += 1;
             let Some(era) = &self.tracker.era else { return Ok(()) };
-            let differs = player.compare(snapshot, era);
+            let differs = player.compare(sequence, self.tracker.moment, snapshot, era);
             return differs.map_or(Ok(()), |how| Err(PlayError::Differs(Box::new(how))));
         }
         let Some(head) = self.head.clone() else { return Ok(()) };

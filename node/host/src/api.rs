@@ -10,9 +10,11 @@
 //! | `POST /v1/agents` | [`Start`] → [`Started`] |
 //! | `POST /v1/agents/stop` | [`Stop`] → [`Done`] |
 //! | `POST /v1/request` | [`Ask`] → [`Answered`] |
+//! | `POST /v1/post` | [`Post`] → [`Posted`], when it is durable |
 //! | `POST /v1/publish` | [`Publish`] → [`Published`] |
 //! | `GET /v1/subscribe?topic=TOPIC` | → a line of JSON for each message: [`Heard`] |
 //! | `GET /v1/events?backlog=N&follow=BOOL` | → a line of JSON for each event: [`EventLine`] |
+//! | `GET /v1/journal/…`, `GET /v1/logs` | see [`journal`] |
 //! | `GET /v1/kinds` | → [`Listing`]`<`[`KindRow`]`>` |
 //! | `POST /v1/invites` | [`Invite`] → [`Invited`] |
 //! | `GET /v1/invites` | → [`Listing`]`<`[`InviteRow`]`>` |
@@ -23,6 +25,8 @@
 //! | `GET /livez`, `GET /readyz` | → 200 or 503 |
 //!
 //! A failed call answers with a status of 4xx or 5xx and [`Problem`].
+
+pub mod journal;
 
 use std::fmt;
 
@@ -235,6 +239,31 @@ pub struct Answered {
     pub reply: Value,
 }
 
+/// Post a durable notification to one agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Post {
+    /// `AGENT` or `AGENT@HOST`; see [`Ask::to`]. With both ids in full the host need not be
+    /// reachable.
+    pub to: String,
+    /// The notification's name, as `chat/said`.
+    pub name: String,
+    /// Its body.
+    #[serde(default)]
+    pub body: Value,
+}
+
+/// It is durable here: it arrives, whatever restarts meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posted {
+    /// To whom.
+    pub agent: String,
+    /// The id of its host.
+    pub host: String,
+    /// The letter's number among those to that host.
+    pub number: u64,
+}
+
 /// Publish a notification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -424,6 +453,8 @@ pub enum Code {
     TimedOut,
     /// A fault of the daemon: 500, exit code 1.
     Internal,
+    /// What is stored is damaged, or of a later version: 500, exit code 1.
+    Damaged,
 }
 
 impl Code {
@@ -437,7 +468,7 @@ impl Code {
             Self::Conflict => 409,
             Self::BadBody => 422,
             Self::Busy => 429,
-            Self::Internal => 500,
+            Self::Internal | Self::Damaged => 500,
             Self::Refused => 502,
             Self::Unreachable => 503,
             Self::TimedOut => 504,
@@ -452,7 +483,8 @@ impl Code {
             Self::Denied => 4,
             Self::NotFound => 5,
             Self::Unreachable | Self::TimedOut => 6,
-            Self::BadBody | Self::Conflict | Self::Busy | Self::Refused | Self::Internal => 1,
+            Self::BadBody | Self::Conflict | Self::Busy | Self::Refused => 1,
+            Self::Internal | Self::Damaged => 1,
         }
     }
 }

@@ -40,8 +40,9 @@ impl Clock {
     }
 }
 
+/// What the calendar of this machine shows.
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-pub(crate) fn wall() -> WallTime {
+pub fn wall() -> WallTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -19,11 +19,17 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub use error::{ConfigError, Fault, Snippet};
 use setting::{SETTINGS, Value};
+use starling_protocols::limits::{JOURNAL_FILE_AGE_MAX, JOURNAL_FILE_BYTES_MAX};
 use world::World;
+
+use crate::journal;
 
 /// The longest path that fits into a unix socket's address (108 bytes with the zero at its end).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -47,8 +53,36 @@ pub struct Config {
     pub log: String,
     /// Whether to log as lines of JSON.
     pub log_json: bool,
+    /// How the journal is kept.
+    pub journal: Keeping,
     /// The files that were read, the first one first.
     pub files: Vec<PathBuf>,
+}
+
+/// How the journal is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keeping {
+    /// Bytes after which another file is begun (`journal_file_size`); 256 MiB.
+    pub file_bytes: u64,
+    /// The age at which another file is begun (`journal_file_age`); a day.
+    pub file_age: Duration,
+    /// Bytes of closed files that are kept (`journal_keep_size`); 1 GiB. Beyond it the oldest are
+    /// deleted.
+    pub keep_bytes: u64,
+    /// How long closed files are kept (`journal_keep_age`); 30 days.
+    pub keep_age: Duration,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        let kept = journal::Options::default();
+        Self {
+            file_bytes: JOURNAL_FILE_BYTES_MAX,
+            file_age: JOURNAL_FILE_AGE_MAX,
+            keep_bytes: kept.retain_bytes,
+            keep_age: kept.retain_age,
+        }
+    }
 }
 
 /// What the command line says; it goes over everything else.
@@ -89,6 +123,12 @@ impl Config {
         self.data_dir.join(crate::disk::KEY_FILE)
     }
 
+    /// Where the journal is.
+    #[must_use]
+    pub fn journal_dir(&self) -> PathBuf {
+        self.data_dir.join("journal")
+    }
+
     /// Where a daemon in the background logs to.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {
@@ -118,6 +158,7 @@ impl Config {
             mesh_name: "starling".into(),
             log: "info".into(),
             log_json: false,
+            journal: Keeping::default(),
             files: Vec::new(),
         }
     }

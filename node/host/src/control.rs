@@ -6,6 +6,7 @@
 
 mod answer;
 mod extract;
+mod journal;
 mod routes;
 mod server;
 mod socket;
@@ -14,6 +15,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use journal::Journals;
 pub use server::{ControlError, Server};
 use starling_protocols::limits::{BUDGET_DEFAULT, BUDGET_MAX};
 use tokio::{
@@ -67,6 +69,8 @@ pub enum Command {
     Start(api::Start),
     Stop(api::Stop),
     Request(api::Ask),
+    /// Answered when the letter is durable.
+    Post(api::Post),
     Publish(api::Publish),
     /// Answered with [`Reply::Subscribed`]; ends when either end of the sink is dropped.
     Subscribe {

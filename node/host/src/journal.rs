@@ -15,6 +15,7 @@
 //! transaction; if somebody waits for a part of it, the commit is forced to the disk. Any number of
 //! [`Reader`]s may look on.
 
+pub mod archive;
 mod error;
 mod files;
 mod index;
@@ -123,6 +124,12 @@ impl Journal {
         self.queue.bytes() < self.queue_bytes_max
     }
 
+    /// Bytes of batches that wait to be written.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.queue.bytes()
+    }
+
     /// Waits until there is room.
     pub async fn wait_for_room(&self) {
         self.queue.room(self.queue_bytes_max).await;
@@ -164,6 +171,15 @@ impl Journal {
             drop(writer.join());
         }
     }
+}
+
+/// How many bytes the files of a journal have.
+#[must_use]
+pub fn bytes_of(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    // A file may be deleted meanwhile. Links are not followed.
+    let about = entries.filter_map(|entry| entry.metadata().ok());
+    about.filter(std::fs::Metadata::is_file).map(|about| about.len()).sum()
 }
 
 impl Drop for Journal {

@@ -17,8 +17,10 @@ mod log;
 pub mod net;
 mod node;
 
+pub use clock::wall;
 pub use config::{Config, ConfigError, Overrides};
 pub use daemon::main;
 pub use log::log_to_stderr;
 pub use node::{Initialised, NodeError, init, join, run};
 pub use starling_core::{agent, engine::Kinds, society, society::stock};
+pub use starling_protocols::time::WallTime;

@@ -193,6 +193,8 @@ pub enum Item<'a> {
         epoch: Incarnation,
         /// Its number, from one.
         number: u64,
+        /// The number of the first that the sender still has: those before it never come.
+        first: u64,
         /// Who posted it.
         from: AgentId,
         /// Whom it is for.

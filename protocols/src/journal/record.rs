@@ -318,12 +318,20 @@ impl Entry<'_> {
             Handled::Rejected(why) => Handled::Rejected(own(why)),
             Handled::Died(why) => Handled::Died(own(why)),
         };
-        let effects = match effects {
-            Effects::None => Effects::None,
-            Effects::Whole(bytes) => Effects::Whole(own(bytes)),
-            Effects::Digest { bytes, digest } => Effects::Digest { bytes, digest },
-        };
-        Entry { life, number, input: own(input), letter, handled, effects, state }
+        let (input, effects) = (own(input), effects.into_owned());
+        Entry { life, number, input, letter, handled, effects, state }
+    }
+}
+
+impl Effects<'_> {
+    /// The same, borrowing nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Effects<'static> {
+        match self {
+            Self::None => Effects::None,
+            Self::Whole(bytes) => Effects::Whole(own(bytes)),
+            Self::Digest { bytes, digest } => Effects::Digest { bytes, digest },
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use starling_node::journal::{Journal, Options, Progress};
 use starling_protocols::journal::Sequence;
-use starling_tests::story::{Script, Story};
+use starling_tests::{Script, story::Story};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = env::args().skip(1).collect();

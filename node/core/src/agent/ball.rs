@@ -97,6 +97,8 @@ pub(crate) trait AnyKind: Send + Sync {
     fn waits(&self, ball: &AnyBall) -> Vec<WaitView>;
     /// Shows the body of a notification or request that it understands.
     fn show(&self, name: &str, body: &[u8]) -> Option<Value>;
+    /// Shows the reply to a request that it answers.
+    fn show_reply(&self, name: &str, body: &[u8]) -> Option<Value>;
 }
 
 /// The kind of the agent type `A`.
@@ -261,5 +263,9 @@ impl<A: Agent> AnyKind for Kind<A> {
 
     fn show(&self, name: &str, body: &[u8]) -> Option<Value> {
         (self.0.find(name)?.show)(body)
+    }
+
+    fn show_reply(&self, name: &str, body: &[u8]) -> Option<Value> {
+        (self.0.find(name)?.show_reply?)(body)
     }
 }

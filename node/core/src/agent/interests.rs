@@ -20,8 +20,12 @@ pub(super) struct Handler<A: Agent> {
     pub(super) name: &'static str,
     pub(super) does: Does<A>,
     /// Shows a body to people.
-    pub(super) show: fn(&[u8]) -> Option<Value>,
+    pub(super) show: Show,
+    /// Shows a reply to people.
+    pub(super) show_reply: Option<Show>,
 }
+
+type Show = fn(&[u8]) -> Option<Value>;
 
 type Handle<A> = fn(&mut A, &mut Cx<'_, A>, Codec, &[u8]) -> Result<(), Rejection>;
 
@@ -52,9 +56,9 @@ impl<A: Agent> Interests<A> {
     where
         A: Answers<R>,
     {
-        let handler =
-            Handler { name: R::NAME, does: Does::Answer(answer::<A, R>), show: show::<R> };
-        self.handlers.push(handler);
+        let does = Does::Answer(answer::<A, R>);
+        let (show, show_reply): (Show, Option<Show>) = (show::<R>, Some(show::<R::Reply>));
+        self.handlers.push(Handler { name: R::NAME, does, show, show_reply });
     }
 
     /// Agents of this kind take up `N` when it is sent to them, or comes on a topic they listen
@@ -64,7 +68,8 @@ impl<A: Agent> Interests<A> {
         A: Collects<N>,
     {
         let does = Does::Collect { collect: collect::<A, N>, missed: missed::<A, N> };
-        self.handlers.push(Handler { name: N::NAME, does, show: show::<N> });
+        let handler = Handler { name: N::NAME, does, show: show::<N>, show_reply: None };
+        self.handlers.push(handler);
     }
 
     /// As [`collects`](Self::collects); and from the beginning of their lives, agents of this

@@ -6,7 +6,8 @@ use starling_protocols::{
     ident::Address,
     interest::TopicName,
     journal::{
-        Effects, Entry, Era, Handled as Recorded, LifeHead, Moment, OldEntry, Snapshot, digest,
+        Effects, Entry, Era, Handled as Recorded, LifeHead, Moment, OldEntry, Sequence, Snapshot,
+        digest,
     },
     limits::{BODY_BYTES_MAX, EFFECTS_RECORDED_BYTES_MAX, SNAPSHOT_ENTRIES},
     wire,
@@ -70,16 +71,20 @@ pub enum PlayError {
 /// The first entry of a life that replays differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
+    /// The number of the record.
+    pub sequence: Sequence,
     /// The number of the input in the life.
     pub number: u64,
+    /// When it was handled.
+    pub moment: Moment,
     /// In what it differs.
     pub what: Differs,
-    /// What was recorded, as text.
-    pub expected: String,
-    /// What came of it now, as text.
-    pub got: String,
-    /// The input, as text.
-    pub input: String,
+    /// What was recorded.
+    pub expected: Side,
+    /// What came of it now.
+    pub got: Side,
+    /// The input; `None` when the state differs from a snapshot that was made after it.
+    pub input: Option<Input<'static>>,
     /// The agent's state before it, as JSON.
     pub before: Value,
     /// The software that recorded it.
@@ -88,6 +93,19 @@ pub struct Difference {
     pub recorded_version: u32,
     /// The version of the kind's code that replayed it.
     pub version: u32,
+}
+
+/// One of the two that differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// What became of the input.
+    Outcome(Recorded<'static>),
+    /// What the agent asked for, as an entry holds it.
+    Effects(Effects<'static>),
+    /// The agent's state, as JSON.
+    State(Value),
+    /// A digest of the agent's state: of the state itself nothing was recorded.
+    StateDigest(u64),
 }
 
 /// In what a replay differs.
@@ -113,10 +131,10 @@ impl fmt::Display for Differs {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, what, software, recorded_version, version, .. } = self;
+        let Self { sequence, number, what, software, recorded_version, version, .. } = self;
         write!(
             f,
-            "input {number} replays differently in {what}: it was recorded by version \
+            "input {number} (record {sequence}) replays differently in {what}: it was recorded by version \
              {recorded_version} of the kind's code (Starling {software}) and replayed with version \
              {version}"
         )
@@ -169,20 +187,28 @@ impl Player {
     }
 
     /// Compares with a snapshot that was made at this point. `None` when it is the same.
-    pub(crate) fn compare(&self, snapshot: &Snapshot<'_>, era: &Era<'_>) -> Option<Difference> {
+    pub(crate) fn compare(
+        &self,
+        sequence: Sequence,
+        moment: Moment,
+        snapshot: &Snapshot<'_>,
+        era: &Era<'_>,
+    ) -> Option<Difference> {
         let mut bytes = Vec::new();
         let saved = guarded(|| self.kind.save(&self.ball, &mut bytes));
         if matches!(saved, Ok(Ok(()))) && bytes == *snapshot.ball {
             return None;
         }
         let recorded = Self::new(Arc::clone(&self.kind), self.head.clone(), snapshot);
-        let expected = recorded.map_or_else(|why| why.to_string(), |then| pretty(&then.state()));
+        let expected = recorded.map_or_else(|why| why.to_string().into(), |then| then.state());
         Some(Difference {
+            sequence,
             number: self.number.saturating_sub(1),
+            moment,
             what: Differs::State,
-            expected,
-            got: pretty(&self.state()),
-            input: "(the state is compared with the snapshot made here)".into(),
+            expected: Side::State(expected),
+            got: Side::State(self.state()),
+            input: None,
             before: Value::Null,
             software: era.software.to_string(),
             recorded_version: self.head.version,
@@ -192,7 +218,7 @@ impl Player {
 
     /// Handles the next entry as it was handled then, and compares.
     pub(crate) fn play(&mut self, old: OldEntry) -> Result<Played, PlayError> {
-        let OldEntry { era, moment, entry, .. } = &old;
+        let OldEntry { sequence, era, moment, entry } = &old;
         let number = entry.number;
         let input: Input<'static> = wire::decode_own(&entry.input, 2 * BODY_BYTES_MAX)
             .map_err(|why| PlayError::Input { number, why: why.to_string() })?;
@@ -200,11 +226,13 @@ impl Player {
         self.number = number + 1;
         let differs = |what, expected, got| {
             PlayError::Differs(Box::new(Difference {
+                sequence: *sequence,
                 number,
+                moment: *moment,
                 what,
                 expected,
                 got,
-                input: format!("{input:?}"),
+                input: Some(input.clone()),
                 before: self.before(),
                 software: era.software.to_string(),
                 recorded_version: self.head.version,
@@ -285,15 +313,12 @@ impl Player {
         }
     }
 
-    fn state_differs(&self, entry: &Entry<'_>) -> Option<(String, String)> {
+    fn state_differs(&self, entry: &Entry<'_>) -> Option<(Side, Side)> {
         let expected = entry.state?;
         let mut bytes = Vec::new();
         let saved = guarded(|| self.kind.save(&self.ball, &mut bytes));
         let got = matches!(saved, Ok(Ok(()))).then(|| digest(&bytes));
-        (got != Some(expected)).then(|| {
-            let state = pretty(&self.state());
-            (format!("a state with the digest {expected:016x}"), state)
-        })
+        (got != Some(expected)).then(|| (Side::StateDigest(expected), Side::State(self.state())))
     }
 
     /// Keeps what is not in the ball: topics, and whether the life goes on.
@@ -327,34 +352,13 @@ pub(crate) fn record_effects<'a>(effects: &[Effect], scratch: &'a mut Vec<u8>) -
     }
 }
 
-fn outcome_differs(expected: &Recorded<'_>, got: &Recorded<'_>) -> Option<(String, String)> {
-    (expected != got).then(|| (format!("{expected:?}"), format!("{got:?}")))
+fn outcome_differs(expected: &Recorded<'static>, got: &Recorded<'static>) -> Option<(Side, Side)> {
+    let sides = || (Side::Outcome(expected.clone()), Side::Outcome(got.clone()));
+    (expected != got).then(sides)
 }
 
-fn effects_differ(expected: &Effects<'_>, got: &[Effect]) -> Option<(String, String)> {
+fn effects_differ(expected: &Effects<'static>, got: &[Effect]) -> Option<(Side, Side)> {
     let mut scratch = Vec::new();
     let now = record_effects(got, &mut scratch);
-    (*expected != now).then(|| (show_effects(expected), lines(got)))
-}
-
-fn show_effects(effects: &Effects<'_>) -> String {
-    match effects {
-        Effects::None => "no effects".into(),
-        Effects::Whole(bytes) => wire::decode_own::<Vec<Effect>>(bytes, BODY_BYTES_MAX)
-            .map_or_else(|why| format!("effects that do not decode: {why}"), |all| lines(&all)),
-        Effects::Digest { bytes, digest } => {
-            format!("{bytes} bytes of effects with the digest {digest:016x}")
-        }
-    }
-}
-
-fn lines(effects: &[Effect]) -> String {
-    if effects.is_empty() {
-        return "no effects".into();
-    }
-    effects.iter().map(|effect| format!("{effect:?}")).collect::<Vec<_>>().join("\n")
-}
-
-fn pretty(value: &Value) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default()
+    (*expected != now).then(|| (Side::Effects(expected.clone()), Side::Effects(now.into_owned())))
 }

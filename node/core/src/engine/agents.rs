@@ -18,7 +18,7 @@ use super::{
     mail::{Mail, Parcel},
 };
 use crate::{
-    agent::{AnyBall, Effect, Init, Rejection, WaitId},
+    agent::{AnyBall, Dialog, Effect, Init, Rejection, WaitId},
     guard::guarded,
 };
 
@@ -258,11 +258,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks an agent to end; it does so after what already waits for it.
-    pub(super) fn stop(&mut self, agent: AgentNo) {
+    /// Asks an agent to end; it does so after what already waits for it. Who `asked` is answered
+    /// then.
+    pub(super) fn stop(&mut self, agent: AgentNo, asked: Option<Dialog>) {
         if let Some(row) = self.agents.get_mut(agent) {
             row.waiting += 1;
-            self.queue.push_back(Parcel { to: agent, mail: Mail::Stop });
+            self.queue.push_back(Parcel { to: agent, mail: Mail::Stop(asked) });
         }
     }
 
@@ -275,7 +276,7 @@ impl Engine {
         };
         let all = self.agents.iter().filter(|(_, row)| !lives_on(row));
         let all: Vec<AgentNo> = all.map(|(agent, _)| agent).collect();
-        all.into_iter().for_each(|agent| self.stop(agent));
+        all.into_iter().for_each(|agent| self.stop(agent, None));
         // Agents that keep talking to each other while they stop do not hold the host up.
         for _ in 0..STOP_TURNS_MAX {
             if self.queue.is_empty() {

@@ -26,6 +26,9 @@ use crate::{
     guard::guarded,
 };
 
+/// How many bytes are recorded of an agent for each that a digest or a snapshot encodes.
+const WORTH: u64 = 8;
+
 /// How an engine records, and what it goes on from.
 pub struct Recording {
     /// What the host found in its journal.
@@ -33,13 +36,15 @@ pub struct Recording {
     /// Entries of one agent between two snapshots.
     pub snapshot_entries: u32,
     /// Entries of one agent between two digests of its state. One: after every entry, whatever it
-    /// costs; otherwise neither digests nor snapshots of an agent are made before as much of it
-    /// has been recorded as they encode.
+    /// costs; otherwise neither digests nor snapshots of an agent are made before some times as
+    /// much of it has been recorded as they encode.
     pub digest_entries: u32,
     /// Bytes after which another file is begun.
     pub file_bytes_max: u64,
     /// The age at which another file is begun.
     pub file_age_max: std::time::Duration,
+    /// Whether another file is begun at once, because something of the present one is damaged.
+    pub begin_file: bool,
 }
 
 impl Recording {
@@ -52,6 +57,7 @@ impl Recording {
             digest_entries: DIGEST_ENTRIES,
             file_bytes_max: JOURNAL_FILE_BYTES_MAX,
             file_age_max: JOURNAL_FILE_AGE_MAX,
+            begin_file: false,
         }
     }
 }
@@ -114,10 +120,10 @@ pub(super) struct Recordings {
 }
 
 impl Recordings {
-    /// Whether it has been recorded since it was last encoded whole for at least as many bytes as
-    /// that took: so large states do not cost more than what they handle.
+    /// Whether so much has been recorded since it was last encoded whole that doing it again is a
+    /// small part of the cost.
     const fn is_worth_it(&self) -> bool {
-        self.since >= self.size
+        self.since >= self.size.saturating_mul(WORTH)
     }
 
     const fn encoded(&mut self, bytes: usize) {
@@ -262,12 +268,17 @@ impl Engine {
         if found.mesh.is_some_and(|mesh| mesh != self.credential.mesh()) {
             return self.leave_behind(&found);
         }
-        self.letters.recover(found.outbox, found.taken);
+        self.letters.recover(found.outbox, found.taken, self.now);
         for (head, why) in found.lost {
             self.not_recovered(&head, why);
         }
         for life in found.lives {
             self.recover(life);
+        }
+        if let Some(journal) = self.journal.as_mut().filter(|_| recording.begin_file) {
+            // Nothing more is to be found in the old one.
+            journal.keeps_file = false;
+            journal.file_bytes = u64::MAX;
         }
         self.pump_all_letters();
     }
@@ -362,7 +373,7 @@ impl Engine {
             }
         }
         if player.stops {
-            self.stop(agent);
+            self.stop(agent, None);
         }
         self.counters.add(Counter::AgentsRecovered, 1);
         let (agent, kind) = (head.agent, head.kind.to_string());
@@ -540,7 +551,7 @@ impl Engine {
         batch.begins_file = begins_file;
         batch.urgent |= begins_file;
         journal.file_bytes = if begins_file { 0 } else { journal.file_bytes };
-        journal.file_bytes += batch.bytes.len() as u64;
+        journal.file_bytes = journal.file_bytes.saturating_add(batch.bytes.len() as u64);
         self.emit(Output::Record(batch));
     }
 

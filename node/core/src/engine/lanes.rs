@@ -326,10 +326,10 @@ impl Engine {
             Item::Repair { topic, from, until } => self.repair(peer, topic, from, until),
             Item::Lost { topic, until } => self.lost(peer, topic, until),
             Item::Hosts(records) => self.learn_from(peer, &records),
-            Item::Letter { epoch, number, from, to, name, codec, body } => {
+            Item::Letter { epoch, number, first, from, to, name, codec, body } => {
                 let (name, body) = (name.into(), body.into());
                 let letter = Letter { host: self.me, epoch, number, from, to, name, codec, body };
-                self.letter_in(host, letter);
+                self.letter_in(host, letter, first);
             }
             Item::LettersTaken { epoch, upto } => self.letters_taken(host, epoch, upto),
             Item::LetterRefused { epoch, number, why } => {

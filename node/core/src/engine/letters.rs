@@ -48,6 +48,8 @@ struct Out {
     /// The number of the last that was sent in the present session.
     sent: u64,
     retry_at: Option<Time>,
+    /// Since when the first of them waits, or since when it is the first.
+    since: Time,
 }
 
 #[derive(Clone, Copy)]
@@ -59,8 +61,6 @@ struct In {
     handled: u64,
     /// The number of the last that was handled, durably.
     taken: u64,
-    /// Whether the next is the first of a session: what is missing before it never comes.
-    begins: bool,
 }
 
 impl Out {
@@ -89,7 +89,7 @@ impl Out {
 impl In {
     /// All up to this one were taken.
     const fn after(epoch: Incarnation, number: u64) -> Self {
-        Self { epoch, seen: number, handled: number, taken: number, begins: true }
+        Self { epoch, seen: number, handled: number, taken: number }
     }
 }
 
@@ -98,14 +98,16 @@ impl Letters {
         &mut self,
         outbox: BTreeMap<HostId, Outbox>,
         taken: BTreeMap<HostId, LetterId>,
+        now: Time,
     ) {
         for (host, Outbox { epoch, next, letters }) in outbox {
             if next == 0 {
                 continue;
             }
             let bytes = letters.iter().map(|letter| letter.body.len()).sum();
-            let (durable, retry_at) = (next - 1, None);
-            self.out.insert(host, Out { epoch, next, letters, bytes, durable, sent: 0, retry_at });
+            let (durable, sent, retry_at, since) = (next - 1, 0, None, now);
+            let out = Out { epoch, next, letters, bytes, durable, sent, retry_at, since };
+            self.out.insert(host, out);
         }
         for (host, LetterId { epoch, number, .. }) in taken {
             self.taken.insert(host, In::after(epoch, number));
@@ -159,6 +161,14 @@ impl Engine {
         self.letters.waiting()
     }
 
+    /// The hosts that letters wait for: how many for each, and since when the first of them waits
+    /// for being taken.
+    #[must_use]
+    pub fn letters_by_host(&self) -> Vec<(HostId, usize, Time)> {
+        let waiting = self.letters.out.iter().filter(|(_, out)| !out.letters.is_empty());
+        waiting.map(|(host, out)| (*host, out.letters.len(), out.since)).collect()
+    }
+
     /// An agent of this host posts a letter.
     pub(super) fn post_from(&mut self, from: AgentId, to: Address, name: &str, body: Vec<u8>) {
         if let Err(why) = self.post_letter(from, to, name, Codec::Native, body, None) {
@@ -193,6 +203,9 @@ impl Engine {
         if out.is_full() {
             self.counters.add(Counter::OutboxFull, 1);
             return Err(Failure::Busy);
+        }
+        if out.letters.is_empty() {
+            out.since = self.now;
         }
         let number = out.next;
         out.next += 1;
@@ -255,17 +268,19 @@ impl Engine {
             return false;
         }
         let out = self.letters.out.get(&host);
+        let first = out.map_or(number, Out::first);
         let Some(letter) = out.and_then(|out| out.letter(number)).cloned() else { return false };
         let Letter { epoch, number, from, to, name, codec, body, .. } = &letter;
         let (epoch, number, from, to, codec) = (*epoch, *number, *from, *to, *codec);
-        let item = Item::Letter { epoch, number, from, to, name, codec, body };
+        let item = Item::Letter { epoch, number, first, from, to, name, codec, body };
         self.push(peer, item, Class::Message).is_ok()
     }
 
     fn letter_to_myself(&mut self, number: u64) -> bool {
         let out = self.letters.out.get(&self.me);
+        let first = out.map_or(number, Out::first);
         let Some(letter) = out.and_then(|out| out.letter(number)).cloned() else { return false };
-        self.letter_in(self.me, letter);
+        self.letter_in(self.me, letter, first);
         true
     }
 
@@ -298,23 +313,20 @@ impl Engine {
         if let Some(out) = self.letters.out.get_mut(&host) {
             out.sent = 0;
         }
-        if let Some(last) = self.letters.taken.get_mut(&host) {
-            last.begins = true;
-        }
     }
 
-    /// A letter of another host's has come.
-    pub(super) fn letter_in(&mut self, origin: HostId, letter: Letter<'_>) {
+    /// A letter of another host's has come. Letters before the `first` never come.
+    pub(super) fn letter_in(&mut self, origin: HostId, letter: Letter<'_>, first: u64) {
         let Letter { epoch, number, from, to, name, codec, body, .. } = letter;
-        let fresh = In::after(epoch, number.saturating_sub(1));
+        let fresh = In::after(epoch, first.min(number).saturating_sub(1));
         let last = self.letters.taken.entry(origin).or_insert(fresh);
         if epoch > last.epoch {
             *last = fresh;
         }
-        if std::mem::take(&mut last.begins) && epoch == last.epoch && number > last.seen + 1 {
+        if epoch == last.epoch && fresh.seen > last.seen {
             // This host has forgotten what it took: its disk is older than the letters.
-            let missing = number - 1 - last.seen;
-            *last = In { begins: false, ..fresh };
+            let missing = fresh.seen - last.seen;
+            *last = fresh;
             self.counters.add(Counter::LettersMissing, missing);
         }
         let Some(last) = self.letters.taken.get_mut(&origin) else { return };
@@ -402,6 +414,7 @@ impl Engine {
             out.bytes -= letter.body.len();
         }
         if out.letters.len() < before {
+            out.since = self.now;
             self.note(&Record::Delivered { to: by, upto });
             self.pump_letters(by);
         }

@@ -33,7 +33,8 @@ pub(super) enum Mail {
         wait: WaitId,
         outcome: Option<Result<Vec<u8>, Failure>>,
     },
-    Stop,
+    /// It is to end; who asked for that is told when it has, for good.
+    Stop(Option<Dialog>),
     Recovered,
     /// A notification that came as a durable letter.
     Letter(LetterId, Box<Notification>),
@@ -80,7 +81,7 @@ impl Mail {
                     Err(why) => Err(why.clone()),
                 }),
             },
-            Self::Stop => Input::Stopping,
+            Self::Stop(_) => Input::Stopping,
             // Of those the second never reaches an agent.
             Self::Recovered | Self::Unwelcome(..) => Input::Recovered,
             Self::Undelivered(what) => {

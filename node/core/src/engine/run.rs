@@ -120,11 +120,12 @@ impl Engine {
             let effects = std::mem::take(effects);
             self.hold_or_carry_on(held_until, Held::Turn { id, agent, effects });
         }
-        if matches!(mail, Mail::Stop)
-            && let Some((agent, kind)) = self.remove(agent, Ended::Stopped)
-        {
-            self.counters.add(Counter::AgentsStopped, 1);
-            self.tell(Event::AgentStopped { agent, kind: kind.to_owned() });
+        if let Mail::Stop(asked) = mail {
+            if let Some((agent, kind)) = self.remove(agent, Ended::Stopped) {
+                self.counters.add(Counter::AgentsStopped, 1);
+                self.tell(Event::AgentStopped { agent, kind: kind.to_owned() });
+            }
+            self.has_stopped(*asked);
         }
     }
 
@@ -151,7 +152,11 @@ impl Engine {
         }
         // One that dies of its very first input would die of it again.
         let lived = self.agents.get(agent).is_some_and(|row| row.inputs > 1);
-        if let Some((agent, kind)) = self.remove(agent, Ended::Died) {
+        let ended = self.remove(agent, Ended::Died);
+        if let Mail::Stop(asked) = mail {
+            self.has_stopped(*asked);
+        }
+        if let Some((agent, kind)) = ended {
             self.counters.add(Counter::AgentsDied, 1);
             self.tell(Event::AgentDied { agent, kind: kind.to_owned(), why });
             if lived {
@@ -186,6 +191,7 @@ impl Engine {
             Mail::Request { dialog, .. } => self.answer(*dialog, Err(Failure::NoAgent)),
             Mail::Letter(letter, _) => self.refuse_letter(*letter, Failure::NoAgent),
             Mail::Unwelcome(letter, why) => self.refuse_letter(*letter, why.clone()),
+            Mail::Stop(asked) => self.has_stopped(*asked),
             _ => {}
         }
     }
@@ -215,7 +221,7 @@ impl Engine {
             Effect::Ignore { topic } => self.ignore(&topic, super::topics::Listener::Agent(agent)),
             Effect::Wake { at, wait } => self.fresh.push((at, Waiter { agent, wait })),
             Effect::Forget { at, wait } => self.forget_wait(at, Waiter { agent, wait }),
-            Effect::StopSelf => self.stop(agent),
+            Effect::StopSelf => self.stop(agent, None),
             Effect::Post { to, name, body } => self.post_from(id, to, &name, body),
             Effect::Log { level, text } => {
                 let kind =

@@ -59,7 +59,7 @@ pub enum StartError {
 }
 
 /// Asks the engine to stop an agent of this host in good order. The reply says whether there was
-/// one.
+/// one, and comes when it has ended, for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopAgent(pub AgentId);
 
@@ -140,10 +140,28 @@ impl Engine {
         if dialog.codec() == Codec::Json {
             return self.answer(dialog, Err(Failure::NoAgent));
         }
+        if name == StopAgent::NAME
+            && let Some(agent) = self.agent_to_stop(body)
+        {
+            return self.stop(agent, Some(dialog));
+        }
         let outcome = self.served(name, body);
-        match &mut self.journal {
+        if name == StartAgent::NAME {
             // Who hears that an agent was started finds it again after a crash.
-            Some(journal) if name == StartAgent::NAME && journal.is_urgent() => {
+            self.answer_when_durable(dialog, outcome);
+        } else {
+            self.answer(dialog, outcome);
+        }
+    }
+
+    /// Answers when all that was recorded so far is durable, if anybody waits for that.
+    pub(super) fn answer_when_durable(
+        &mut self,
+        dialog: Dialog,
+        outcome: Result<Vec<u8>, Failure>,
+    ) {
+        match &mut self.journal {
+            Some(journal) if journal.is_urgent() => {
                 let last = Sequence(journal.next().0 - 1);
                 journal.hold(last, Held::Answer { dialog, outcome });
             }
@@ -154,7 +172,8 @@ impl Engine {
     fn served(&mut self, name: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
         match name {
             StartAgent::NAME => serve(body, |StartAgent(start)| self.start(start)),
-            StopAgent::NAME => serve(body, |StopAgent(agent)| self.stop_agent(agent)),
+            // One that is there is stopped first, and then answered for.
+            StopAgent::NAME => serve(body, |StopAgent(_)| false),
             ListAgents::NAME => serve(body, |ListAgents| self.list()),
             Inspect::NAME => serve(body, |Inspect(agent)| self.inspect(agent)),
             ListKinds::NAME => serve(body, |ListKinds| self.list_kinds()),
@@ -162,10 +181,17 @@ impl Engine {
         }
     }
 
-    fn stop_agent(&mut self, agent: AgentId) -> bool {
+    fn agent_to_stop(&self, body: &[u8]) -> Option<AgentNo> {
+        let StopAgent(agent) = wire::decode_own(body, BODY_BYTES_MAX).ok()?;
         // Built-in agents live as long as their host.
-        let found = self.agents.find(agent).filter(|_| agent.0 >= AgentId::RESERVED);
-        found.map(|agent| self.stop(agent)).is_some()
+        self.agents.find(agent).filter(|_| agent.0 >= AgentId::RESERVED)
+    }
+
+    /// Whoever asked for the end of an agent is told, when it is durable if it has to be.
+    pub(super) fn has_stopped(&mut self, asked: Option<Dialog>) {
+        if let Some(dialog) = asked {
+            self.answer_when_durable(dialog, Ok(wire::encode(&true)));
+        }
     }
 
     fn list(&self) -> Listed {

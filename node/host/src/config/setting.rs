@@ -1,7 +1,11 @@
 //! The settings: their keys, what they may be, and where they go.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use bytesize::ByteSize;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use starling_protocols::limits::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
 use tracing_subscriber::EnvFilter;
@@ -34,7 +38,7 @@ pub(super) struct Setting {
     pub(super) put: fn(&mut Config, Value),
 }
 
-pub(super) const SETTINGS: [Setting; 8] = [
+pub(super) const SETTINGS: [Setting; 12] = [
     Setting {
         key: "data_dir",
         shape: Shape::Text,
@@ -83,7 +87,56 @@ pub(super) const SETTINGS: [Setting; 8] = [
         check: check_anything,
         put: |config, value| config.log_json = value.flag(),
     },
+    Setting {
+        key: "journal_file_size",
+        shape: Shape::Text,
+        check: |text| size(text).map(drop),
+        put: |config, value| config.journal.file_bytes = size(&value.text()).unwrap_or_default(),
+    },
+    Setting {
+        key: "journal_file_age",
+        shape: Shape::Text,
+        check: |text| age(text).map(drop),
+        put: |config, value| config.journal.file_age = age(&value.text()).unwrap_or_default(),
+    },
+    Setting {
+        key: "journal_keep_size",
+        shape: Shape::Text,
+        check: |text| size(text).map(drop),
+        put: |config, value| config.journal.keep_bytes = size(&value.text()).unwrap_or_default(),
+    },
+    Setting {
+        key: "journal_keep_age",
+        shape: Shape::Text,
+        check: |text| age(text).map(drop),
+        put: |config, value| config.journal.keep_age = age(&value.text()).unwrap_or_default(),
+    },
 ];
+
+/// Smaller files would be begun all the time.
+const SIZE_MIN: u64 = 64 * 1024;
+
+/// As short as a test may want it.
+const AGE_MIN: Duration = Duration::from_secs(1);
+
+fn size(text: &str) -> Result<u64, String> {
+    let size: ByteSize = text
+        .parse()
+        .map_err(|why| format!("{text:?} is no size like `256MiB` or `1GiB`: {why}"))?;
+    if size.as_u64() < SIZE_MIN {
+        return Err(format!("{text:?} is too small: at least 64KiB"));
+    }
+    Ok(size.as_u64())
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let age = humantime::parse_duration(text)
+        .map_err(|why| format!("{text:?} is no age like `12h` or `30d`: {why}"))?;
+    if age < AGE_MIN {
+        return Err(format!("{text:?} is too short: at least a second"));
+    }
+    Ok(age)
+}
 
 pub(super) fn find(key: &str) -> Option<&'static Setting> {
     const { &SETTINGS }.iter().find(|setting| setting.key == key)

@@ -199,3 +199,25 @@ fn this_process_has_a_configuration() {
     };
     assert!(!Config::load(&overrides).unwrap().name.is_empty());
 }
+
+#[test]
+fn the_journal_is_kept_as_people_write_sizes_and_ages() {
+    let mut place = place(true);
+    place.file("etc/node.toml", "journal_file_size = '1MiB'\njournal_keep_age = '12h'");
+    place.set("STARLING_JOURNAL_KEEP_SIZE", "2GiB");
+    let kept = place.load().journal;
+    assert_eq!((kept.file_bytes, kept.keep_bytes), (1 << 20, 2 << 30));
+    assert_eq!(kept.keep_age, std::time::Duration::from_secs(12 * 3600));
+    assert_eq!(kept.file_age, Keeping::default().file_age);
+    for (key, wrong, why) in [
+        ("STARLING_JOURNAL_KEEP_SIZE", "many", "no size like"),
+        ("STARLING_JOURNAL_FILE_SIZE", "1KiB", "at least 64KiB"),
+        ("STARLING_JOURNAL_KEEP_AGE", "old", "no age like"),
+        ("STARLING_JOURNAL_FILE_AGE", "1ms", "at least a second"),
+    ] {
+        let mut place = self::place(true);
+        place.set(key, wrong);
+        let said = Config::load_in(&place.world, &Overrides::default()).unwrap_err().to_string();
+        assert!(said.contains(key) && said.contains(why), "{said}");
+    }
+}

@@ -81,16 +81,28 @@ pub(super) fn lines<T: Serialize + Send + 'static>(
     stop: CancellationToken,
 ) -> Answer {
     let Reply::Subscribed = reply? else { return Err(misanswered()) };
-    let lines = stream::unfold((source, stop), |(mut source, stop)| async move {
-        let message = tokio::select! {
-            biased;
-            message = source.recv() => message?,
-            () = stop.cancelled() => return None,
+    Ok(stream_of(None, source, stop))
+}
+
+/// A line of JSON for each message, `first` before all others, until the sender, the client or the daemon ends it.
+pub(super) fn stream_of<T: Serialize + Send + 'static>(
+    first: Option<T>,
+    source: mpsc::Receiver<T>,
+    stop: CancellationToken,
+) -> Response {
+    let lines = stream::unfold((first, source, stop), |(first, mut source, stop)| async move {
+        let message = match first {
+            Some(first) => first,
+            None => tokio::select! {
+                biased;
+                message = source.recv() => message?,
+                () = stop.cancelled() => return None,
+            },
         };
         let line = Bytes::from(json(&message) + "\n");
-        Some((Ok::<_, std::convert::Infallible>(line), (source, stop)))
+        Some((Ok::<_, std::convert::Infallible>(line), (None, source, stop)))
     });
-    Ok(([(CONTENT_TYPE, LINES)], Body::from_stream(lines)).into_response())
+    ([(CONTENT_TYPE, LINES)], Body::from_stream(lines)).into_response()
 }
 
 fn misanswered() -> Failure {

@@ -14,9 +14,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Command, Handle, Reply,
+    Command, Handle, Journals, Reply,
     answer::{self, Answer, Failure},
     extract::{Asked, Json},
+    journal,
 };
 use crate::api::{Code, Problem};
 
@@ -30,13 +31,14 @@ const BACKLOG_DEFAULT: usize = 100;
 #[derive(Clone, Debug)]
 pub(super) struct State {
     handle: Handle,
+    pub(super) journals: Journals,
     /// Ends the streams.
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     /// How long a body may take to arrive.
     pub(super) body: Duration,
 }
 
-type Context = extract::State<State>;
+pub(super) type Context = extract::State<State>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,7 +71,12 @@ const fn backlog_default() -> usize {
     BACKLOG_DEFAULT
 }
 
-pub(super) fn router(handle: Handle, stop: CancellationToken, body: Duration) -> Router {
+pub(super) fn router(
+    handle: Handle,
+    journals: Journals,
+    stop: CancellationToken,
+    body: Duration,
+) -> Router {
     Router::new()
         .route("/v1/status", plain(|| Command::Status))
         .route("/v1/members", plain(|| Command::Members))
@@ -78,7 +85,9 @@ pub(super) fn router(handle: Handle, stop: CancellationToken, body: Duration) ->
         .route("/v1/agents/stop", posted(Command::Stop))
         .route("/v1/inspect", get(inspect))
         .route("/v1/request", posted(Command::Request))
+        .route("/v1/post", posted(Command::Post))
         .route("/v1/publish", posted(Command::Publish))
+        .merge(journal::router())
         .route("/v1/subscribe", get(subscribe))
         .route("/v1/events", get(events))
         .route("/v1/kinds", plain(|| Command::Kinds))
@@ -93,7 +102,7 @@ pub(super) fn router(handle: Handle, stop: CancellationToken, body: Duration) ->
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(CONTROL_BODY_BYTES_MAX))
-        .with_state(State { handle, stop, body })
+        .with_state(State { handle, journals, stop, body })
 }
 
 /// A call that carries nothing.

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Handle, answer, routes, socket};
+use super::{Handle, Journals, answer, routes, socket};
 use crate::api::{Code, Problem};
 
 /// What one request head may have.
@@ -114,8 +114,8 @@ impl Server {
 
     /// Serves until `stop`; then ends streams, lets open calls end for a few seconds, and removes
     /// the socket.
-    pub async fn serve(self, handle: Handle, stop: CancellationToken) {
-        let router = routes::router(handle, stop.clone(), self.caps.body);
+    pub async fn serve(self, handle: Handle, journals: Journals, stop: CancellationToken) {
+        let router = routes::router(handle, journals, stop.clone(), self.caps.body);
         let slots = Arc::new(Semaphore::new(self.caps.connections));
         let turned_away = Arc::new(Semaphore::new(self.caps.connections));
         let mut tasks = JoinSet::new();

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::*;
+use super::{journal::Journals, *};
 
 /// A hang must fail a test, not stop it for ever.
 const LONG: Duration = Duration::from_secs(20);
@@ -42,7 +42,8 @@ async fn daemon_with(change: impl FnOnce(&mut server::Caps)) -> Daemon {
     change(&mut server.caps);
     let (handle, calls) = Handle::new();
     let (stop, refused) = (CancellationToken::new(), server.refused());
-    let served = tokio::spawn(server.serve(handle.clone(), stop.clone()));
+    let journals = Journals::new(dir.path().join("journal"), starling_core::society::stock());
+    let served = tokio::spawn(server.serve(handle.clone(), journals, stop.clone()));
     Daemon { dir, handle, calls, refused, stop, served }
 }
 

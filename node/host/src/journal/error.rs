@@ -13,7 +13,10 @@ use starling_protocols::journal::{Life, Sequence};
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The operating system refused something.
-    #[error("cannot {doing} {path}: {source}; {next}", path = path.display(), next = advice(source))]
+    #[error(
+        "cannot {doing} {path}: {source}; {next}",
+        path = path.display(), next = advice(source)
+    )]
     Io {
         /// What was tried, as `make`.
         doing: &'static str,
@@ -89,6 +92,9 @@ pub enum JournalError {
         /// The record that came.
         found: Sequence,
     },
+    /// The writer panicked. What was not reported durable may or may not be on the disk.
+    #[error("the writer of the journal panicked: this is a defect; what was durable is there")]
+    Panicked,
 }
 
 impl JournalError {

@@ -155,6 +155,26 @@ impl Reader {
         Records::of(&self.sources, life, number)
     }
 
+    /// The number of the last input of a life before which there is a snapshot in a page that was
+    /// begun until `wall`; zero when there is none. What a page holds may be later than that.
+    ///
+    /// # Errors
+    /// [`JournalError`] when it cannot be read.
+    pub fn number_at(&self, life: Life, wall: WallTime) -> Result<u64, JournalError> {
+        let sql = "SELECT max(snapshots.number) FROM snapshots \
+                   JOIN pages ON pages.first = snapshots.page \
+                   WHERE snapshots.life = ? AND pages.wall_ms <= ?";
+        let mut found = 0;
+        for source in &self.sources {
+            let last: Option<i64> = source
+                .conn
+                .query_row(sql, [int(life.0), int(wall.as_millis())], |row| row.get(0))
+                .map_err(source.unreadable())?;
+            found = found.max(last.map_or(0, uint));
+        }
+        Ok(found)
+    }
+
     /// When the first and the last page were begun, if there is any.
     ///
     /// # Errors

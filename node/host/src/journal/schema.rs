@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, types::FromSql};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, config::DbConfig, types::FromSql};
 
 use super::JournalError;
 
@@ -157,6 +157,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, JournalError> {
     let open = || {
         let conn = Connection::open_with_flags(path, flags)?;
         set_up(&conn)?;
+        keep_log(&conn, true)?;
         let mode: String = conn.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))?;
         debug_assert_eq!(mode, "wal", "every file system that daemons run on has shared memory");
         // The writer chooses the moment: in the middle of a commit somebody would wait for it.
@@ -164,6 +165,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, JournalError> {
         Ok(conn)
     };
     open().map_err(JournalError::database("open", path))
+}
+
+/// Whether the log stays beside the file when the connection is closed. After an error it must: what
+/// is in it may not be on the disk, and is brought into the file only by a start that reads it.
+pub(super) fn keep_log(conn: &Connection, keep: bool) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
 }
 
 /// For one of any number of readers, beside a writer or not.

@@ -218,7 +218,9 @@ impl Store {
     pub(super) fn close(mut self) -> Result<(), JournalError> {
         self.flush()?;
         self.checkpoint()?;
-        self.conn.close().map_err(|(_, why)| JournalError::database("close", &self.path)(why))
+        let failed = || JournalError::database("close", &self.path);
+        schema::keep_log(&self.conn, false).map_err(failed())?;
+        self.conn.close().map_err(|(_, why)| failed()(why))
     }
 
     /// Deletes messages of the log before this moment and beyond so many, at most `step` of them.

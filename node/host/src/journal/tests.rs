@@ -131,6 +131,20 @@ fn a_batch_out_of_order_ends_the_journal_and_is_not_written() {
 }
 
 #[test]
+fn a_writer_that_panics_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, opened) = open(&dir);
+    let mut batch = Story::begin(&opened.recovered).step(0);
+    batch.bytes.clear();
+    journal.append(batch);
+    let told = place::block_on(journal.progress());
+    assert!(matches!(told, Some(Progress::Failed(JournalError::Panicked))), "{told:?}");
+    assert!(place::block_on(journal.progress()).is_none());
+    drop(journal);
+    assert_eq!(open(&dir).1.recovered.next, Sequence::FIRST);
+}
+
+#[test]
 fn old_files_go_by_size_and_by_age() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { retain_bytes: 1, ..Options::default() };

@@ -39,19 +39,32 @@ pub(super) struct Writer {
     pub(super) store: Store,
 }
 
+/// Says that nothing is written any more, however the writer ended.
+struct Ends {
+    queue: Arc<Queue>,
+    feed: Arc<Feed>,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.feed.failed(JournalError::Panicked);
+        }
+        self.feed.end();
+        // What comes now is not kept: it can never be durable.
+        self.queue.fail();
+    }
+}
+
 impl Writer {
     /// Writes until the queue is closed or something fails.
     pub(super) fn run(mut self) {
-        let queue = Arc::clone(&self.queue);
-        let feed = Arc::clone(&self.feed);
+        let ends = Ends { queue: Arc::clone(&self.queue), feed: Arc::clone(&self.feed) };
         if let Err(why) = self.write_all() {
-            feed.failed(why);
+            ends.feed.failed(why);
         } else if let Err(why) = self.store.close() {
-            feed.failed(why);
+            ends.feed.failed(why);
         }
-        feed.end();
-        // What comes now is not kept: it can never be durable.
-        queue.fail();
     }
 
     fn write_all(&mut self) -> Result<(), JournalError> {
@@ -66,8 +79,8 @@ impl Writer {
                 return Ok(());
             }
             if Instant::now() >= tick {
-                self.tidy()?;
-                tick = Instant::now() + TICK;
+                let more = self.tidy()?;
+                tick = Instant::now() + if more { RETRY } else { TICK };
             }
             self.checkpoint()?;
         }
@@ -139,12 +152,23 @@ impl Writer {
         }
     }
 
-    fn tidy(&mut self) -> Result<(), JournalError> {
+    /// Deletes what is old, a little at a time. Says whether there is more.
+    fn tidy(&mut self) -> Result<bool, JournalError> {
         self.retain();
         let age = u64::try_from(self.options.logs_age.as_millis()).unwrap_or(u64::MAX);
         let before = clock::wall().as_millis().saturating_sub(age);
         let rows = self.options.logs_rows_max;
-        self.wait_out(|store| store.trim_logs(before, rows, TRIM_ROWS).map(drop))
+        let mut more = true;
+        while std::mem::take(&mut more) {
+            self.wait_out(|store| {
+                more = store.trim_logs(before, rows, TRIM_ROWS)?;
+                Ok(())
+            })?;
+            if !self.queue.is_idle() {
+                break;
+            }
+        }
+        Ok(more)
     }
 
     fn checkpoint(&mut self) -> Result<(), JournalError> {

@@ -40,6 +40,7 @@ pub(super) async fn abroad(client: Client, command: Command) -> Answer {
         Command::Start(start) => json(&self::start(&client, start).await?),
         Command::Stop(stop) => json(&self::stop(&client, &stop.agent).await?),
         Command::Request(ask) => json(&request(&client, ask).await?),
+        Command::Post(post) => json(&self::post(&client, post).await?),
         Command::Join(join) => json(&self::join(&client, &join.token).await?),
         Command::Kinds => json(&kinds(&client).await?),
         _ => Err(internal("a command was sent the wrong way")),
@@ -214,6 +215,15 @@ async fn request(client: &Client, ask: api::Ask) -> Result<api::Answered, Proble
     let reply = client.ask(at, ask.request, body, left).await?.map_err(failed)?;
     let reply = serde_json::from_slice(&reply).map_err(internal)?;
     Ok(api::Answered { agent: at.agent.to_string(), host: at.host.to_string(), reply })
+}
+
+/// Posts a letter. It is answered when the letter is durable here, however its host is.
+async fn post(client: &Client, post: api::Post) -> Result<api::Posted, Problem> {
+    let at = find(client, &post.to, HOST_BUDGET).await?;
+    let body = serde_json::to_vec(&post.body).map_err(internal)?;
+    let number = client.post(at, post.name, body).await?.map_err(failed)?;
+    let number = serde_json::from_slice(&number).map_err(internal)?;
+    Ok(api::Posted { agent: at.agent.to_string(), host: at.host.to_string(), number })
 }
 
 async fn kinds(client: &Client) -> Result<Listing<KindRow>, Problem> {

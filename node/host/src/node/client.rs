@@ -48,6 +48,23 @@ impl Client {
         reply.await.map_err(|_| going_down())
     }
 
+    /// Posts a durable notification in JSON; answered when it is durable here.
+    pub(super) async fn post(
+        &self,
+        to: Address,
+        name: String,
+        body: Vec<u8>,
+    ) -> Result<Result<Vec<u8>, Failure>, Problem> {
+        let (answer, reply) = oneshot::channel();
+        self.with(move |node| {
+            let (ticket, now) = (node.ticket(), node.clock.now());
+            node.waiting.ask(ticket, answer);
+            node.engine.post(ticket, to, &name, body, now);
+        })
+        .await?;
+        reply.await.map_err(|_| going_down())
+    }
+
     /// Asks the host agent of a host.
     pub(super) async fn ask_host<R: Request + Serialize>(
         &self,

@@ -9,14 +9,17 @@ use crate::clock;
 /// Warn this long before the certificate expires.
 const CERTIFICATE_WARN: Duration = Duration::from_secs(30 * 86_400);
 
+/// Warn when a host has taken no letter for so long.
+const LETTERS_WARN: Duration = Duration::from_secs(60);
+
 /// Warn below this much free space.
 const FREE_BYTES_WARN: u64 = 256 * 1024 * 1024;
 
 /// Looks at everything that this host can see of itself and of the others. It works when the
 /// mesh does not.
 pub(super) fn look(node: &Node) -> Vec<Finding> {
-    let mut findings = vec![storage(node), space(node), addresses(node), certificate(node)];
-    findings.push(mesh(node));
+    let mut findings = vec![storage(node), journal(node), letters(node)];
+    findings.extend([space(node), addresses(node), certificate(node), mesh(node)]);
     findings.extend(counted(node));
     findings
 }
@@ -31,6 +34,42 @@ fn storage(node: &Node) -> Finding {
         None => finding("storage", Verdict::Pass, "the last write succeeded", ""),
         Some(why) => finding("storage", Verdict::Fail, why, "make room or mend the disk"),
     }
+}
+
+fn journal(node: &Node) -> Finding {
+    let lost = node.engine.counters().get(Counter::AgentsLost);
+    let bytes = crate::journal::bytes_of(&node.config.journal_dir());
+    let (waits, held) = (node.journal.waiting_bytes(), node.engine.held());
+    let seen = format!("{} MiB; {waits} bytes and {held} effects wait", bytes / (1024 * 1024));
+    if lost > 0 {
+        let seen = format!("{lost} agents could not be brought back; {seen}");
+        let fix = "see why: p2p logs --grep 'brought back'; then p2p journal verify";
+        return finding("journal", Verdict::Warn, seen, fix);
+    }
+    if !node.journal.has_room() {
+        let fix = "the disk is too slow, or takes nothing: p2p logs --level warn";
+        return finding("journal", Verdict::Fail, seen, fix);
+    }
+    finding("journal", Verdict::Pass, seen, "")
+}
+
+/// Letters for hosts that do not take them.
+fn letters(node: &Node) -> Finding {
+    let now = node.clock.now().time;
+    let (mut late, mut all) = (Vec::new(), 0);
+    for (host, letters, since) in node.engine.letters_by_host() {
+        all += letters;
+        let waited = now.since(since);
+        if waited > LETTERS_WARN {
+            let name = node.engine.host_view(host).map(|view| view.record.name);
+            let name = name.unwrap_or_else(|| host.short());
+            late.push(format!("{letters} for {name} since {} s", waited.as_secs()));
+        }
+    }
+    if late.is_empty() {
+        return finding("letters", Verdict::Pass, format!("{all} under way"), "");
+    }
+    finding("letters", Verdict::Warn, late.join(", "), "see whether these hosts run: p2p members")
 }
 
 fn space(node: &Node) -> Finding {

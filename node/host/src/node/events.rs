@@ -50,7 +50,9 @@ impl EventLog {
         let name = details.as_object_mut().and_then(|map| map.remove("event"));
         let name = name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
         let text = sentence(event);
-        tracing::info!(event = name, "{text}");
+        let of = |what: &str| details.get(what).and_then(Value::as_str);
+        let (agent, kind, host) = (of("agent"), of("kind"), of("host"));
+        tracing::info!(event = name, agent, kind, host, "{text}");
         self.add(at, name, text, details);
     }
 

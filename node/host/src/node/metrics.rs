@@ -52,6 +52,18 @@ impl Snapshot {
             ("hosts", "Hosts known, this one included.", hosts.len()),
             ("hosts_linked", "Hosts with a lane.", linked),
             (
+                "letters_waiting",
+                "Durable letters that their hosts have not taken yet.",
+                node.engine.letters_waiting(),
+            ),
+            ("held", "What waits for the journal to be durable.", node.engine.held()),
+            (
+                "journal_queue_bytes",
+                "Bytes that wait to be written to the journal.",
+                node.journal.waiting_bytes(),
+            ),
+            ("journal_bytes", "Bytes of the files of the journal.", journal_bytes(node)),
+            (
                 "storage_trouble",
                 "Whether storage fails.",
                 usize::from(node.storage_trouble().is_some()),
@@ -60,6 +72,11 @@ impl Snapshot {
         let level = |(name, help, value)| (name, help, i64::try_from(value).unwrap_or(i64::MAX));
         Self { counts, levels: levels.into_iter().map(level).collect() }
     }
+}
+
+fn journal_bytes(node: &Node) -> usize {
+    let bytes = crate::journal::bytes_of(&node.config.journal_dir());
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 impl Collector for Snapshot {

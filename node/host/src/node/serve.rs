@@ -40,6 +40,7 @@ impl Node {
             | Command::Start(_)
             | Command::Stop(_)
             | Command::Request(_)
+            | Command::Post(_)
             | Command::Join(_) => {
                 tokio::spawn(async move {
                     drop(answer.send(super::abroad::abroad(client, command).await));

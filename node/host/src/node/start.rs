@@ -8,7 +8,6 @@ use starling_core::{
 use starling_protocols::{
     admission::{Invite, Ledger, Token, TokenError},
     ident::{Credential, HostId, MeshId, SecretKey, Signed},
-    journal::Recovered,
     roster::HostRecord,
 };
 use tokio::{
@@ -22,7 +21,7 @@ use crate::{
     api::{self, Code, Problem},
     clock::{self, Clock},
     config::Config,
-    control::{ControlError, Handle, Server},
+    control::{ControlError, Handle, Journals, Server},
     disk::{Disk, DiskError},
     journal::{self, Journal, JournalError},
     net::{self, JoinError, Joined, Net, NetConfig, NetError},
@@ -114,7 +113,8 @@ async fn run_lives(config: Config, agents: Kinds) -> Result<(), NodeError> {
     let server = Server::bind(&config.control_socket()).await?;
     let refused = server.refused();
     let mut signals = Signals::new().map_err(NodeError::System)?;
-    let serving = tokio::spawn(server.serve(handle, stop.clone()));
+    let journals = Journals::new(config.journal_dir(), society::with_residents(agents.clone()));
+    let serving = tokio::spawn(server.serve(handle, journals, stop.clone()));
     let mut patience = Duration::ZERO;
     let result = loop {
         let (jobs, job_queue) = mpsc::channel(JOBS_WAITING_MAX);
@@ -284,9 +284,9 @@ impl Node {
     ) -> Result<Self, NodeError> {
         let (key, credential) = identity(&disk, &config)?;
         let net = Net::new(&net_config(&config)?, &key, credential.clone())?;
-        let (journal, found) = open_journal(&config)?;
-        let clock = Clock::after(found.moment);
-        let engine = engine(&disk, &config, agents, (key, credential), found, clock)?;
+        let (journal, recording) = open_journal(&config)?;
+        let clock = Clock::after(recording.found.moment);
+        let engine = engine(&disk, &config, agents, (key, credential), recording, clock)?;
         let peers = watch::Sender::new(Vec::new());
         let keeping = tokio::spawn(keep_peers(Arc::clone(&disk), peers.subscribe()));
         Ok(Self {
@@ -344,16 +344,32 @@ fn net_config(config: &Config) -> Result<NetConfig, NodeError> {
 }
 
 /// Opens the journal; what is damaged is set aside and said.
-fn open_journal(config: &Config) -> Result<(Journal, Recovered), NodeError> {
-    let dir = config.data_dir.join("journal");
-    let (journal, opened) = Journal::open(&dir, journal::Options::default())?;
+fn open_journal(config: &Config) -> Result<(Journal, Recording), NodeError> {
+    let dir = config.journal_dir();
+    let (journal, opened) = Journal::open(
+        &dir,
+        journal::Options {
+            retain_bytes: config.journal.keep_bytes,
+            retain_age: config.journal.keep_age,
+            ..journal::Options::default()
+        },
+    )?;
+    if let Some(logs) = crate::log::journal_handle() {
+        journal.keep_logs(logs);
+    }
     for damage in &opened.damage {
         tracing::error!(
             path = %damage.path.display(), why = damage.why,
             "the journal was damaged; agents that need what was there are not brought back"
         );
     }
-    Ok((journal, opened.recovered))
+    let recording = Recording {
+        file_bytes_max: config.journal.file_bytes,
+        file_age_max: config.journal.file_age,
+        begin_file: !opened.damage.is_empty(),
+        ..Recording::new(opened.recovered)
+    };
+    Ok((journal, recording))
 }
 
 fn engine(
@@ -361,7 +377,7 @@ fn engine(
     config: &Config,
     agents: Kinds,
     (key, credential): (SecretKey, Credential),
-    found: Recovered,
+    recording: Recording,
     clock: Clock,
 ) -> Result<Engine, NodeError> {
     let now = clock.now();
@@ -385,7 +401,7 @@ fn engine(
         residents: society::residents(),
         known: Known::Records(known),
         ledger: disk.ledger()?,
-        recording: Some(Recording::new(found)),
+        recording: Some(recording),
     };
     Ok(Engine::new(config, now))
 }

@@ -18,6 +18,9 @@ use crate::journal::{
 /// Problems that a report lists; of further ones only their number.
 const PROBLEMS_MAX: usize = 1000;
 
+/// Pages between two reports of how far it is.
+const TELL_PAGES: u64 = 256;
+
 /// What was found when a journal was read from its first page to its last.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
@@ -69,9 +72,25 @@ impl Reader {
     /// [`JournalError`] when it cannot be read at all. What can be told of a damaged file is in the
     /// report.
     pub fn verify(&self) -> Result<Report, JournalError> {
-        let mut walk = Walk::default();
+        self.verify_with(&mut |_, _| {})
+    }
+
+    /// The same, and says now and then how many pages it has read and how many there are.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_with(&self, tell: &mut dyn FnMut(u64, u64)) -> Result<Report, JournalError> {
+        let mut of = 0;
         for source in &self.sources {
-            walk.file(source)?;
+            let count = "SELECT count(*) FROM pages";
+            // Where they cannot be counted, what is wrong is found below.
+            let pages: i64 = source.conn.query_row(count, [], |row| row.get(0)).unwrap_or(0);
+            of += uint(pages);
+        }
+        let mut walk = Walk::default();
+        tell(0, of);
+        for source in &self.sources {
+            walk.file(source, &mut |done| tell(done, of))?;
         }
         Ok(walk.report)
     }
@@ -102,14 +121,14 @@ impl Walk {
         });
     }
 
-    fn file(&mut self, source: &Source) -> Result<(), JournalError> {
+    fn file(&mut self, source: &Source, tell: &mut dyn FnMut(u64)) -> Result<(), JournalError> {
         self.report.files += 1;
         (self.path, self.page) = (source.path.clone(), None);
         // One view of the file, whatever is written meanwhile.
         let view = source.conn.unchecked_transaction().map_err(source.unreadable())?;
         self.structure(&view);
         let mut fresh = Fresh::new().map_err(source.unreadable())?;
-        if let Err(why) = self.pages(source, &view, &mut fresh) {
+        if let Err(why) = self.pages(source, &view, &mut fresh, tell) {
             if !why.is_damage() {
                 return Err(why);
             }
@@ -144,6 +163,7 @@ impl Walk {
         source: &Source,
         view: &Connection,
         fresh: &mut Fresh,
+        tell: &mut dyn FnMut(u64),
     ) -> Result<(), JournalError> {
         let sql = "SELECT first, count, wall_ms, lives, hash, digest FROM pages ORDER BY first";
         let mut select = view.prepare(sql).map_err(source.unreadable())?;
@@ -152,6 +172,9 @@ impl Walk {
             let (row, said) = PageRow::read(row).map_err(source.unreadable())?;
             self.page = Some(uint(row.first));
             self.report.pages += 1;
+            if self.report.pages.is_multiple_of(TELL_PAGES) {
+                tell(self.report.pages);
+            }
             if column(digest(&row)) != said {
                 self.problem(None, "what the index says of it is not what was written");
             }
