@@ -13,7 +13,7 @@ use std::{
 };
 
 use starling_protocols::{
-    ident::Credential,
+    ident::{Certificate, Credential},
     time::{Time, WallTime},
 };
 
@@ -70,6 +70,8 @@ pub(crate) struct Network {
     dials: BTreeMap<DialNo, Dial>,
     /// The connections between two hosts, the lower first.
     between: BTreeMap<(HostNo, HostNo), Vec<ConnNo>>,
+    /// The credentials that were found good, each with the certificate at its end.
+    verified: BTreeMap<HostNo, (Credential, Certificate)>,
     made: u64,
 }
 

@@ -71,6 +71,7 @@ pub type Teller = Arc<dyn Fn(u64, &str) + Send + Sync>;
 #[derive(Debug, Default)]
 pub struct Progress {
     virtual_ms: AtomicU64,
+    planned: AtomicU64,
     seeds: AtomicU64,
     shrinking: AtomicBool,
     stopped: AtomicBool,
@@ -116,6 +117,7 @@ impl Flags {
         if (options.seed, options.seeds, &options.only) == (1, 1, &None) {
             options.seeds = make().points(&options).unwrap_or(1);
         }
+        progress.planned.store(options.seeds.max(1), Ordering::Relaxed);
         let many = Many { make, options: &options, progress, teller };
         let report = Report::of(make, many.run(self.threads));
         let missing = options.seeds.max(1) - report.seeds;
@@ -187,6 +189,12 @@ impl Progress {
     #[must_use]
     pub fn virtual_ms(&self) -> u64 {
         self.virtual_ms.load(Ordering::Relaxed)
+    }
+
+    /// How many seeds are run in all; zero before they are known.
+    #[must_use]
+    pub fn planned(&self) -> u64 {
+        self.planned.load(Ordering::Relaxed)
     }
 
     /// Seeds that have ended.

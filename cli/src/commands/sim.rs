@@ -162,7 +162,8 @@ fn list(out: &Output) -> Result<(), Failure> {
 /// How far it is, on a terminal.
 struct Bar {
     bar: ProgressBar,
-    seeds: u64,
+    /// Virtual seconds of one seed.
+    each: u64,
 }
 
 impl Bar {
@@ -172,16 +173,17 @@ impl Bar {
         let bar = if told || !io::stderr().is_terminal() {
             ProgressBar::hidden()
         } else {
-            let whole = options.minutes().as_secs().saturating_mul(options.seeds.max(1));
-            ProgressBar::with_draw_target(Some(whole), ProgressDrawTarget::stderr())
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
         };
         let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {eta} to go");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, seeds: options.seeds.max(1) }
+        Self { bar, each: options.minutes().as_secs() }
     }
 
     fn show(&self, progress: &Progress) {
-        let Self { bar, seeds } = self;
+        let Self { bar, each } = self;
+        let seeds = progress.planned();
+        bar.set_length(each.saturating_mul(seeds));
         if progress.is_shrinking() {
             bar.set_message("a seed failed; looking for the faults that matter");
         } else {

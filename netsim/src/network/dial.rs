@@ -1,5 +1,8 @@
 use starling_core::engine::LinkChange;
-use starling_protocols::time::WallTime;
+use starling_protocols::{
+    ident::{Certificate, Credential, CredentialError, MeshId},
+    time::WallTime,
+};
 
 use super::{CONNECT_AGAIN, Conn, ConnNo, Dial, DialNo, ENCRYPT_TIMEOUT, NetEvent, PER_PEER_MAX};
 use crate::{
@@ -65,8 +68,7 @@ impl Sim {
         let (from, to) = (dial.from, dial.to);
         let Some(shown) = self.credential_of(from, dial.lives[0]) else { return };
         let Some(own) = self.credential_of(to, dial.lives[1]) else { return };
-        let wall = self.clock_of(to).wall;
-        let verified = shown.verify(own.mesh(), self.hosts[from.index()].id, wall);
+        let verified = self.verify(from, &shown, to, own.mesh());
         match verified {
             Ok(certificate) => {
                 let timeout = self.now + starling_protocols::limits::GATE_TIMEOUT;
@@ -84,6 +86,31 @@ impl Sim {
                 self.refuse_later(number, &why);
             }
         }
+    }
+
+    /// What `judge` makes of what `host` shows. What was found good once is not computed again
+    /// while it lasts: a large mesh would do little else.
+    fn verify(
+        &mut self,
+        host: HostNo,
+        shown: &Credential,
+        judge: HostNo,
+        mesh: MeshId,
+    ) -> Result<Certificate, CredentialError> {
+        let wall = self.clock_of(judge).wall;
+        if let Some((known, certificate)) = self.net.verified.get(&host)
+            && known == shown
+            && shown.mesh() == mesh
+            && wall <= certificate.not_after
+        {
+            return Ok(certificate.clone());
+        }
+        let certificate = shown.verify(mesh, self.hosts[host.index()].id, wall)?;
+        // A longer chain may end before its last certificate does.
+        if shown.chain.len() == 1 {
+            self.net.verified.insert(host, (shown.clone(), certificate.clone()));
+        }
+        Ok(certificate)
     }
 
     fn refuse_later(&mut self, number: DialNo, why: &str) {
@@ -115,8 +142,7 @@ impl Sim {
             return;
         };
         let dialler_until = dial.until;
-        let wall = self.clock_of(from).wall;
-        let certificate = match shown.verify(own.mesh(), self.hosts[to.index()].id, wall) {
+        let certificate = match self.verify(to, &shown, from, own.mesh()) {
             Ok(certificate) => certificate,
             Err(why) => return self.dial_failed(number, &format!("it is not a member: {why}")),
         };

@@ -88,8 +88,10 @@ impl Sim {
     /// Whether a lane's connection is one that its host counts.
     fn is_known(&self, host: HostNo, lane: LaneNo) -> bool {
         let Some(lane) = self.net.lanes.get(&lane) else { return false };
-        let mut links = self.net_of(host).into_iter().flat_map(|net| net.links.values());
-        links.any(|link| link.conns.contains(&lane.conn))
+        let Some(conn) = self.net.conns.get(&lane.conn) else { return false };
+        let peer = conn.hosts[1 - conn.side(host)];
+        let link = self.net_of(host).and_then(|net| net.links.get(&peer));
+        link.is_some_and(|link| link.conns.contains(&lane.conn))
     }
 
     fn lane_up(&mut self, host: HostNo, peer: HostNo, lane: LaneNo, side: usize) {

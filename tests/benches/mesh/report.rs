@@ -63,7 +63,7 @@ impl Report {
         Some(median(&sorted(&self.results[own?], "value")))
     }
 
-    /// Writes everything for machines.
+    /// Writes everything for machines, to a file of this name.
     pub(crate) fn save(&self, name: &str) {
         let rows: Vec<Value> = self
             .order
