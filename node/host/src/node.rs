@@ -98,8 +98,7 @@ impl Node {
         loop {
             self.drain();
             if let Some(end) = self.end {
-                let fatal = self.fatal.take();
-                self.leave(end).await;
+                let fatal = self.leave(end).await;
                 return fatal.map_or(Ok(end), Err);
             }
             let next = self.engine.next_deadline().map(|(at, _)| self.clock.instant(at));
@@ -110,7 +109,7 @@ impl Node {
             }
             alarm_at = next;
             // What is to be recorded waits for the disk, and so does what would be recorded next.
-            let has_room = self.journal.has_room();
+            let has_room = self.journal.has_room() || self.engine.storage_trouble().is_some();
             tokio::select! {
                 event = self.net.next(), if has_room && self.engine.backlog() < BACKLOG_MESSAGES_MAX => {
                     self.on_net(event);
@@ -119,7 +118,7 @@ impl Node {
                 () = self.journal.wait_for_room(), if !has_room => {}
                 Some(call) = calls.recv() => self.on_call(call),
                 Some(job) = jobs.recv() => job(&mut self),
-                () = &mut alarm, if next.is_some() => {
+                () = &mut alarm, if has_room && next.is_some() => {
                     alarm_at = None;
                     self.engine.handle(Input::Tick, self.clock.now());
                 }
@@ -314,7 +313,8 @@ impl Node {
     }
 
     /// Tells the mesh, writes out what is queued, and closes everything.
-    async fn leave(mut self, end: End) {
+    /// Gives what went wrong, then or before.
+    async fn leave(mut self, end: End) -> Option<NodeError> {
         let now = self.clock.now();
         match end {
             End::Down => self.engine.leave(now),
@@ -331,9 +331,10 @@ impl Node {
         drop(self.keeping.await);
         let journal = self.journal;
         let closed = tokio::task::spawn_blocking(|| journal.close()).await;
-        if let Ok(Err(why)) = closed {
+        let closed = closed.ok().and_then(Result::err).inspect(|why| {
             tracing::error!(%why, "the journal could not be closed in good order");
-        }
+        });
+        self.fatal.or_else(|| closed.map(Into::into))
     }
 
     async fn write_out(&mut self) {

@@ -180,8 +180,12 @@ impl Agents {
         place.generation = place.generation.wrapping_add(1);
         let row = place.row.take()?;
         self.free.push(number.place);
-        self.by_id.remove(&row.id);
-        if let Some(name) = &row.name {
+        if self.by_id.get(&row.id) == Some(&number.place) {
+            self.by_id.remove(&row.id);
+        }
+        if let Some(name) =
+            row.name.as_ref().filter(|name| self.by_name.get(&**name) == Some(&number.place))
+        {
             self.by_name.remove(name);
         }
         Some(row)

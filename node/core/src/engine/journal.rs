@@ -26,6 +26,12 @@ use crate::{
     guard::guarded,
 };
 
+/// Bytes of one batch after which another is begun.
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of agents' states with which another file may begin.
+const FILE_HEAD_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 /// How many bytes are recorded of an agent for each that a digest or a snapshot encodes.
 const WORTH: u64 = 8;
 
@@ -74,6 +80,10 @@ pub enum Storage {
 /// What the engine keeps of its journal.
 pub(super) struct Journal {
     recorder: Recorder,
+    /// The last record that somebody waits for, among those given out.
+    urged: Sequence,
+    /// The last record that is known to be durable.
+    durable: Sequence,
     /// What waits until the record of that number is durable, in order.
     held: VecDeque<(Sequence, Held)>,
     /// When what was collected is written at the latest.
@@ -135,6 +145,8 @@ impl Journal {
     fn new(recording: &Recording, now: Time) -> Self {
         Self {
             recorder: Recorder::new(recording.found.next),
+            urged: Sequence::default(),
+            durable: Sequence::default(),
             held: VecDeque::new(),
             flush_at: None,
             stuck: None,
@@ -220,17 +232,19 @@ impl Journal {
         saved.then(|| digest(&self.ball))
     }
 
-    fn snapshot(&mut self, row: &mut Row, kind: &dyn AnyKind) {
+    /// Records an agent whole. Gives whether it could be.
+    fn snapshot(&mut self, row: &mut Row, kind: &dyn AnyKind) -> bool {
         let (life, number) = (row.recordings.life, row.inputs);
         row.recordings.snapshot = number;
         let saved = save(kind, row, &mut self.ball);
         row.recordings.encoded(self.ball.len());
         if !saved || self.ball.len() > SNAPSHOT_BYTES_MAX {
-            return;
+            return false;
         }
         let (ball, topics) = (Cow::Borrowed(self.ball.as_slice()), row.topics.names());
         self.recorder.note(&Record::Snapshot(Snapshot { life, number, ball, topics }));
         row.recordings.upto = number;
+        true
     }
 
     pub(super) fn hold(&mut self, until: Sequence, held: Held) {
@@ -241,8 +255,24 @@ impl Journal {
         self.recorder.next()
     }
 
-    pub(super) const fn is_urgent(&self) -> bool {
-        self.recorder.is_urgent()
+    /// Records that a letter was handled, apart from its agent.
+    pub(super) fn took(&mut self, now: (Time, WallTime), letter: LetterId) -> Sequence {
+        self.recorder.at(now.0, now.1);
+        let sequence = self.recorder.note(&Record::Took(letter));
+        self.recorder.urge();
+        sequence
+    }
+
+    /// Whether as much is collected as is written at once.
+    pub(super) const fn is_large(&self) -> bool {
+        self.recorder.len() >= BATCH_BYTES_MAX
+    }
+
+    /// The last record that somebody waits for, if it is not durable yet.
+    pub(super) fn awaited(&self) -> Option<Sequence> {
+        let last = Sequence(self.next().0 - 1);
+        let urged = if self.recorder.is_urgent() { last } else { self.urged };
+        (urged > self.durable).then_some(urged)
     }
 
     fn is_file_full(&self, now: Time) -> bool {
@@ -262,37 +292,48 @@ impl Engine {
     pub(super) fn begin_recording(&mut self, mut recording: Recording) {
         let mut journal = Journal::new(&recording, self.now);
         let found = std::mem::take(&mut recording.found);
-        journal.keeps_file = !found.lost.is_empty();
+        // What is damaged is not to be found another time.
+        journal.keeps_file = !found.lost.is_empty() && !recording.begin_file;
         self.journal = Some(journal);
         self.note_era();
         if found.mesh.is_some_and(|mesh| mesh != self.credential.mesh()) {
-            return self.leave_behind(&found);
+            self.leave_behind(found);
+        } else {
+            self.bring_back(found);
         }
+        // Unless an agent whose journal is whole waits in the old one for another program.
+        let journal = self.journal.as_mut().filter(|journal| !journal.keeps_file);
+        if let Some(journal) = journal.filter(|_| recording.begin_file) {
+            journal.file_bytes = u64::MAX;
+        }
+        self.pump_all_letters();
+    }
+
+    fn bring_back(&mut self, found: Recovered) {
         self.letters.recover(found.outbox, found.taken, self.now);
         for (head, why) in found.lost {
             self.not_recovered(&head, why);
         }
         for life in found.lives {
             self.recover(life);
+            self.give_out_if_large();
         }
-        if let Some(journal) = self.journal.as_mut().filter(|_| recording.begin_file) {
-            // Nothing more is to be found in the old one.
-            journal.keeps_file = false;
-            journal.file_bytes = u64::MAX;
-        }
-        self.pump_all_letters();
     }
 
     /// What was recorded in another mesh stays there: agents do not change their mesh with their
     /// host, and letters to its hosts are not delivered any more.
-    fn leave_behind(&mut self, found: &Recovered) {
-        for life in &found.lives {
+    fn leave_behind(&mut self, found: Recovered) {
+        let Recovered { lives, mut outbox, taken, .. } = found;
+        for life in lives {
             self.note_end(life.head.life, Ended::Stopped, true);
         }
-        for (to, outbox) in &found.outbox {
-            let upto = outbox.next.saturating_sub(1);
+        for (to, of) in &mut outbox {
+            let upto = of.next.saturating_sub(1);
             self.note(&Record::Delivered { to: *to, upto });
+            of.letters.clear();
         }
+        // The numberings go on, so that no number is given twice.
+        self.letters.recover(outbox, taken, self.now);
     }
 
     fn note_era(&mut self) {
@@ -342,7 +383,11 @@ impl Engine {
 
     fn revive(&mut self, kind: u16, player: Player, entries: u64) {
         let head = player.head().clone();
+        if self.agents.find(head.agent).is_some() {
+            return self.not_recovered(&head, "an agent of this id lives already".to_owned());
+        }
         let name = head.name.as_ref().map(|name| name.to_string().into_boxed_str());
+        let name = name.filter(|name| self.agents.named(name).is_none());
         let recordings =
             Recordings { life: head.life, upto: player.number, ..Recordings::default() };
         let of = std::sync::Arc::clone(&self.kinds[usize::from(kind)]);
@@ -408,9 +453,11 @@ impl Engine {
             name: row.name.as_deref().map(Cow::Borrowed),
             durability,
         }));
-        journal.snapshot(row, kind);
+        let whole = journal.snapshot(row, kind);
         if durability == Durability::WriteAhead {
             journal.recorder.urge();
+            // The snapshot that it is replayed from stands in the present file.
+            journal.keeps_file |= !whole;
         }
     }
 
@@ -462,6 +509,9 @@ impl Engine {
 
     /// All records up to `upto` are durable: what waited for them goes on.
     pub(super) fn durable(&mut self, upto: Sequence) {
+        if let Some(journal) = &mut self.journal {
+            journal.durable = journal.durable.max(upto);
+        }
         while let Some(journal) = &mut self.journal
             && journal.held.front().is_some_and(|(until, _)| *until <= upto)
         {
@@ -507,6 +557,21 @@ impl Engine {
             Storage::Works => {
                 journal.stuck = None;
                 self.close_gaps();
+                self.tell_missed();
+            }
+        }
+    }
+
+    /// Agents that could take nothing up learn what they have missed.
+    fn tell_missed(&mut self) {
+        let all = self
+            .agents
+            .iter()
+            .map(|(agent, row)| (agent, row.missed.keys().cloned().collect::<Vec<_>>()));
+        let all: Vec<_> = all.collect();
+        for (agent, topics) in all {
+            for topic in topics {
+                self.put_mail(agent, Mail::Missed { topic, count: 0 });
             }
         }
     }
@@ -548,6 +613,9 @@ impl Engine {
         let Some(journal) = &mut self.journal else { return };
         journal.flush_at = None;
         let Some(mut batch) = journal.recorder.take() else { return };
+        if batch.urgent || begins_file {
+            journal.urged = Sequence(batch.next().0 - 1);
+        }
         batch.begins_file = begins_file;
         batch.urgent |= begins_file;
         journal.file_bytes = if begins_file { 0 } else { journal.file_bytes };
@@ -555,8 +623,23 @@ impl Engine {
         self.emit(Output::Record(batch));
     }
 
-    /// Records all that another file needs to be read by itself.
+    /// A batch is not to grow beyond what is written at once.
+    fn give_out_if_large(&mut self) {
+        if self.journal.as_ref().is_some_and(Journal::is_large) {
+            self.give_out(false);
+        }
+    }
+
+    /// Records all that another file needs to be read by itself: in one batch, so that the file is
+    /// there whole or not at all. Where that would be too much, the present file goes on.
     fn begin_file(&mut self) {
+        let size: u64 = self.agents.iter().map(|(_, row)| row.recordings.size).sum();
+        if size > FILE_HEAD_BYTES_MAX {
+            if let Some(journal) = &mut self.journal {
+                (journal.file_bytes, journal.file_since) = (0, self.now);
+            }
+            return;
+        }
         self.give_out(false);
         self.note_era();
         let all: Vec<AgentNo> = self.agents.iter().map(|(agent, _)| agent).collect();
@@ -579,6 +662,7 @@ impl Engine {
         let all: Vec<AgentNo> = self.agents.iter().map(|(agent, _)| agent).collect();
         for agent in all {
             self.note_snapshot(agent);
+            self.give_out_if_large();
         }
         if let Some(journal) = &mut self.journal {
             journal.recorder.urge();

@@ -330,7 +330,7 @@ impl Engine {
             self.counters.add(Counter::LettersMissing, missing);
         }
         let Some(last) = self.letters.taken.get_mut(&origin) else { return };
-        if epoch < last.epoch || number > last.seen + 1 {
+        if epoch < last.epoch || number > last.seen.saturating_add(1) {
             return self.counters.add(Counter::LettersOutOfOrder, 1);
         }
         if number <= last.seen {
@@ -407,7 +407,7 @@ impl Engine {
         let Some(out) = self.letters.out.get_mut(&by).filter(|out| out.epoch == epoch) else {
             return;
         };
-        let before = out.letters.len();
+        let (before, upto) = (out.letters.len(), upto.min(out.next - 1));
         while out.first() <= upto
             && let Some(letter) = out.letters.pop_front()
         {

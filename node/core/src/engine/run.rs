@@ -26,6 +26,9 @@ impl Engine {
         for _ in 0..STEPS_PER_TURN_MAX {
             let Some(parcel) = self.queue.pop_front() else { break };
             self.step(&parcel);
+            if self.journal.as_ref().is_some_and(super::journal::Journal::is_large) {
+                break;
+            }
         }
     }
 
@@ -40,8 +43,8 @@ impl Engine {
         }
         let mut of_row = None;
         if let Mail::Missed { topic, .. } = mail {
-            let count = row.missed.remove(topic);
-            let count = count.unwrap_or_default();
+            // It was told before.
+            let Some(count) = row.missed.remove(topic) else { return };
             of_row = Some(Mail::Missed { topic: topic.clone(), count });
         }
         let mail = of_row.as_ref().unwrap_or(mail);
@@ -61,6 +64,8 @@ impl Engine {
             row.topics.follow(&effects);
             let moment = (now, wall);
             recorded = journal.entry(row, kind, moment, &input, letter, &handled, &effects);
+            // That a letter was handled is recorded even where its agent is not.
+            recorded = recorded.or_else(|| letter.map(|letter| journal.took(moment, letter)));
             snapshot = journal.wants_snapshot(row);
         }
         let waits = kind.durability() == Durability::WriteAhead || letter.is_some();
@@ -203,9 +208,12 @@ impl Engine {
                 let from = Address { host: self.me, agent: id };
                 self.notify(from, to, &name, Codec::Native, body);
             }
-            Effect::Request { to, name, body, wait, budget } => {
+            Effect::Request { to, name, body, wait, .. } => {
                 let waiter = Waiter { agent, wait };
-                self.fresh.push((self.now + budget, waiter));
+                // By the agent's own reckoning: it may have waited for the disk.
+                let Some(until) = self.until(waiter) else { return };
+                self.fresh.push((until, waiter));
+                let budget = until.since(self.now);
                 let dialog = Dialog {
                     asker: Address { host: self.me, agent: id },
                     number: wait.0,
@@ -305,10 +313,13 @@ impl Engine {
         self.calls.remove(Caller::Agent(waiter));
     }
 
+    fn until(&self, waiter: Waiter) -> Option<starling_protocols::time::Time> {
+        let row = self.agents.get(waiter.agent)?;
+        self.kinds[usize::from(row.kind)].until(&row.ball, waiter.wait)
+    }
+
     fn is_open(&self, waiter: Waiter) -> bool {
-        self.agents.get(waiter.agent).is_some_and(|row| {
-            self.kinds[usize::from(row.kind)].until(&row.ball, waiter.wait).is_some()
-        })
+        self.until(waiter).is_some()
     }
 
     fn is_request(&self, waiter: Waiter) -> bool {

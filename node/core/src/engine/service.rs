@@ -3,7 +3,6 @@ use serde_json::Value;
 use starling_protocols::{
     exchange::{Codec, Failure},
     ident::AgentId,
-    journal::Sequence,
     limits::{AGENTS_PER_LISTING_MAX, BODY_BYTES_MAX},
     wire,
 };
@@ -146,8 +145,8 @@ impl Engine {
             return self.stop(agent, Some(dialog));
         }
         let outcome = self.served(name, body);
-        if name == StartAgent::NAME {
-            // Who hears that an agent was started finds it again after a crash.
+        if [StartAgent::NAME, StopAgent::NAME].contains(&name) {
+            // Who hears that an agent was started or is gone finds it so after a crash.
             self.answer_when_durable(dialog, outcome);
         } else {
             self.answer(dialog, outcome);
@@ -160,9 +159,9 @@ impl Engine {
         dialog: Dialog,
         outcome: Result<Vec<u8>, Failure>,
     ) {
-        match &mut self.journal {
-            Some(journal) if journal.is_urgent() => {
-                let last = Sequence(journal.next().0 - 1);
+        let awaited = self.journal.as_ref().and_then(super::journal::Journal::awaited);
+        match (awaited, &mut self.journal) {
+            (Some(last), Some(journal)) => {
                 journal.hold(last, Held::Answer { dialog, outcome });
             }
             _ => self.answer(dialog, outcome),

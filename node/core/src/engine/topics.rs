@@ -337,6 +337,12 @@ impl Engine {
             return;
         }
         row.missed.insert(topic.clone(), count);
+        let kind = row.kind;
+        if self.check_storage(kind).is_err() {
+            // It is told when something can be stored again.
+            return;
+        }
+        let Some(row) = self.agents.get_mut(agent) else { return };
         row.waiting += 1;
         let mail = Mail::Missed { topic: topic.clone(), count: 0 };
         self.queue.push_back(Parcel { to: agent, mail });
