@@ -5,6 +5,7 @@ mod journal;
 mod lanes;
 mod local;
 mod rosters;
+mod till;
 mod topics;
 
 use std::{
@@ -216,7 +217,7 @@ impl Disk {
 
 pub(super) fn kinds() -> Kinds {
     crate::society::with_residents(
-        Kinds::new().kind::<Probe>().kind::<journal::Till>().kind::<journal::Purse>(),
+        Kinds::new().kind::<Probe>().kind::<till::Till>().kind::<journal::Purse>(),
     )
 }
 
