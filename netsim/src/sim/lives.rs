@@ -228,9 +228,11 @@ impl Sim {
         let at = &mut self.hosts[host.index()];
         at.running = None;
         at.down = down;
+        // Each end draws on its own, so that a shrunk schedule loses what the whole one lost.
+        let mut own = self.root.fork("ends").fork_at(u128::from(host.0), at.life);
         let lost = match down {
-            Down::Off => at.disk.journal.power_cut(&mut at.entropy),
-            _ => at.disk.journal.kill(&mut at.entropy),
+            Down::Off => at.disk.journal.power_cut(&mut own),
+            _ => at.disk.journal.kill(&mut own),
         };
         self.fired.count(FaultKind::LostPages, lost.pages);
         self.fired.count(FaultKind::TornPages, lost.torn);
