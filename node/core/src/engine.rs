@@ -23,6 +23,7 @@ mod letters;
 mod mail;
 mod mesh;
 mod outside;
+mod recover;
 mod run;
 mod service;
 mod topics;
