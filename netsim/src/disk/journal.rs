@@ -333,6 +333,11 @@ impl JournalDisk {
         recovery.finish()
     }
 
+    /// The bytes of the present file.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.pages.iter().map(|page| page.len() as u64).sum()
+    }
+
     /// The bytes of all pages of all files, in order.
     pub(crate) fn all_pages(&self) -> impl Iterator<Item = &[u8]> {
         self.closed.iter().chain(&self.pages).map(Vec::as_slice)

@@ -174,7 +174,7 @@ impl Sim {
         }
         let was_off = at.down == Down::Off;
         let Some(credential) = at.disk.membership(at.clock.read(now).wall) else { return };
-        let recording = self.journals.map(|journals| journals.recording(at.disk.journal.open()));
+        let recording = self.journals.map(|journals| journals.recording(&mut at.disk.journal));
         let last = recording.as_ref().map(|recording| recording.found.moment);
         at.clock = at.clock.after(now, last.unwrap_or_default());
         let clock = at.clock.read(now);

@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use starling_core::engine::{Recording, Storage};
 use starling_protocols::{
-    journal::{Batch, Recovered, digest},
-    limits::{JOURNAL_FILE_AGE_MAX, JOURNAL_FILE_BYTES_MAX, SNAPSHOT_ENTRIES},
+    journal::{Batch, digest},
+    limits::{JOURNAL_FILE_BYTES_MAX, SNAPSHOT_ENTRIES},
 };
 
 use super::{Event, FaultId, Sim};
 use crate::{
-    disk::{Begun, Operation},
+    disk::{Begun, JournalDisk, Operation},
     faults::{DiskMoment, Fault, FaultKind, HostNo},
     host::Inbox,
 };
@@ -39,15 +39,16 @@ impl Default for Journals {
 }
 
 impl Journals {
-    pub(super) const fn recording(self, found: Recovered) -> Recording {
+    pub(super) fn recording(self, disk: &mut JournalDisk) -> Recording {
         let Self { snapshot_entries, digest_entries, file_bytes_max } = self;
+        let found = disk.open();
+        let file_bytes = disk.file_bytes();
         Recording {
-            found,
             snapshot_entries,
             digest_entries,
+            file_bytes,
             file_bytes_max,
-            file_age_max: JOURNAL_FILE_AGE_MAX,
-            begin_file: false,
+            ..Recording::new(found)
         }
     }
 }

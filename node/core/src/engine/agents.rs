@@ -9,7 +9,7 @@ use starling_protocols::{
     ident::AgentId,
     interest::TopicName,
     journal::{Durability, Ended},
-    limits::{AGENTS_PER_HOST_MAX, NAME_BYTES_MAX},
+    limits::{AGENTS_PER_HOST_MAX, NAME_BYTES_MAX, SNAPSHOT_BYTES_MAX},
 };
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     mail::{Mail, Parcel},
 };
 use crate::{
-    agent::{AnyBall, Dialog, Effect, Init, Rejection, WaitId},
+    agent::{AnyBall, AnyKind, Dialog, Effect, Init, Rejection, WaitId},
     guard::guarded,
 };
 
@@ -61,6 +61,8 @@ pub(super) struct Row {
     pub(super) recordings: Recordings,
     /// The topics it has asked to listen to, whether that has been carried out yet or not.
     pub(super) topics: Topics,
+    /// It outlives its daemon, and has asked to be stopped: a snapshot would forget that.
+    pub(super) stops: bool,
 }
 
 /// What an agent listens to.
@@ -226,6 +228,7 @@ impl Engine {
             Rejection::BadBody(why) => StartError::BadState(why),
             why => StartError::BadState(why.to_string()),
         })?;
+        self.check_saves(&**kind, &ball)?;
         let topics = kind.topics().to_vec();
         let boxed = name.clone().map(String::into_boxed_str);
         let row = Row {
@@ -238,6 +241,7 @@ impl Engine {
             missed: BTreeMap::new(),
             recordings: Recordings::default(),
             topics: Topics::new(&topics),
+            stops: false,
         };
         let agent = self.agents.insert(row);
         for topic in topics {
@@ -248,6 +252,21 @@ impl Engine {
         self.queue.push_back(Parcel { to: agent, mail: Mail::Started });
         self.tell(Event::AgentStarted { agent: id, kind: kind_name, name });
         Ok(())
+    }
+
+    /// An agent that is to outlive its daemon is started only if its state can be recorded.
+    fn check_saves(&self, kind: &dyn AnyKind, ball: &AnyBall) -> Result<(), StartError> {
+        if self.journal.is_none() || kind.durability() == Durability::History {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        let why = match guarded(|| kind.save(ball, &mut bytes)) {
+            Ok(Ok(())) if bytes.len() <= SNAPSHOT_BYTES_MAX => return Ok(()),
+            Ok(Ok(())) => format!("{} bytes are more than {SNAPSHOT_BYTES_MAX}", bytes.len()),
+            Ok(Err(why)) => why.to_string(),
+            Err(why) => why,
+        };
+        Err(StartError::BadState(format!("it cannot be recorded: {why}")))
     }
 
     fn check_name(&self, name: Option<&str>) -> Result<(), StartError> {
@@ -269,6 +288,15 @@ impl Engine {
             row.waiting += 1;
             self.queue.push_back(Parcel { to: agent, mail: Mail::Stop(asked) });
         }
+    }
+
+    /// An agent has asked to be stopped.
+    pub(super) fn stop_self(&mut self, agent: AgentNo) {
+        if let Some(row) = self.agents.get_mut(agent) {
+            let kind = &self.kinds[usize::from(row.kind)];
+            row.stops = kind.durability() == Durability::WriteAhead;
+        }
+        self.stop(agent, None);
     }
 
     /// Asks all agents to end; those that outlive their daemon only if it is `for_good`.

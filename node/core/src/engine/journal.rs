@@ -44,6 +44,10 @@ pub struct Recording {
     /// costs; otherwise neither digests nor snapshots of an agent are made before some times as
     /// much of it has been recorded as they encode.
     pub digest_entries: u32,
+    /// Bytes of the present file.
+    pub file_bytes: u64,
+    /// The age of the present file when its last record was made.
+    pub file_age: std::time::Duration,
     /// Bytes after which another file is begun.
     pub file_bytes_max: u64,
     /// The age at which another file is begun.
@@ -60,10 +64,20 @@ impl Recording {
             found,
             snapshot_entries: SNAPSHOT_ENTRIES,
             digest_entries: DIGEST_ENTRIES,
+            file_bytes: 0,
+            file_age: std::time::Duration::ZERO,
             file_bytes_max: JOURNAL_FILE_BYTES_MAX,
             file_age_max: JOURNAL_FILE_AGE_MAX,
             begin_file: false,
         }
+    }
+
+    /// When the present file was begun, by the monotonic clock, which goes on through the lives of
+    /// the host.
+    fn file_since(&self, now: Time) -> Time {
+        let last = self.found.moment.time.min(now).as_nanos();
+        let age = u64::try_from(self.file_age.as_nanos()).unwrap_or(u64::MAX);
+        Time::from_nanos(last.saturating_sub(age))
     }
 }
 
@@ -150,8 +164,8 @@ impl Journal {
             flush_at: None,
             stuck: None,
             keeps_file: false,
-            file_bytes: 0,
-            file_since: now,
+            file_bytes: recording.file_bytes,
+            file_since: recording.file_since(now),
             snapshot_entries: recording.snapshot_entries.max(1),
             digest_entries: recording.digest_entries.max(1),
             file_bytes_max: recording.file_bytes_max,
@@ -218,6 +232,7 @@ impl Journal {
         row.inputs - row.recordings.snapshot >= u64::from(self.snapshot_entries)
             && (row.recordings.is_worth_it() || self.digest_entries == 1)
             && self.stuck.is_none()
+            && !row.stops
     }
 
     const fn wants_digest(&self, row: &Row) -> bool {
@@ -509,8 +524,12 @@ impl Engine {
     }
 
     /// Records all that another file needs to be read by itself: in one batch, so that the file is
-    /// there whole or not at all. Where that would be too much, the present file goes on.
+    /// there whole or not at all. Where that would be too much, or would forget that an agent has
+    /// asked to be stopped, the present file goes on.
     fn begin_file(&mut self) {
+        if self.agents.iter().any(|(_, row)| row.stops) {
+            return;
+        }
         let size: u64 = self.agents.iter().map(|(_, row)| row.recordings.size).sum();
         if size > FILE_HEAD_BYTES_MAX {
             if let Some(journal) = &mut self.journal {
@@ -539,7 +558,9 @@ impl Engine {
     pub(super) fn record_all(&mut self) {
         let all: Vec<AgentNo> = self.agents.iter().map(|(agent, _)| agent).collect();
         for agent in all {
-            self.note_snapshot(agent);
+            if !self.agents.get(agent).is_some_and(|row| row.stops) {
+                self.note_snapshot(agent);
+            }
             self.give_out_if_large();
         }
         if let Some(journal) = &mut self.journal {

@@ -111,6 +111,7 @@ impl Engine {
             missed: std::collections::BTreeMap::new(),
             recordings,
             topics: Topics::new(&player.topics),
+            stops: false,
         };
         let agent = self.agents.insert(row);
         for topic in &player.topics {
@@ -127,7 +128,7 @@ impl Engine {
             }
         }
         if player.stops {
-            self.stop(agent, None);
+            self.stop_self(agent);
         }
         self.counters.add(Counter::AgentsRecovered, 1);
         let (agent, kind) = (head.agent, head.kind.to_string());

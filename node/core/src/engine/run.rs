@@ -229,7 +229,7 @@ impl Engine {
             Effect::Ignore { topic } => self.ignore(&topic, super::topics::Listener::Agent(agent)),
             Effect::Wake { at, wait } => self.fresh.push((at, Waiter { agent, wait })),
             Effect::Forget { at, wait } => self.forget_wait(at, Waiter { agent, wait }),
-            Effect::StopSelf => self.stop(agent, None),
+            Effect::StopSelf => self.stop_self(agent),
             Effect::Post { to, name, body } => self.post_from(id, to, &name, body),
             Effect::Log { level, text } => {
                 let kind =

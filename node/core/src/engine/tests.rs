@@ -189,11 +189,17 @@ pub(super) struct Disk {
     pub(super) waiting: Vec<Batch>,
     /// Nothing is written until the test says so.
     pub(super) stalled: bool,
+    /// How many files were begun, and at which page the last.
+    pub(super) files: u32,
+    file: usize,
 }
 
 impl Disk {
     fn write(&mut self) -> Option<Sequence> {
         for batch in self.waiting.drain(..) {
+            if batch.begins_file || self.pages.is_empty() {
+                (self.files, self.file) = (self.files + 1, self.pages.len());
+            }
             let before = self.pages.last().map_or(ChainHash::START, |page| page.hash);
             self.pages.push(Page::seal(before, &batch));
         }
@@ -211,13 +217,34 @@ impl Disk {
         for (sequence, record) in self.records() {
             recovery.record(sequence, record);
         }
-        Recording { digest_entries: 1, snapshot_entries: 10, ..Recording::new(recovery.finish()) }
+        let file_age = self.file_age();
+        let found = recovery.finish();
+        Recording { digest_entries: 1, snapshot_entries: 10, file_age, ..Recording::new(found) }
+    }
+
+    fn file_age(&self) -> Duration {
+        let file = self.pages.get(self.file..).unwrap_or_default();
+        let moment = |page: &Page| {
+            let open = Page::open(&page.bytes).expect("whole pages");
+            let moments = open.records().filter_map(|record| match record {
+                Ok((_, Record::At { time, .. })) => Some(time),
+                _ => None,
+            });
+            moments.min()
+        };
+        let moments: Vec<Time> = file.iter().filter_map(moment).collect();
+        let ends = moments.first().zip(moments.last());
+        ends.map_or(Duration::ZERO, |(first, last)| last.since(*first))
     }
 }
 
 pub(super) fn kinds() -> Kinds {
     crate::society::with_residents(
-        Kinds::new().kind::<Probe>().kind::<till::Till>().kind::<journal::Purse>(),
+        Kinds::new()
+            .kind::<Probe>()
+            .kind::<till::Till>()
+            .kind::<journal::Purse>()
+            .kind::<journal::Slippery>(),
     )
 }
 

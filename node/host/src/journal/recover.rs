@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rusqlite::{Connection, Row, ToSql};
@@ -48,13 +49,23 @@ pub struct Opened {
     pub recovered: Recovered,
     /// What was damaged. When there is any, the first batch should begin a new file.
     pub damage: Vec<JournalDamage>,
+    /// The bytes of the file that is written to.
+    pub file_bytes: u64,
+    /// From its first record to its last.
+    pub file_age: Duration,
+}
+
+impl Opened {
+    fn new_file(recovered: Recovered, damage: Vec<JournalDamage>) -> Self {
+        Self { recovered, damage, file_bytes: 0, file_age: Duration::ZERO }
+    }
 }
 
 /// Opens the newest file, or makes the first.
 pub(super) fn open(files: &Files) -> Result<(Store, Opened), JournalError> {
     let Some(newest) = files.numbered()?.pop() else {
         let tail = Tail::begin(Sequence::FIRST, ChainHash::START);
-        let opened = Opened { recovered: Recovered::nothing(), damage: Vec::new() };
+        let opened = Opened::new_file(Recovered::nothing(), Vec::new());
         return Ok((files.begin(tail, None)?, opened));
     };
     match load(&newest) {
@@ -88,7 +99,7 @@ fn begin_anew(
         Recovered { next: Sequence(next), lost: lost.collect(), ..Recovered::default() };
     let (path, why) = (path.to_owned(), why.to_string());
     let damage = vec![JournalDamage { path, set_aside: Some(aside), why }];
-    Ok((store, Opened { recovered, damage }))
+    Ok((store, Opened::new_file(recovered, damage)))
 }
 
 /// Who lived when a damaged file was written, as far as it can be read.
@@ -128,7 +139,8 @@ fn load(path: &Path) -> Result<(Store, Opened), JournalError> {
     // what an fsync failed to write is not written by the next. So all of it is written again.
     store.flush()?;
     store.checkpoint()?;
-    Ok((store, Opened { recovered, damage }))
+    let (file_bytes, file_age) = store.size_and_age()?;
+    Ok((store, Opened { recovered, damage, file_bytes, file_age }))
 }
 
 /// SQLite believes what its header says about the log beside the file.

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -101,6 +102,20 @@ impl Store {
 
     pub(super) const fn connection(&self) -> &Connection {
         &self.conn
+    }
+
+    /// Its bytes, and the time from its first record to its last.
+    pub(super) fn size_and_age(&self) -> Result<(u64, Duration), JournalError> {
+        let bytes =
+            fs::metadata(&self.path).map_err(JournalError::io("look at", &self.path))?.len();
+        let first: Option<i64> = self
+            .conn
+            .query_row("SELECT wall_ms FROM pages ORDER BY first LIMIT 1", [], |row| row.get(0))
+            .optional()
+            .map_err(JournalError::database("read", &self.path))?;
+        let last = self.tail.wall_ms;
+        let age = last.saturating_sub(first.map_or(last, uint));
+        Ok((bytes, Duration::from_millis(age)))
     }
 
     /// Makes the index anew from the pages. All of them must be readable.

@@ -366,6 +366,8 @@ fn open_journal(config: &Config) -> Result<(Journal, Recording), NodeError> {
     let recording = Recording {
         file_bytes_max: config.journal.file_bytes,
         file_age_max: config.journal.file_age,
+        file_bytes: opened.file_bytes,
+        file_age: opened.file_age,
         begin_file: !opened.damage.is_empty(),
         ..Recording::new(opened.recovered)
     };

@@ -1,11 +1,18 @@
-use starling_protocols::journal::{Life, Record};
+use starling_protocols::{
+    journal::{Life, Record},
+    limits::STEPS_PER_TURN_MAX,
+};
 
 use super::{
     till::{Money, Pay},
     *,
 };
 use crate::{
-    engine::service::{StartAgent, StartError},
+    agent::Dialog,
+    engine::{
+        mail::{Mail, Parcel},
+        service::{StartAgent, StartError},
+    },
     replay::{Differs, PlayError, Replay},
 };
 
@@ -156,6 +163,31 @@ fn an_agent_that_ends_itself_is_not_revived_by_a_snapshot_of_that_moment() {
         let ticket = mesh.pay(0, till, 1);
         assert_eq!(mesh.answers[&ticket], Err(Failure::NoAgent), "after {inputs} inputs");
     }
+}
+
+#[test]
+fn an_agent_that_ends_itself_is_not_revived_by_a_snapshot_while_its_end_waits() {
+    let mut mesh = Mesh::recorded(1);
+    let till = mesh.till(0);
+    let engine = &mut mesh.engines[0];
+    let [here, probe] = [till.agent, AgentId(1031)].map(|id| engine.agents.find(id).expect("it"));
+    let dialog = Dialog { asker: till, number: 1 << 40, json: true };
+    let stop = Mail::Request { name: "till/do", dialog, body: br#""stop""#.to_vec() };
+    engine.queue.push_back(Parcel { to: here, mail: stop });
+    // Snapshots are made every ten inputs.
+    for _ in 0..20 {
+        engine.queue.push_back(Parcel { to: here, mail: Mail::Recovered });
+    }
+    for _ in 0..STEPS_PER_TURN_MAX {
+        engine.queue.push_back(Parcel { to: probe, mail: Mail::Recovered });
+    }
+    let now = mesh.now();
+    mesh.engines[0].handle(Input::Tick, now);
+    mesh.turn(0);
+    assert!(mesh.engines[0].agents.find(till.agent).is_some(), "its end waits");
+    mesh.crash(0, 2);
+    let ticket = mesh.pay(0, till, 1);
+    assert_eq!(mesh.answers[&ticket], Err(Failure::NoAgent));
 }
 
 #[test]
@@ -314,6 +346,35 @@ fn a_stuck_disk_refuses_what_must_not_be_lost_and_recovers_by_itself() {
     mesh.replay_all(0);
 }
 
+/// An agent that must be kept and cannot be.
+#[derive(Default, Deserialize)]
+pub(super) struct Slippery;
+
+impl Serialize for Slippery {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("too slippery"))
+    }
+}
+
+impl Agent for Slippery {
+    const KIND: &'static str = "slippery";
+    const DURABILITY: Durability = Durability::WriteAhead;
+    type Then = Never;
+    fn interests(_: &mut Interests<Self>) {}
+}
+
+#[test]
+fn an_agent_that_cannot_be_kept_is_not_started() {
+    let mut mesh = Mesh::recorded(1);
+    let slippery = || Start { kind: "slippery".into(), ..Start::default() };
+    let Err(StartError::BadState(why)) = mesh.engines[0].start(slippery()) else {
+        panic!("it is refused")
+    };
+    assert!(why.contains("too slippery"), "{why}");
+    let mut unrecorded = Mesh::new(1);
+    unrecorded.engines[0].start(slippery()).expect("nothing is to be kept there");
+}
+
 /// An agent that need not be kept and takes letters.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Purse(u64);
@@ -396,6 +457,21 @@ fn another_file_begins_with_all_it_needs() {
     mesh.crash(0, 2);
     assert_eq!(mesh.till_state(till)["sum"], 5);
     mesh.replay_all(0);
+}
+
+#[test]
+fn a_file_gets_old_through_the_lives_of_its_host() {
+    let mut mesh = Mesh::recorded(1);
+    let till = mesh.till(0);
+    for life in 2..5 {
+        mesh.advance(Duration::from_secs(10 * 3600));
+        mesh.pay(0, till, 1);
+        mesh.crash(0, life);
+    }
+    mesh.pay(0, till, 1);
+    mesh.advance(Duration::from_secs(1));
+    let disk = mesh.disks[0].as_ref().expect("a disk");
+    assert_eq!(disk.files, 2, "another file was begun");
 }
 
 #[test]
