@@ -181,10 +181,13 @@ fn an_agent_that_ends_itself_is_not_revived_by_a_snapshot_while_its_end_waits() 
     for _ in 0..STEPS_PER_TURN_MAX {
         engine.queue.push_back(Parcel { to: probe, mail: Mail::Recovered });
     }
+    // All is written, and the host is killed before it hears of that.
+    mesh.disks[0].as_mut().expect("a disk").stalled = true;
     let now = mesh.now();
     mesh.engines[0].handle(Input::Tick, now);
     mesh.turn(0);
     assert!(mesh.engines[0].agents.find(till.agent).is_some(), "its end waits");
+    mesh.disks[0].as_mut().expect("a disk").write();
     mesh.crash(0, 2);
     let ticket = mesh.pay(0, till, 1);
     assert_eq!(mesh.answers[&ticket], Err(Failure::NoAgent));
