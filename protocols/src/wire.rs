@@ -4,7 +4,11 @@
 //! bincode, and bytes left over are an error. Remote bytes never panic here. The vectors in
 //! `tests/golden` pin the bytes of every type that crosses a wire.
 
-use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
+use bincode::{
+    config::{Configuration, Limit, LittleEndian, Varint, standard},
+    enc::write::Writer,
+    error::EncodeError,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::limits::{JOURNAL_PAGE_BYTES_MAX, LANE_FRAME_BYTES_MAX};
@@ -65,9 +69,36 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 /// [`Error::Unencodable`] when `value`'s `Serialize` fails; `out` then holds what had been
 /// written before.
 pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), Error> {
-    bincode::serde::encode_into_std_write(value, out, config())
-        .map(|_| ())
+    bincode::serde::encode_into_writer(value, Out(out), config())
         .map_err(|why| Error::Unencodable(why.to_string()))
+}
+
+/// The end of a buffer. Its parts are written in line: most are of a few bytes.
+struct Out<'a>(&'a mut Vec<u8>);
+
+impl Writer for Out<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Appends a number, or the tag of a variant, as it is written within any value.
+#[inline]
+pub(crate) fn put_number(number: u64, out: &mut Vec<u8>) {
+    // Nearly all are small, and those are their own encoding.
+    if let Ok(small @ 0..=250) = u8::try_from(number) {
+        return out.push(small);
+    }
+    bincode::encode_into_writer(number, Out(out), config()).expect("numbers encode");
+}
+
+/// Appends bytes with their length before them, as they are written within any value.
+#[inline]
+pub(crate) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    put_number(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
 }
 
 /// Decodes a `T` of at most `max` bytes that takes up all of `bytes`.

@@ -1,8 +1,11 @@
-use super::{Entry, Life, Moment, Record, Sequence, page::Records};
+use super::{Effects, Entry, Handled, Life, Moment, Record, Sequence, page::Records};
 use crate::{
     time::{Time, WallTime},
     wire,
 };
+
+/// How far back it is looked whether a life was noted before.
+const LIVES_IN_TURN: usize = 4;
 
 /// Collects the records of one host and numbers them.
 #[derive(Debug)]
@@ -103,13 +106,21 @@ impl Recorder {
 
     /// Records that an agent handled an input. Gives its number.
     pub fn entry(&mut self, entry: Entry<'_>) -> Sequence {
-        if self.batch.lives.last() != Some(&entry.life) {
-            self.batch.lives.push(entry.life);
+        // Agents that talk to each other take turns.
+        let lives = &mut self.batch.lives;
+        if !lives.iter().rev().take(LIVES_IN_TURN).any(|life| *life == entry.life) {
+            lives.push(entry.life);
         }
         if entry.letter.is_some() {
             return self.note(&Record::Entry(entry));
         }
-        self.put(&Record::Entry(entry))
+        if entry.handled != Handled::Done {
+            return self.put(&Record::Entry(entry));
+        }
+        let number = self.next();
+        put_plain(&entry, &mut self.batch.bytes);
+        self.batch.count += 1;
+        number
     }
 
     /// Records anything else. Gives its number.
@@ -145,5 +156,65 @@ impl Recorder {
         wire::encode_into(record, &mut self.batch.bytes).expect("own records encode");
         self.batch.count += 1;
         number
+    }
+}
+
+/// Writes an entry as [`Record::Entry`] encodes, but in a third of the time. Nearly all records are
+/// of this sort: no letter, and the agent took the input up.
+fn put_plain(entry: &Entry<'_>, out: &mut Vec<u8>) {
+    const ENTRY: u64 = 4;
+    const NONE: u64 = 0;
+    const SOME: u64 = 1;
+    const DONE: u64 = 0;
+    out.reserve(entry.input.len() + 64);
+    for number in [ENTRY, entry.life.0, entry.number] {
+        wire::put_number(number, out);
+    }
+    wire::put_bytes(&entry.input, out);
+    wire::put_number(NONE, out);
+    wire::put_number(DONE, out);
+    match &entry.effects {
+        Effects::None => wire::put_number(0, out),
+        Effects::Whole(effects) => {
+            wire::put_number(1, out);
+            wire::put_bytes(effects, out);
+        }
+        Effects::Digest { bytes, digest } => {
+            [2, *bytes, *digest].into_iter().for_each(|number| wire::put_number(number, out));
+        }
+    }
+    match entry.state {
+        None => wire::put_number(NONE, out),
+        Some(state) => [SOME, state].into_iter().for_each(|number| wire::put_number(number, out)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_entry_is_written_as_any_record(
+            life: u64,
+            number: u64,
+            input: Vec<u8>,
+            effects in prop_oneof![
+                Just(Effects::None),
+                any::<Vec<u8>>().prop_map(|bytes| Effects::Whole(Cow::Owned(bytes))),
+                any::<(u64, u64)>().prop_map(|(bytes, digest)| Effects::Digest { bytes, digest }),
+            ],
+            state: Option<u64>,
+        ) {
+            let (input, handled) = (Cow::Owned(input), Handled::Done);
+            let entry = Entry { life: Life(life), number, input, letter: None, handled, effects, state };
+            let mut plain = Vec::new();
+            put_plain(&entry, &mut plain);
+            prop_assert_eq!(plain, wire::encode(&Record::Entry(entry)));
+        }
     }
 }
