@@ -1,12 +1,15 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use super::{Batch, Record, Sequence};
 use crate::{limits::JOURNAL_PAGE_BYTES_MAX, wire};
 
 const MAGIC: [u8; 4] = *b"STJP";
 
-/// The version of the records that this crate writes; it reads all up to it.
-const VERSION: u16 = 1;
+/// The version of the pages that this crate writes; it reads all up to it.
+const VERSION: u16 = 2;
+
+/// Records of fewer bytes are not compressed: a sync costs more than they do.
+const COMPRESSED_BYTES_MIN: usize = 2048;
 
 const HASH_BYTES: usize = 32;
 const HEAD_BYTES: usize = 4 + 2 + 8 + 4 + HASH_BYTES;
@@ -36,10 +39,12 @@ impl fmt::Debug for ChainHash {
 /// | 8 | number of the first record |
 /// | 4 | how many records |
 /// | 32 | hash of the page before |
+/// | 4 | how many bytes the records take, if they are compressed (LZ4, one block); else zero |
 /// | … | the records, one after the other |
 /// | 32 | BLAKE3 of all that stands before |
 ///
-/// Numbers are little endian.
+/// Numbers are little endian. In version 1 nothing is compressed, and the number of bytes is not
+/// there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// The number of its first record.
@@ -82,7 +87,16 @@ impl Page {
         bytes.extend_from_slice(&batch.first.0.to_le_bytes());
         bytes.extend_from_slice(&batch.count.to_le_bytes());
         bytes.extend_from_slice(&previous.0);
-        bytes.extend_from_slice(&batch.bytes);
+        match compress(&batch.bytes) {
+            Some((length, packed)) => {
+                bytes.extend_from_slice(&length.to_le_bytes());
+                bytes.extend_from_slice(&packed);
+            }
+            None => {
+                bytes.extend_from_slice(&[0; 4]);
+                bytes.extend_from_slice(&batch.bytes);
+            }
+        }
         let hash = ChainHash(*blake3::hash(&bytes).as_bytes());
         bytes.extend_from_slice(&hash.0);
         Self { first: batch.first, count: batch.count, bytes, hash }
@@ -111,6 +125,7 @@ impl Page {
         let (count, rest) = rest.split_first_chunk().ok_or(PageError::Damaged)?;
         let (previous, rest) = rest.split_first_chunk().ok_or(PageError::Damaged)?;
         let body = rest.strip_suffix(hash.as_slice()).ok_or(PageError::Damaged)?;
+        let body = if version == 1 { Cow::Borrowed(body) } else { decompress(body)? };
         Ok(OpenPage {
             first: Sequence(u64::from_le_bytes(*first)),
             count: u32::from_le_bytes(*count),
@@ -119,6 +134,28 @@ impl Page {
             body,
         })
     }
+}
+
+fn compress(records: &[u8]) -> Option<(u32, Vec<u8>)> {
+    let length = u32::try_from(records.len()).ok()?;
+    let packed = (COMPRESSED_BYTES_MIN..=JOURNAL_PAGE_BYTES_MAX)
+        .contains(&records.len())
+        .then(|| lz4_flex::block::compress(records))
+        .filter(|packed| packed.len() < records.len())?;
+    Some((length, packed))
+}
+
+fn decompress(body: &[u8]) -> Result<Cow<'_, [u8]>, PageError> {
+    let (length, packed) = body.split_first_chunk().ok_or(PageError::Damaged)?;
+    let length = u32::from_le_bytes(*length) as usize;
+    if length == 0 {
+        return Ok(Cow::Borrowed(packed));
+    }
+    if length > JOURNAL_PAGE_BYTES_MAX {
+        return Err(PageError::Damaged);
+    }
+    let records = lz4_flex::block::decompress(packed, length);
+    records.ok().filter(|records| records.len() == length).map(Cow::Owned).ok_or(PageError::Damaged)
 }
 
 /// A page whose checksum is right.
@@ -132,10 +169,10 @@ pub struct OpenPage<'a> {
     pub previous: ChainHash,
     /// Its own.
     pub hash: ChainHash,
-    body: &'a [u8],
+    body: Cow<'a, [u8]>,
 }
 
-impl<'a> OpenPage<'a> {
+impl OpenPage<'_> {
     /// Whether it is the one after the page that ended with `hash`, with `next` as its first
     /// record.
     ///
@@ -153,8 +190,8 @@ impl<'a> OpenPage<'a> {
 
     /// Its records, in order, each with its number. After the first error nothing follows.
     #[must_use]
-    pub const fn records(&self) -> Records<'a> {
-        Records { next: self.first, left: self.count, rest: self.body }
+    pub fn records(&self) -> Records<'_> {
+        Records { next: self.first, left: self.count, rest: &self.body }
     }
 }
 

@@ -130,6 +130,63 @@ fn every_flipped_bit_and_every_cut_is_found() {
     assert_eq!(Page::open(b"not a page at all").err(), Some(PageError::Foreign));
 }
 
+/// A page of many entries that are like each other.
+fn long_page() -> (Batch, Page) {
+    let mut recorder = Recorder::new(Sequence::FIRST);
+    recorder.note(&Record::Life(head(Durability::WriteAhead)));
+    recorder.note(&Record::Snapshot(snapshot(0)));
+    for number in 0..200 {
+        recorder.entry(entry(number, None));
+    }
+    let batch = recorder.take().expect("something was recorded");
+    let page = Page::seal(ChainHash::START, &batch);
+    (batch, page)
+}
+
+#[test]
+fn a_long_page_is_compressed_and_comes_back() {
+    let (batch, page) = long_page();
+    assert!(page.bytes.len() * 2 < batch.bytes.len(), "{} bytes", page.bytes.len());
+    let open = Page::open(&page.bytes).expect("a whole page");
+    assert!(open.records().eq(batch.records()));
+    for place in 0..page.bytes.len() {
+        let mut bytes = page.bytes.clone();
+        bytes[place] ^= 0x10;
+        assert!(Page::open(&bytes).is_err(), "byte {place}");
+    }
+}
+
+#[test]
+fn a_page_that_lies_about_its_length_is_damaged() {
+    let (_, page) = long_page();
+    let place = 4 + 2 + 8 + 4 + 32;
+    for length in [1, u32::MAX, 1 << 20] {
+        let mut bytes = page.bytes[..page.bytes.len() - 32].to_vec();
+        bytes[place..place + 4].copy_from_slice(&length.to_le_bytes());
+        let hash = blake3::hash(&bytes);
+        bytes.extend_from_slice(hash.as_bytes());
+        assert_eq!(Page::open(&bytes).err(), Some(PageError::Damaged), "{length}");
+    }
+}
+
+#[test]
+fn a_page_of_the_first_version_is_read() {
+    let now = &pages()[0];
+    let place = 4 + 2 + 8 + 4 + 32;
+    let mut bytes = now.bytes[..now.bytes.len() - 32].to_vec();
+    bytes[4] = 1;
+    bytes.drain(place..place + 4);
+    let hash = blake3::hash(&bytes);
+    bytes.extend_from_slice(hash.as_bytes());
+    let (then, now) = (Page::open(&bytes), Page::open(&now.bytes));
+    let records = |page: &Result<OpenPage<'_>, PageError>| {
+        let page = page.as_ref().expect("a whole page");
+        page.records().map(|record| record.map(|(n, record)| (n, record.into_owned()))).collect()
+    };
+    let [then, now]: [Vec<_>; 2] = [records(&then), records(&now)];
+    assert_eq!(then, now);
+}
+
 #[test]
 fn a_later_version_is_named() {
     let mut bytes = pages()[0].bytes.clone();

@@ -32,7 +32,7 @@ const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 const FILE_HEAD_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// How many bytes are recorded of an agent for each that a digest or a snapshot encodes.
-const WORTH: u64 = 8;
+const WORTH: u64 = 16;
 
 /// How an engine records, and what it goes on from.
 pub struct Recording {

@@ -207,9 +207,14 @@ impl Disk {
         Some(Sequence(last.first.0 + u64::from(last.count) - 1))
     }
 
-    pub(super) fn records(&self) -> Vec<(Sequence, Record<'_>)> {
-        let pages = self.pages.iter().map(|page| Page::open(&page.bytes).expect("whole pages"));
-        pages.flat_map(|page| page.records()).map(|r| r.expect("records")).collect()
+    pub(super) fn records(&self) -> Vec<(Sequence, Record<'static>)> {
+        let mut all = Vec::new();
+        for page in &self.pages {
+            let page = Page::open(&page.bytes).expect("whole pages");
+            let records = page.records().map(|record| record.expect("records"));
+            all.extend(records.map(|(number, record)| (number, record.into_owned())));
+        }
+        all
     }
 
     fn recording(&self) -> Recording {
