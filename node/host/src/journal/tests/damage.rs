@@ -239,7 +239,7 @@ fn a_page_of_a_later_version_is_named() {
     let conn = Connection::open(&path).unwrap();
     let sql = "SELECT bytes FROM pages ORDER BY first DESC LIMIT 1";
     let mut bytes: Vec<u8> = conn.query_row(sql, [], |row| row.get(0)).unwrap();
-    bytes[4] = 2;
+    bytes[4] = 9;
     let change = "UPDATE pages SET bytes = ? WHERE first = (SELECT max(first) FROM pages)";
     conn.execute(change, [&bytes]).unwrap();
     // A flipped bit is not taken for a later version…
@@ -251,7 +251,7 @@ fn a_page_of_a_later_version_is_named() {
     conn.execute(change, [&bytes]).unwrap();
     drop(conn);
     let why = reopen(&killed.dir).unwrap_err();
-    assert!(matches!(why, JournalError::Newer { format: 2, .. }), "{why}");
+    assert!(matches!(why, JournalError::Newer { format: 9, .. }), "{why}");
 }
 
 #[test]
