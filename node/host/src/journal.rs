@@ -28,6 +28,7 @@ mod schema;
 mod store;
 #[cfg(test)]
 mod tests;
+mod wal;
 mod writer;
 
 use std::{path::Path, sync::Arc, thread, time::Duration};
@@ -45,6 +46,12 @@ pub use reader::{
 pub use recover::{JournalDamage, Opened};
 use starling_protocols::journal::Batch;
 use writer::Writer;
+
+/// Damaged files that were set aside in the directory of a journal and are still there.
+#[must_use]
+pub fn set_aside(dir: &Path) -> Vec<std::path::PathBuf> {
+    files::damaged(dir)
+}
 
 /// How a journal is kept.
 #[derive(Clone, Debug)]

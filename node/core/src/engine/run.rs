@@ -68,6 +68,11 @@ impl Engine {
             recorded = recorded.or_else(|| letter.map(|letter| journal.took(moment, letter)));
             snapshot = journal.wants_snapshot(row);
         }
+        // A letter that its agent does not take up comes back.
+        let refused = match &handled {
+            Ok(Err(rejection)) if letter.is_some() => Some(Failure::BadBody(rejection.to_string())),
+            _ => None,
+        };
         let waits = kind.durability() == Durability::WriteAhead || letter.is_some();
         let held_until = recorded.filter(|_| waits);
         if snapshot && handled.is_ok() {
@@ -84,7 +89,10 @@ impl Engine {
         }
         if let Some(letter) = letter {
             self.letters.handled(letter);
-            let held = Held::Took { letter, refused: None };
+            if refused.is_some() {
+                self.counters.add(Counter::LettersRefused, 1);
+            }
+            let held = Held::Took { letter, refused };
             self.hold_or_carry_on(held_until, held);
         }
         self.effects = effects;

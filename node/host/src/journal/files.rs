@@ -63,12 +63,29 @@ impl Files {
         Store::open(&path, tail)
     }
 
+    /// Files that are gone and whose logs are still there, oldest first.
+    pub(super) fn gone(&self) -> Result<Vec<PathBuf>, JournalError> {
+        let log = |path: &PathBuf| path.to_str()?.strip_suffix("-wal").map(PathBuf::from);
+        let listed = fs::read_dir(&self.dir).map_err(JournalError::io("list", &self.dir))?;
+        let logs = listed.flatten().filter_map(|entry| log(&entry.path()));
+        let mut gone: Vec<_> =
+            logs.filter(|path| first_of(path).is_some() && !path.exists()).collect();
+        gone.sort();
+        Ok(gone)
+    }
+
+    /// Keeps a copy of the log beside a file, before SQLite cuts off what it cannot read.
+    pub(super) fn copy_log_aside(path: &Path) -> Result<PathBuf, JournalError> {
+        let aside = beside(&free_name(path.parent().unwrap_or(path)), "-wal");
+        let copied = fs::copy(beside(path, "-wal"), &aside).map(drop);
+        copied.map_err(JournalError::io("keep a copy of its log as", &aside))?;
+        store::sync_file(&aside)?;
+        Ok(aside)
+    }
+
     /// Gives a damaged file another name, under which nothing uses it.
     pub(super) fn set_aside(&self, path: &Path) -> Result<PathBuf, JournalError> {
-        let aside = (1..)
-            .map(|number: u32| self.dir.join(format!("damaged-{number}.db")))
-            .find(|aside| fs::symlink_metadata(aside).is_err())
-            .expect("not every number is taken");
+        let aside = free_name(&self.dir);
         for suffix in ["-wal", "-shm", ""] {
             let (from, to) = (beside(path, suffix), beside(&aside, suffix));
             match fs::rename(&from, &to) {
@@ -125,6 +142,29 @@ impl Files {
             tracing::debug!(%why, "current.db does not point to the current file");
         }
     }
+}
+
+/// The name that the next damaged file gets.
+fn free_name(dir: &Path) -> PathBuf {
+    let is_free = |aside: &PathBuf| {
+        ["", "-wal"].iter().all(|suffix| fs::symlink_metadata(beside(aside, suffix)).is_err())
+    };
+    (1..)
+        .map(|number: u32| dir.join(format!("damaged-{number}.db")))
+        .find(is_free)
+        .expect("not every number is taken")
+}
+
+/// Damaged files that were set aside in this directory and are still there.
+pub(super) fn damaged(dir: &Path) -> Vec<PathBuf> {
+    let is_damaged = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("damaged-") && !name.ends_with("-shm"))
+    };
+    let listed = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut found: Vec<_> = listed.map(|entry| entry.path()).filter(is_damaged).collect();
+    found.sort();
+    found
 }
 
 /// The numbered files of a directory, oldest first.

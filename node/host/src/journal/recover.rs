@@ -25,6 +25,7 @@ use super::{
     index::{LifeRow, Sums, column, digest},
     schema::{self, uint},
     store::{self, PageRow, Store, Tail},
+    wal,
 };
 
 /// More records than any file has, each of which takes up several bytes. How many a damaged file had
@@ -63,7 +64,16 @@ impl Opened {
 
 /// Opens the newest file, or makes the first.
 pub(super) fn open(files: &Files) -> Result<(Store, Opened), JournalError> {
-    let Some(newest) = files.numbered()?.pop() else {
+    let newest = files.numbered()?.pop();
+    let mut gone = files.gone()?;
+    if gone.last() > newest.as_ref()
+        && let Some(path) = gone.pop()
+    {
+        let why = "it is gone, and only its log is there".to_owned();
+        let why = JournalError::Damaged { path: path.clone(), why };
+        return begin_anew(files, &path, &why);
+    }
+    let Some(newest) = newest else {
         let tail = Tail::begin(Sequence::FIRST, ChainHash::START);
         let opened = Opened::new_file(Recovered::nothing(), Vec::new());
         return Ok((files.begin(tail, None)?, opened));
@@ -119,11 +129,15 @@ fn is_write_ahead(head: &LifeHead<'_>) -> bool {
 
 fn load(path: &Path) -> Result<(Store, Opened), JournalError> {
     check_header(path)?;
+    let mut damage = Vec::new();
+    if let Some(why) = wal::damage(path) {
+        let aside = Files::copy_log_aside(path)?;
+        damage.push(JournalDamage { path: path.to_owned(), set_aside: Some(aside), why });
+    }
     let conn = schema::open_writer(path)?;
     schema::check_format(&conn, path)?;
     let tail = store::read_tail(&conn, path)?;
     let mut store = Store::over(conn, path, tail);
-    let mut damage = Vec::new();
     if let Err(why) = Index::read(store.connection(), path).and_then(|index| index.check(&tail)) {
         if !why.is_damage() {
             return Err(why);

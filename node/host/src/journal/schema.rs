@@ -175,9 +175,11 @@ pub(super) fn keep_log(conn: &Connection, keep: bool) -> rusqlite::Result<()> {
 
 /// For one of any number of readers, beside a writer or not.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, JournalError> {
-    if !path.exists() {
+    // The log stands beside the file itself, not beside a link to it.
+    let Ok(real) = path.canonicalize() else {
         return Err(JournalError::Missing(path.to_owned()));
-    }
+    };
+    let path = real.as_path();
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         // Without a log beside it nobody writes it, and nothing need be made beside it to read it:

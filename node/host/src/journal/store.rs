@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -56,6 +57,8 @@ pub(super) struct PageRow {
 pub(super) struct Store {
     conn: Connection,
     pub(super) path: PathBuf,
+    /// Its file system, and its number there.
+    identity: (u64, u64),
     pub(super) tail: Tail,
     sync: Option<bool>,
     /// Written since the last checkpoint, roughly.
@@ -73,6 +76,7 @@ impl Store {
         let store = Self {
             conn,
             path: path.to_owned(),
+            identity: identity(path),
             tail: Tail { sums, ..tail },
             sync: None,
             log_bytes: 0,
@@ -97,11 +101,24 @@ impl Store {
     /// Goes on with a file.
     pub(super) fn over(conn: Connection, path: &Path, tail: Tail) -> Self {
         let log_bytes = fs::metadata(schema::beside(path, "-wal")).map_or(0, |log| log.len());
-        Self { conn, path: path.to_owned(), tail, sync: None, log_bytes, loose: true }
+        let (identity, path) = (identity(path), path.to_owned());
+        Self { conn, path, identity, tail, sync: None, log_bytes, loose: true }
     }
 
     pub(super) const fn connection(&self) -> &Connection {
         &self.conn
+    }
+
+    /// What is written to a file that was removed is lost with it.
+    pub(super) fn check_there(&self) -> Result<(), JournalError> {
+        let there = fs::metadata(&self.path).map(|about| (about.dev(), about.ino()));
+        if there.is_ok_and(|there| there == self.identity) {
+            return Ok(());
+        }
+        let why = "it was removed or replaced while the daemon writes it: put it back; or start \
+                   the daemon anew, with the journal that is there then"
+            .into();
+        Err(JournalError::Blocked { path: self.path.clone(), why })
     }
 
     /// Its bytes, and the time from its first record to its last.
@@ -280,6 +297,10 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn identity(path: &Path) -> (u64, u64) {
+    fs::metadata(path).map_or((0, 0), |about| (about.dev(), about.ino()))
 }
 
 /// Brings a file to the disk, whoever wrote it.

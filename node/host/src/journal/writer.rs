@@ -110,6 +110,7 @@ impl Writer {
     }
 
     fn try_write(&mut self, batches: &[Batch], logs: &[LogRow]) -> Result<(), JournalError> {
+        self.store.check_there()?;
         match batches {
             [batch] if batch.begins_file => self.rotate(batch, logs),
             _ => {

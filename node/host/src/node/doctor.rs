@@ -46,6 +46,18 @@ fn journal(node: &Node) -> Finding {
         let fix = "see why: p2p logs --grep 'brought back'; then p2p journal verify";
         return finding("journal", Verdict::Warn, seen, fix);
     }
+    let damaged = crate::journal::set_aside(&node.config.journal_dir());
+    if let Some(first) = damaged.first() {
+        let names = damaged.iter().filter_map(|path| path.file_name());
+        let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+        let seen = format!("damaged and set aside: {}; {seen}", names.join(", "));
+        let fix = format!(
+            "agents may be missing: p2p journal list --file {}; when nothing of it is needed any \
+             more, move it away",
+            first.display()
+        );
+        return finding("journal", Verdict::Warn, seen, &fix);
+    }
     if !node.journal.has_room() {
         let fix = "the disk is too slow, or takes nothing: p2p logs --level warn";
         return finding("journal", Verdict::Fail, seen, fix);

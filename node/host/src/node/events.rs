@@ -52,7 +52,11 @@ impl EventLog {
         let text = sentence(event);
         let of = |what: &str| details.get(what).and_then(Value::as_str);
         let (agent, kind, host) = (of("agent"), of("kind"), of("host"));
-        tracing::info!(event = name, agent, kind, host, "{text}");
+        if is_bad(event) {
+            tracing::warn!(event = name, agent, kind, host, "{text}");
+        } else {
+            tracing::info!(event = name, agent, kind, host, "{text}");
+        }
         self.add(at, name, text, details);
     }
 
@@ -109,6 +113,11 @@ async fn forward(mut from: broadcast::Receiver<EventLine>, to: mpsc::Sender<Even
             return;
         }
     }
+}
+
+/// Whether somebody should know.
+const fn is_bad(event: &Event) -> bool {
+    matches!(event, Event::AgentDied { .. } | Event::AgentLost { .. } | Event::Undelivered { .. })
 }
 
 fn sentence(event: &Event) -> String {

@@ -346,6 +346,12 @@ fn net_config(config: &Config) -> Result<NetConfig, NodeError> {
 /// Opens the journal; what is damaged is set aside and said.
 fn open_journal(config: &Config) -> Result<(Journal, Recording), NodeError> {
     let dir = config.journal_dir();
+    if !dir.exists() && config.data_dir.join("incarnation").exists() {
+        tracing::warn!(
+            path = %dir.display(),
+            "this host has lived before, and its journal is gone: agents that were to live on are lost"
+        );
+    }
     let (journal, opened) = Journal::open(
         &dir,
         journal::Options {

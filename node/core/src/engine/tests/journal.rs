@@ -323,6 +323,21 @@ fn a_letter_to_nobody_comes_back() {
 }
 
 #[test]
+fn a_letter_that_does_not_fit_comes_back() {
+    let mut mesh = Mesh::recorded(2);
+    let (here, there) = (mesh.till(0), mesh.till(1));
+    let now = mesh.now();
+    mesh.engines[0].post(Ticket(900), there, "till/money", b"{}".to_vec(), now);
+    mesh.settle();
+    assert!(matches!(mesh.answers.get(&Ticket(900)), Some(Ok(_))), "it is durable here");
+    let undelivered = |(host, event): &(usize, Event)| {
+        *host == 0 && matches!(event, Event::Undelivered { why, .. } if why.contains("body"))
+    };
+    assert!(mesh.events.iter().any(undelivered), "{:?}", mesh.events);
+    assert_eq!(mesh.till_state(here)["sum"], 0);
+}
+
+#[test]
 fn a_stuck_disk_refuses_what_must_not_be_lost_and_recovers_by_itself() {
     let mut mesh = Mesh::recorded(1);
     let till = mesh.till(0);

@@ -13,6 +13,7 @@ use crate::journal::{
     recover::{Index, read_page},
     schema::{self, uint},
     store::{self, PageRow, life_of},
+    wal,
 };
 
 /// Problems that a report lists; of further ones only their number.
@@ -126,8 +127,14 @@ impl Walk {
         (self.path, self.page) = (source.path.clone(), None);
         // One view of the file, whatever is written meanwhile.
         let view = source.conn.unchecked_transaction().map_err(source.unreadable())?;
+        if let Some(why) = wal::damage(&source.path) {
+            self.problem(None, why);
+        }
         self.structure(&view);
         let mut fresh = Fresh::new().map_err(source.unreadable())?;
+        if tables(&view).ok() != tables(&fresh.conn).ok() {
+            self.problem(None, "its tables are not those of a journal");
+        }
         if let Err(why) = self.pages(source, &view, &mut fresh, tell) {
             if !why.is_damage() {
                 return Err(why);
@@ -282,6 +289,13 @@ impl Walk {
         }
         Ok(())
     }
+}
+
+/// How the tables of a file are declared.
+fn tables(conn: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    let mut all = conn.prepare("SELECT name, sql FROM sqlite_master ORDER BY name")?;
+    let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }
 
 /// An index made anew from the pages, to compare with.

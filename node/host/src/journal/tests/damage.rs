@@ -324,3 +324,77 @@ fn an_index_of_pages_that_lies_is_found_out() {
     assert!(!opened.damage.is_empty());
     assert_no_lie(&opened, &killed.story.recovered(), "no lives");
 }
+
+#[test]
+fn a_flipped_bit_within_the_log_is_told_and_the_log_is_kept() {
+    let killed = Killed::after(8);
+    let wal = schema::beside(&newest(&killed.dir), "-wal");
+    let length = fs::metadata(&wal).unwrap().len();
+    assert_eq!(crate::journal::wal::damage(&newest(&killed.dir)), None);
+    // In its last frame it cannot be told from a torn end.
+    for bit in [5, 32 * 8 + 3, (32 + 24 + 100) * 8, (length - 4096 - 24) * 4] {
+        let copy = killed.copy();
+        let (path, wal) = (newest(&copy), schema::beside(&newest(&copy), "-wal"));
+        flip(&wal, bit);
+        let before = fs::read(&wal).unwrap();
+        let report = Reader::open(&journal_dir(&copy)).unwrap().verify().unwrap();
+        assert!(report.problems.iter().any(|problem| problem.what.contains("its log")), "{bit}");
+        let opened = reopen(&copy).unwrap();
+        let [damage] = &opened.damage[..] else { panic!("one damage: {:?}", opened.damage) };
+        assert_eq!(damage.path, path);
+        let aside = damage.set_aside.as_ref().expect("a copy of the log");
+        assert_eq!(fs::read(aside).unwrap(), before);
+        assert_eq!(crate::journal::set_aside(&journal_dir(&copy)), [aside.clone()]);
+    }
+}
+
+#[test]
+fn a_log_without_its_file_is_set_aside() {
+    let killed = Killed::after(8);
+    let copy = killed.copy();
+    let (path, wal) = (newest(&copy), schema::beside(&newest(&copy), "-wal"));
+    let before = fs::read(&wal).unwrap();
+    files::numbered(&journal_dir(&copy)).unwrap().iter().for_each(|file| {
+        fs::remove_file(file).unwrap();
+    });
+    let opened = reopen(&copy).unwrap();
+    let [damage] = &opened.damage[..] else { panic!("one damage: {:?}", opened.damage) };
+    assert_eq!(damage.path, path);
+    assert!(damage.why.contains("only its log"), "{}", damage.why);
+    let aside = damage.set_aside.as_ref().expect("it is kept");
+    assert_eq!(fs::read(schema::beside(aside, "-wal")).unwrap(), before);
+    assert!(newest(&copy) > path, "its number is not given again");
+}
+
+#[test]
+fn through_the_link_the_log_beside_the_file_is_read_too() {
+    let killed = Killed::after(8);
+    let all = |path: &Path| Reader::open(path).unwrap().records().count();
+    let link = journal_dir(&killed.dir).join("current.db");
+    assert_eq!(all(&link), all(&newest(&killed.dir)));
+}
+
+#[test]
+fn a_file_that_is_removed_while_it_is_written_takes_nothing_more() {
+    let mut killed = Killed::after(2);
+    let path = newest(&killed.dir);
+    let moved = path.with_extension("moved");
+    fs::rename(&path, &moved).unwrap();
+    let journal = killed.journal.take().unwrap();
+    journal.append(killed.story.step(3));
+    let Some(Progress::Full { why }) = futures::executor::block_on(async {
+        loop {
+            match journal.progress().await {
+                Some(Progress::Durable(_) | Progress::Written(_)) => {}
+                other => break other,
+            }
+        }
+    }) else {
+        panic!("it says so")
+    };
+    assert!(why.contains("removed or replaced"), "{why}");
+    fs::rename(&moved, &path).unwrap();
+    let works = futures::executor::block_on(journal.progress());
+    assert!(matches!(works, Some(Progress::Works)), "{works:?}");
+    wait_durable(&journal, killed.story.next());
+}
