@@ -73,7 +73,7 @@ use crate::agent::{Agent, Cx, Task, WaitId};
 ///     cage.tell(Changed);
 ///     cage.advance(Duration::from_secs(1));
 /// }
-/// assert_eq!(cage.state().saved, 6); // every five seconds
+/// assert_eq!(cage.state().saved, 7); // after 0, 5, 10, … 30 seconds
 /// cage.replay();
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
