@@ -285,7 +285,7 @@ mod tests {
     fn agrees(map: &Map, model: &mut Model, now: Time) {
         for key in 0..9 {
             let entry = model.living(key, now).map(|entry| (entry.1, entry.2));
-            assert_eq!(map.get(&key, now).copied().zip(map.until(&key, now)), entry);
+            assert_eq!((map.get(&key, now).copied(), map.until(&key, now)), entry.unzip());
         }
         let living = model.0.iter().filter(|(.., until)| *until > now);
         let living: Vec<_> = living.map(|(key, value, _)| (key, value)).collect();

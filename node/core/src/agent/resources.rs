@@ -333,8 +333,8 @@ impl Resources {
         self.add(want, None)
     }
 
-    /// Makes an allocation stay, or a modification come true. To confirm an allocation again changes
-    /// nothing; a modification is forgotten when it is confirmed.
+    /// Makes an allocation stay, or a modification come true. To confirm an allocation again
+    /// changes nothing; a modification is forgotten when it is confirmed.
     ///
     /// # Errors
     /// [`ResourceError::Unknown`] when there is none, or it has expired.
@@ -371,8 +371,8 @@ impl Resources {
         self.allocations.iter().map(|(id, allocation)| (*id, allocation))
     }
 
-    /// Ties an allocation to a partner, with which it is released; to another than before, if it was
-    /// tied already.
+    /// Ties an allocation to a partner, with which it is released; to another than before, if it
+    /// was tied already.
     ///
     /// # Errors
     /// [`ResourceError::Unknown`] when there is none.
@@ -402,10 +402,8 @@ impl Resources {
     /// operation before this one has released is not among it.
     pub fn sweep(&mut self, now: Time) -> Vec<Reserved> {
         let mut expired = Vec::new();
-        while let Some((until, id)) = self.deadlines.first().copied()
-            && until <= now
-        {
-            // Both take their deadlines away.
+        while self.next_deadline().is_some_and(|until| until <= now) {
+            let Some((_, id)) = self.deadlines.pop_first() else { break };
             match id {
                 Reserved::Allocation(id) => self.drop_allocation(id),
                 Reserved::Modification(id) => self.drop_modification(id),

@@ -1,3 +1,5 @@
+use starling_protocols::limits::NAME_BYTES_MAX;
+
 use super::{AllocationId, Reserved, Sort};
 
 /// Why nothing was allocated, modified, confirmed or released. Whatever it is, all allocations and
@@ -113,9 +115,7 @@ pub enum DefineError {
     #[error("{0} resources are too many: name fewer")]
     TooManyNames(usize),
     /// A name is empty or longer than [`NAME_BYTES_MAX`].
-    ///
-    /// [`NAME_BYTES_MAX`]: starling_protocols::limits::NAME_BYTES_MAX
-    #[error("a resource's name must not be empty or longer than {max} bytes: call it otherwise", max = starling_protocols::limits::NAME_BYTES_MAX)]
+    #[error("a resource's name has between one and {NAME_BYTES_MAX} bytes: call it otherwise")]
     BadName,
     /// A range ends before it begins.
     #[error("range {name:?} ends at {last}, before it begins at {first}")]

@@ -10,9 +10,9 @@ use super::{
 /// Modifications.
 impl Resources {
     /// Holds what a confirmed allocation is going to get, and marks what it is going to give back,
-    /// until that is confirmed or expires, as with [`preallocate`](Self::preallocate). What it gives
-    /// back stays its own, and is not free, until then. Several modifications of one allocation may
-    /// stand at once; they never give back the same.
+    /// until that is confirmed or expires, as with [`preallocate`](Self::preallocate). What it
+    /// gives back stays its own, and is not free, until then. Several modifications of one
+    /// allocation may stand at once; they never give back the same.
     ///
     /// # Errors
     /// [`ResourceError`] when what is to come is not free, or what is to go is not held; then

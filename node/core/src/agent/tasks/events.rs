@@ -171,8 +171,8 @@ impl<T: Clone> Events<T> {
         self.settle(cx, name, &News::Fired(value.clone()))
     }
 
-    /// The event `name` is not going to happen: all who wait for it are resumed with the reason; one
-    /// that is too long is cut. Gives how many they are.
+    /// The event `name` is not going to happen: all who wait for it are resumed with the reason; a
+    /// longer one than [`REASON_BYTES_MAX`] is cut. Gives how many they are.
     pub fn fail<A: Agent>(&mut self, cx: &mut Cx<'_, A>, name: &str, why: &str) -> usize {
         let why = why[..why.floor_char_boundary(REASON_BYTES_MAX)].to_owned();
         self.settle(cx, name, &News::Failed(why))

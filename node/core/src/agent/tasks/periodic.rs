@@ -6,12 +6,13 @@ use starling_protocols::limits::{BUDGET_DEFAULT, BUDGET_MAX};
 use super::{apart, is_open};
 use crate::agent::{Agent, Cx, Task, WaitId};
 
-/// Something that is done again and again (FEAT: `StealthPeriodicTask`): at once when it is started,
-/// and then each time a period after the last run has finished. Part of an agent's state.
+/// Something that is done again and again (FEAT: `StealthPeriodicTask`): at once when it is
+/// started, and then each time a period after the last run has finished. Part of an agent's state.
 ///
-/// Two runs never overlap. A run is ended by [`finished`](Self::finished) and not by
-/// [`Cx::end`], which would leave nothing that brings the next one. A run that nobody finishes is ended when its limit has passed, and the
-/// next one comes a period later: whatever goes wrong in one of them, the next one comes.
+/// Two runs never overlap. A run is ended by [`finished`](Self::finished) and not by [`Cx::end`],
+/// which would leave nothing that brings the next one. A run that nobody finishes is ended when its
+/// limit has passed, and the next one comes a period later: whatever goes wrong in one of them, the
+/// next one comes.
 ///
 /// Each run begins with the agent's continuation, which asks [`due`](Self::due) for the run's task:
 ///
@@ -114,9 +115,9 @@ impl Periodic {
         is_new
     }
 
-    /// To be asked first by the continuation: whether a run begins, and as which task. `then` is the
-    /// same continuation again. There is none when what came was the end of the last run's limit:
-    /// then that run was ended, and the next one comes after a period.
+    /// To be asked first by the continuation: whether a run begins, and as which task. `then` is
+    /// the same continuation again. There is none when what came was the end of the last run's
+    /// limit: then that run was ended, and the next one comes after a period.
     ///
     /// # Panics
     /// When the agent waits for too many things.

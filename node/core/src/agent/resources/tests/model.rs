@@ -362,7 +362,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (which.clone(), 0..12u64, 0..5u64).prop_map(|(of, e, p)| Op::Become(of, e, p)),
         1 => (which, 0..3u128).prop_map(|(of, to)| Op::Bind(of, to)),
         1 => (0..3u128).prop_map(Op::Lose),
-        1 => (0..40u64, 0..8u64, 0..12u64).prop_map(|(epu, first, len)| Op::Define(epu, first, len)),
+        1 => (0..40u64, 0..8u64, 0..12u64).prop_map(|(epu, at, len)| Op::Define(epu, at, len)),
         1 => Just(Op::Sweep),
         1 => Just(Op::Save),
     ]
