@@ -63,6 +63,37 @@ pub const EFFECTS_PER_INPUT_MAX: usize = 65_536;
 /// Topics one agent may listen to.
 pub const TOPICS_PER_AGENT_MAX: usize = 16_384;
 
+/// Entries of a map whose entries expire, where its type names no other cap. At the cap a new key
+/// is refused and given back.
+pub const EXPIRING_ENTRIES_MAX: usize = 65_536;
+
+/// Names of resources that one agent shares out. A definition with more is refused.
+pub const RESOURCE_NAMES_MAX: usize = 256;
+
+/// Values of one range that is shared out. A definition with more is refused.
+pub const RESOURCE_RANGE_VALUES_MAX: u64 = 65_536;
+
+/// Allocations of one agent's resources that stand at once. At the cap a further one is refused.
+pub const ALLOCATIONS_PER_AGENT_MAX: usize = 65_536;
+
+/// Modifications of one agent's allocations that are not confirmed yet. At the cap a further one
+/// is refused.
+pub const MODIFICATIONS_PER_AGENT_MAX: usize = 65_536;
+
+/// How long an allocation or a modification stands without being confirmed.
+pub const ALLOCATION_WINDOW: Duration = Duration::from_secs(10);
+
+/// The first delay between two attempts at something, where nothing else is said; it doubles with
+/// each failure.
+pub const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// The ceiling of the delay between two attempts, where nothing else is said.
+pub const RETRY_CEILING: Duration = Duration::from_secs(60);
+
+/// The shortest delay between two attempts, before jitter: a shorter one is taken for this, so
+/// that nothing is tried again and again without a pause.
+pub const RETRY_DELAY_MIN: Duration = Duration::from_millis(1);
+
 /// Topics one peer may announce as interests. Beyond it its interests are ignored and counted.
 pub const TOPICS_PER_PEER_MAX: usize = 65_536;
 

@@ -119,10 +119,13 @@ mod bytes;
 mod cage;
 mod cx;
 mod effect;
+pub mod expiring;
 mod input;
 mod interests;
 mod message;
 mod player;
+pub mod resources;
+pub mod tasks;
 mod waits;
 
 pub(crate) use ball::{AnyBall, AnyKind, Kind, WaitView};
@@ -131,6 +134,7 @@ pub use cage::Cage;
 pub use cx::Cx;
 pub(crate) use cx::Turn;
 pub use effect::{Effect, Level};
+pub use expiring::Expiring;
 pub use input::Input;
 pub use interests::Interests;
 pub use message::{
@@ -138,6 +142,9 @@ pub use message::{
 };
 pub use player::{Difference, Differs, PlayError, Side};
 pub(crate) use player::{Player, record_effects};
+pub use resources::Resources;
+pub use tasks::{Events, Periodic, Retry, Singleton};
+
 pub(crate) use waits::What;
 pub use waits::{Task, WaitId};
 
@@ -157,8 +164,9 @@ pub mod prelude {
     };
 
     pub use super::{
-        Agent, Answer, Answers, Await, Cage, Collects, Continuation, Cx, Effect, Interests, Level,
-        Never, Notification, Outcome, ReplyTo, Request, Task, Topic, Undelivered, WaitId,
+        Agent, Answer, Answers, Await, Cage, Collects, Continuation, Cx, Effect, Events, Expiring,
+        Interests, Level, Never, Notification, Outcome, Periodic, ReplyTo, Request, Resources,
+        Retry, Singleton, Task, Topic, Undelivered, WaitId,
     };
 }
 

@@ -88,6 +88,7 @@ impl Notification for Hush {
 #[derive(Serialize, Deserialize)]
 pub(super) enum Then {
     Answered(Await<Put>),
+    Soon,
 }
 
 impl Agent for Probe {
@@ -123,6 +124,10 @@ impl Answers<Put> for Probe {
                 let (answer, reply_to) = Answer::later(cx);
                 self.open.push(reply_to);
                 answer
+            }
+            "soon" => {
+                cx.after(Duration::ZERO, Then::Soon);
+                Answer::now("soon".into())
             }
             "release" => {
                 for open in std::mem::take(&mut self.open) {
@@ -173,10 +178,9 @@ impl Collects<Whisper> for Probe {
 
 impl Continuation<Probe> for Then {
     fn resume(self, probe: &mut Probe, cx: &mut Cx<'_, Probe>) {
-        let Self::Answered(slot) = self;
-        let line = match cx.take(slot) {
-            Ok(text) => text,
-            Err(why) => format!("{why:?}"),
+        let line = match self {
+            Self::Answered(slot) => cx.take(slot).unwrap_or_else(|why| format!("{why:?}")),
+            Self::Soon => "soon".to_owned(),
         };
         probe.log.push(line);
     }

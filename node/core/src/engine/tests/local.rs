@@ -86,6 +86,16 @@ fn no_answer_in_time_is_learned() {
     assert_eq!(mesh.engines[0].counters().get(Counter::TimedOut), 1);
 }
 
+/// The helpers for tasks begin their runs so.
+#[test]
+fn a_timer_of_no_time_is_the_next_thing_that_comes() {
+    let mut mesh = Mesh::new(1);
+    mesh.put(0, mesh.probe(0), "soon");
+    assert_eq!(mesh.engines[0].next_deadline(), Some((mesh.now, "a wait ends")));
+    mesh.advance(Duration::ZERO);
+    assert_eq!(mesh.log(0), ["put soon", "soon"]);
+}
+
 #[test]
 fn agents_start_under_names_and_stop_in_good_order() {
     let mut mesh = Mesh::new(1);
