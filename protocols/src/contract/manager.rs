@@ -137,11 +137,13 @@ pub enum GrantError {
 }
 
 impl Manager {
-    /// Announces work to those `asked` by address and, if `open`, to an interest.
+    /// Announces work to those `asked` by address and, if `open`, to an interest. `further` says
+    /// that there are others that are not asked, because they are out of the search's reach.
     #[must_use]
     pub fn announce(
         asked: impl IntoIterator<Item = Address>,
         open: bool,
+        further: bool,
         windows: Windows,
         now: Time,
     ) -> Self {
@@ -153,7 +155,7 @@ impl Manager {
             asked: asked.into_iter().collect(),
             open,
             offers: Vec::new(),
-            further: false,
+            further,
             outputs: VecDeque::new(),
         };
         manager.close_when_answered(now);

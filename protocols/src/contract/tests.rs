@@ -56,7 +56,8 @@ fn drain(manager: &mut Manager) -> Vec<String> {
 
 /// A manager that has asked 1, 2 and 3, and got bids of 30, 10 and 20.
 fn with_three_bids() -> Manager {
-    let mut manager = Manager::announce([1, 2, 3].map(address), false, Windows::DEFAULT, NOW);
+    let mut manager =
+        Manager::announce([1, 2, 3].map(address), false, false, Windows::DEFAULT, NOW);
     for (number, cost) in [(1, 30), (2, 10), (3, 20)] {
         manager.answered(address(number), Ok(Reply::Bid(bid(number, cost))), NOW);
     }
@@ -73,7 +74,7 @@ fn granted(numbers: &[u8]) -> Manager {
 }
 
 fn open() -> Manager {
-    Manager::announce([], true, Windows::DEFAULT, NOW)
+    Manager::announce([], true, false, Windows::DEFAULT, NOW)
 }
 
 #[test]
@@ -106,7 +107,7 @@ fn a_second_bid_from_one_bidder_is_rejected_and_the_first_stands() {
 
 #[test]
 fn a_bid_from_one_never_asked_is_rejected() {
-    let mut manager = Manager::announce([address(1)], false, Windows::DEFAULT, NOW);
+    let mut manager = Manager::announce([address(1)], false, false, Windows::DEFAULT, NOW);
     manager.bid(bid(7, 1));
     manager.answered(address(8), Ok(Reply::Bid(bid(8, 1))), NOW);
     assert_eq!(drain(&mut manager), ["reject 7", "reject 8"]);
@@ -115,14 +116,14 @@ fn a_bid_from_one_never_asked_is_rejected() {
 
 #[test]
 fn one_who_was_asked_may_hand_over_the_bid_of_another() {
-    let mut manager = Manager::announce([address(1)], false, Windows::DEFAULT, NOW);
+    let mut manager = Manager::announce([address(1)], false, false, Windows::DEFAULT, NOW);
     manager.answered(address(1), Ok(Reply::Bid(bid(7, 1))), NOW);
     assert_eq!(drain(&mut manager), ["bid 7", "closed"]);
 }
 
 #[test]
 fn refusals_duplicates_and_failures_are_answers() {
-    let mut manager = Manager::announce((1..5).map(address), false, Windows::DEFAULT, NOW);
+    let mut manager = Manager::announce((1..5).map(address), false, false, Windows::DEFAULT, NOW);
     manager.answered(address(1), Ok(Reply::Refused { further: false }), NOW);
     manager.answered(address(2), Ok(Reply::Duplicate), NOW);
     manager.answered(address(3), Err(Failure::Gone), NOW);
@@ -134,15 +135,17 @@ fn refusals_duplicates_and_failures_are_answers() {
 
 #[test]
 fn who_stopped_for_its_reach_says_so() {
-    let mut manager = Manager::announce([address(1)], false, Windows::DEFAULT, NOW);
+    let mut manager = Manager::announce([address(1)], false, false, Windows::DEFAULT, NOW);
     manager.answered(address(1), Ok(Reply::Refused { further: true }), NOW);
     assert_eq!(drain(&mut manager), ["expired, further"]);
 }
 
 #[test]
 fn a_contract_announced_to_nobody_expires_at_once() {
-    let mut manager = Manager::announce([], false, Windows::DEFAULT, NOW);
+    let mut manager = Manager::announce([], false, false, Windows::DEFAULT, NOW);
     assert_eq!(drain(&mut manager), ["expired"]);
+    let mut manager = Manager::announce([], false, true, Windows::DEFAULT, NOW);
+    assert_eq!(drain(&mut manager), ["expired, further"]);
 }
 
 #[test]
