@@ -7,6 +7,7 @@
 //! next deadline comes back with its reason.
 
 pub mod admission;
+pub mod contract;
 pub mod entropy;
 pub mod exchange;
 pub mod ident;

@@ -260,3 +260,20 @@ pub const OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Durable letters sent to one host before it has taken the first of them.
 pub const LETTERS_IN_FLIGHT_MAX: usize = 256;
+
+/// Bids that one contract takes. Further ones are rejected.
+pub const BIDS_PER_CONTRACT_MAX: usize = 4096;
+
+/// Contracts of one agent that have not ended, as a manager and as a contractor each. At the cap
+/// an agent announces nothing more, and refuses what is announced to it.
+pub const CONTRACTS_PER_AGENT_MAX: usize = 4096;
+
+/// Searches that one agent remembers at a time. At the cap it takes part in no further one.
+pub const TRAVERSALS_PER_AGENT_MAX: usize = 16_384;
+
+/// Agents that are remembered to have brought one search. What others bring is asked back in vain.
+pub const VISITORS_PER_TRAVERSAL_MAX: usize = 256;
+
+/// Announcements that wait for an agent that has all it can do of their sort. At the cap further
+/// ones are refused.
+pub const ANNOUNCEMENTS_WAITING_MAX: usize = 1024;

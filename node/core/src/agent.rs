@@ -117,6 +117,7 @@
 mod ball;
 mod bytes;
 mod cage;
+mod contract;
 mod cx;
 mod effect;
 pub mod expiring;
@@ -131,6 +132,7 @@ mod waits;
 pub(crate) use ball::{AnyBall, AnyKind, Kind, WaitView};
 pub use ball::{Handled, Init, Rejection};
 pub use cage::Cage;
+pub use contract::{BidOf, Bids, Contract, ContractId, Job, Manages, Offer, Settled, To, Work};
 pub use cx::Cx;
 pub(crate) use cx::Turn;
 pub use effect::{Effect, Level};
@@ -156,6 +158,7 @@ use starling_protocols::{
 /// Everything an author usually needs, to be imported whole.
 pub mod prelude {
     pub use starling_protocols::{
+        contract::{BidId, End, Ended, Windows},
         exchange::{Delivery, Failure},
         ident::{Address, AgentId, HostId},
         interest::Scope,
@@ -164,9 +167,10 @@ pub mod prelude {
     };
 
     pub use super::{
-        Agent, Answer, Answers, Await, Cage, Collects, Continuation, Cx, Effect, Events, Expiring,
-        Interests, Level, Never, Notification, Outcome, Periodic, ReplyTo, Request, Resources,
-        Retry, Singleton, Task, Topic, Undelivered, WaitId,
+        Agent, Answer, Answers, Await, BidOf, Bids, Cage, Collects, Continuation, Contract,
+        ContractId, Cx, Effect, Events, Expiring, Interests, Job, Level, Manages, Never,
+        Notification, Offer, Outcome, Periodic, ReplyTo, Request, Resources, Retry, Settled,
+        Singleton, Task, To, Topic, Undelivered, WaitId, Work,
     };
 }
 

@@ -11,7 +11,8 @@ use starling_protocols::{
 };
 
 use super::{
-    Agent, Continuation, Cx, Dialog, Input, Interests, Undelivered, WaitId,
+    Agent, Cx, Dialog, Input, Interests, Undelivered, WaitId,
+    contract::{Dealings, Lazy, Waits},
     cx::Turn,
     interests::{Does, read_json},
     waits::{Book, What},
@@ -53,6 +54,45 @@ pub enum Rejection {
 pub(crate) struct Ball<A: Agent> {
     pub(crate) state: A,
     pub(crate) book: Book<A::Then>,
+    /// Encoded behind the rest, and only by agents that have had to do with contracts.
+    #[serde(skip)]
+    pub(crate) dealings: Lazy,
+}
+
+impl<A: Agent> Ball<A> {
+    pub(crate) fn new(state: A) -> Self {
+        Self { state, book: Book::default(), dealings: Lazy::default() }
+    }
+
+    /// Appends all of it, encoded.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) -> Result<(), wire::Error> {
+        wire::encode_into(self, out)?;
+        if self.dealings.is_empty() { Ok(()) } else { wire::encode_into(&*self.dealings, out) }
+    }
+
+    /// What was saved so.
+    pub(crate) fn load(bytes: &[u8]) -> Result<Self, wire::Error> {
+        let max = SNAPSHOT_BYTES_MAX.max(bytes.len());
+        let (mut ball, read): (Self, usize) = wire::decode_next(bytes, max)?;
+        if read < bytes.len() {
+            let dealings: Dealings = wire::decode_own(&bytes[read..], max)?;
+            ball.dealings = dealings.into();
+        }
+        Ok(ball)
+    }
+
+    /// All that it waits for.
+    pub(crate) fn waits(&self) -> impl Iterator<Item = (WaitId, What, Time)> {
+        let own = self.book.iter().map(|(id, wait)| (id, wait.what, wait.until));
+        own.chain(self.dealings.waits.iter())
+    }
+
+    fn wait(&self, wait: WaitId) -> Option<(What, Time)> {
+        if Waits::has(wait) {
+            return self.dealings.waits.get(wait);
+        }
+        self.book.get(wait).map(|wait| (wait.what, wait.until))
+    }
 }
 
 /// A ball of whatever kind.
@@ -118,36 +158,54 @@ impl<A: Agent> Kind<A> {
     }
 
     pub(crate) fn run(&self, ball: &mut Ball<A>, input: &Input<'_>, turn: Turn<'_>) -> Handled {
-        let Ball { state, book } = ball;
+        let Ball { state, book, dealings } = ball;
+        let mut cx = Cx::new(turn, book, dealings);
+        let handled = self.take_up(state, &mut cx, input);
+        if cx.dealings.is_some() {
+            cx.tell_news(state, |name| match self.does(name) {
+                Ok(Does::Contract(fns)) => Some(fns),
+                _ => None,
+            });
+        }
+        handled
+    }
+
+    fn take_up(&self, state: &mut A, cx: &mut Cx<'_, A>, input: &Input<'_>) -> Handled {
         match input {
-            Input::Started => state.started(&mut Cx::new(turn, book)),
-            Input::Stopping => state.stopping(&mut Cx::new(turn, book)),
-            Input::Recovered => state.recovered(&mut Cx::new(turn, book)),
+            Input::Started => state.started(cx),
+            Input::Stopping => {
+                state.stopping(cx);
+                cx.contracts_stop();
+            }
+            Input::Recovered => state.recovered(cx),
             Input::Undelivered { to, name, why } => {
-                let what = Undelivered { to: *to, name, why };
-                state.undelivered(&mut Cx::new(turn, book), &what);
+                state.undelivered(cx, &Undelivered { to: *to, name, why });
             }
             Input::Request { name, dialog, body } => {
-                let Does::Answer(answer) = self.does(name)? else {
-                    return Err(Rejection::Unknown);
-                };
-                if book.deferred.len() >= DEFERRED_PER_AGENT_MAX {
+                let does = self.does(name)?;
+                if cx.has_deferred(DEFERRED_PER_AGENT_MAX) {
                     return Err(Rejection::Busy);
                 }
-                return answer(state, &mut Cx::new(turn, book), dialog.codec(), body);
+                return match does {
+                    Does::Answer(answer) => answer(state, cx, dialog.codec(), body),
+                    Does::Contract(fns) => cx.contract_request(name, fns, dialog.codec(), body),
+                    Does::Collect { .. } => Err(Rejection::Unknown),
+                };
             }
             Input::Notification { name, codec, body, .. } => {
-                let Does::Collect { collect, .. } = self.does(name)? else {
-                    return Err(Rejection::Unknown);
+                return match self.does(name)? {
+                    Does::Collect { collect, .. } => collect(state, cx, *codec, body),
+                    Does::Contract(fns) => cx.contract_notice(name, fns, *codec, body),
+                    Does::Answer(_) => Err(Rejection::Unknown),
                 };
-                return collect(state, &mut Cx::new(turn, book), *codec, body);
             }
             Input::Missed { topic, count } => {
                 if let Does::Collect { missed, .. } = self.does(topic.notification())? {
-                    missed(state, &mut Cx::new(turn, book), topic.clone(), *count);
+                    missed(state, cx, topic.clone(), *count);
                 }
             }
-            Input::Resume { wait, .. } => resume(state, book, *wait, turn),
+            Input::Resume { wait, .. } if Waits::has(*wait) => cx.contract_wait(*wait),
+            Input::Resume { wait, .. } => cx.resume(state, *wait),
         }
         Ok(())
     }
@@ -155,18 +213,6 @@ impl<A: Agent> Kind<A> {
     fn does(&self, name: &str) -> Result<&Does<A>, Rejection> {
         self.0.find(name).map(|handler| &handler.does).ok_or(Rejection::Unknown)
     }
-}
-
-fn resume<A: Agent>(state: &mut A, book: &mut Book<A::Then>, id: WaitId, turn: Turn<'_>) {
-    let Some(wait) = book.take(id) else { return };
-    let mut cx = Cx::new(turn, book);
-    if wait.what == What::Task {
-        cx.end_children(id);
-    } else {
-        // What follows from a part of a task is a part of it too.
-        cx.go_on_with(wait.task);
-    }
-    wait.then.resume(state, &mut cx);
 }
 
 impl<A: Agent> AnyKind for Kind<A> {
@@ -188,12 +234,12 @@ impl<A: Agent> AnyKind for Kind<A> {
 
     fn understands(&self) -> Vec<(&'static str, bool)> {
         let handlers = self.0.handlers.iter();
-        handlers.map(|handler| (handler.name, matches!(handler.does, Does::Answer(_)))).collect()
+        handlers.map(|handler| (handler.name, handler.does.takes(true))).collect()
     }
 
     fn find(&self, name: &str, is_request: bool) -> Option<&'static str> {
         let handler = self.0.find(name)?;
-        (matches!(handler.does, Does::Answer(_)) == is_request).then_some(handler.name)
+        handler.does.takes(is_request).then_some(handler.name)
     }
 
     fn topics(&self) -> &[TopicName] {
@@ -207,16 +253,15 @@ impl<A: Agent> AnyKind for Kind<A> {
                 .map_err(|why| Rejection::BadBody(why.to_string()))?,
             Init::Json(text) => read_json(text.as_bytes()).map_err(Rejection::BadBody)?,
         };
-        Ok(Box::new(Ball { state, book: Book::default() }))
+        Ok(Box::new(Ball::new(state)))
     }
 
     fn save(&self, ball: &AnyBall, out: &mut Vec<u8>) -> Result<(), wire::Error> {
-        wire::encode_into(Self::ball(ball), out)
+        Self::ball(ball).save(out)
     }
 
     fn load(&self, bytes: &[u8]) -> Result<AnyBall, wire::Error> {
-        let ball: Ball<A> = wire::decode_own(bytes, SNAPSHOT_BYTES_MAX)?;
-        Ok(Box::new(ball))
+        Ok(Box::new(Ball::<A>::load(bytes)?))
     }
 
     fn handle(&self, ball: &mut AnyBall, input: &Input<'_>, turn: Turn<'_>) -> Handled {
@@ -225,20 +270,19 @@ impl<A: Agent> AnyKind for Kind<A> {
     }
 
     fn until(&self, ball: &AnyBall, wait: WaitId) -> Option<Time> {
-        Self::ball(ball).book.get(wait).map(|wait| wait.until)
+        Self::ball(ball).wait(wait).map(|(_, until)| until)
     }
 
     fn is_request(&self, ball: &AnyBall, wait: WaitId) -> bool {
-        Self::ball(ball).book.get(wait).is_some_and(|wait| wait.what == What::Reply)
+        Self::ball(ball).wait(wait).is_some_and(|(what, _)| what == What::Reply)
     }
 
     fn deadlines(&self, ball: &AnyBall) -> Vec<(Time, WaitId)> {
-        Self::ball(ball).book.iter().map(|(id, wait)| (wait.until, id)).collect()
+        Self::ball(ball).waits().map(|(id, _, until)| (until, id)).collect()
     }
 
     fn open(&self, ball: &AnyBall) -> Vec<(WaitId, What, Time)> {
-        let waits = Self::ball(ball).book.iter();
-        waits.map(|(id, wait)| (id, wait.what, wait.until)).collect()
+        Self::ball(ball).waits().collect()
     }
 
     fn deferred(&self, ball: &AnyBall) -> Vec<Dialog> {
@@ -251,14 +295,16 @@ impl<A: Agent> AnyKind for Kind<A> {
     }
 
     fn waits(&self, ball: &AnyBall) -> Vec<WaitView> {
-        let waits = Self::ball(ball).book.iter();
-        waits
-            .map(|(_, wait)| WaitView {
-                what: format!("{:?}", wait.what).to_lowercase(),
-                until: wait.until,
-                then: serde_json::to_string(&wait.then).unwrap_or_default(),
-            })
-            .collect()
+        let Ball { book, dealings, .. } = Self::ball(ball);
+        let own = book.iter().map(|(_, wait)| WaitView {
+            what: format!("{:?}", wait.what).to_lowercase(),
+            until: wait.until,
+            then: serde_json::to_string(&wait.then).unwrap_or_default(),
+        });
+        let contracts = dealings.views().into_iter();
+        let contracts =
+            contracts.map(|(what, until, then)| WaitView { what, until, then: then.to_string() });
+        own.chain(contracts).collect()
     }
 
     fn show(&self, name: &str, body: &[u8]) -> Option<Value> {

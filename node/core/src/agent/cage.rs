@@ -14,7 +14,7 @@ use starling_protocols::{
 
 use super::{
     Agent, Answers, Collects, Dialog, Effect, Handled, Input, Kind, Notification, Request, Topic,
-    Turn, WaitId, ball::Ball, waits::Book,
+    Turn, WaitId, ball::Ball,
 };
 
 /// One agent in a cage: give it inputs, compare the exact list of effects, then
@@ -62,10 +62,10 @@ impl<A: Agent> Cage<A> {
     /// When the kind declares an interest twice.
     #[must_use]
     pub fn new(state: A) -> Self {
-        let ball = Ball { state, book: Book::default() };
+        let ball = Ball::new(state);
         Self {
             kind: Kind::new(),
-            begin: wire::encode(&ball),
+            begin: encode(&ball),
             ball,
             seed: Entropy::from_seed([0; 32]),
             now: Time::ZERO,
@@ -82,7 +82,7 @@ impl<A: Agent> Cage<A> {
     /// What it waits for, in the order of the table that holds it.
     #[must_use]
     pub fn waits(&self) -> Vec<WaitId> {
-        self.ball.book.iter().map(|(id, _)| id).collect()
+        self.ball.waits().map(|(id, ..)| id).collect()
     }
 
     /// Begins its life.
@@ -183,7 +183,7 @@ impl<A: Agent> Cage<A> {
         let number = self.record.len() as u64;
         let run = run(&self.kind, &mut self.ball, &self.seed, &input, self.now, number);
         let (handled, effects) = run.clone();
-        let digest = digest(&wire::encode(&self.ball));
+        let digest = digest(&encode(&self.ball));
         self.record.push(Entry { input, now: self.now, handled, effects, digest });
         run
     }
@@ -200,7 +200,7 @@ impl<A: Agent> Cage<A> {
             let again = run(&self.kind, &mut ball, &self.seed, &entry.input, entry.now, number);
             let first = (entry.handled.clone(), entry.effects.clone());
             assert_eq!(again, first, "input {number} ({:?}) replays differently", entry.input);
-            let bytes = wire::encode(&ball);
+            let bytes = encode(&ball);
             let same = digest(&bytes) == entry.digest;
             assert!(same, "input {number} ({:?}) replays to another state", entry.input);
             ball = decode(&bytes);
@@ -220,8 +220,8 @@ impl<A: Agent> Cage<A> {
     }
 
     fn due(&self, until: Time) -> Option<(Time, WaitId, bool)> {
-        let waits = self.ball.book.iter();
-        let due = waits.map(|(id, wait)| (wait.until, id, wait.what == super::waits::What::Reply));
+        let waits = self.ball.waits();
+        let due = waits.map(|(id, what, until)| (until, id, what == super::waits::What::Reply));
         due.min().filter(|(at, ..)| *at <= until)
     }
 }
@@ -233,8 +233,14 @@ fn digest(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
+fn encode<A: Agent>(ball: &Ball<A>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    ball.save(&mut bytes).expect("an agent's state encodes");
+    bytes
+}
+
 fn decode<A: Agent>(bytes: &[u8]) -> Ball<A> {
-    wire::decode(bytes, usize::MAX).expect("an agent's state reads back what it wrote")
+    Ball::load(bytes).expect("an agent's state reads back what it wrote")
 }
 
 fn run<A: Agent>(

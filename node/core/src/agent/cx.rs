@@ -11,8 +11,9 @@ use starling_protocols::{
 };
 
 use super::{
-    Agent, Await, Collects, Dialog, Effect, Input, Level, Notification, Outcome, ReplyTo, Request,
-    Task, Topic, WaitId,
+    Agent, Await, Collects, Continuation, Dialog, Effect, Input, Level, Notification, Outcome,
+    ReplyTo, Request, Task, Topic, WaitId,
+    contract::Lazy,
     waits::{Book, Wait, What},
 };
 
@@ -23,6 +24,7 @@ use super::{
 pub struct Cx<'a, A: Agent> {
     turn: Turn<'a>,
     book: &'a mut Book<A::Then>,
+    pub(super) dealings: &'a mut Lazy,
     task: Option<WaitId>,
 }
 
@@ -73,8 +75,12 @@ impl<'a> Turn<'a> {
 }
 
 impl<'a, A: Agent> Cx<'a, A> {
-    pub(super) const fn new(turn: Turn<'a>, book: &'a mut Book<A::Then>) -> Self {
-        Self { turn, book, task: None }
+    pub(super) const fn new(
+        turn: Turn<'a>,
+        book: &'a mut Book<A::Then>,
+        dealings: &'a mut Lazy,
+    ) -> Self {
+        Self { turn, book, dealings, task: None }
     }
 
     /// This agent's id.
@@ -284,20 +290,47 @@ impl<'a, A: Agent> Cx<'a, A> {
         self.push(Effect::StopSelf);
     }
 
-    pub(super) fn end_children(&mut self, task: WaitId) {
+    fn end_children(&mut self, task: WaitId) {
         for child in self.book.of_task(task) {
             self.cancel(child);
         }
     }
 
-    pub(super) fn go_on_with(&mut self, task: Option<WaitId>) {
-        self.task = task;
+    /// Goes on with what a wait of the agent's own was for.
+    pub(super) fn resume(&mut self, state: &mut A, id: WaitId) {
+        let Some(wait) = self.book.take(id) else { return };
+        if wait.what == What::Task {
+            self.end_children(id);
+        } else {
+            // What follows from a part of a task is a part of it too.
+            self.task = wait.task;
+        }
+        wait.then.resume(state, self);
+    }
+
+    /// Whether it owes so many answers.
+    pub(super) fn has_deferred(&self, count: usize) -> bool {
+        self.book.deferred.len() >= count
     }
 
     pub(super) fn defer<R: Request>(&mut self) -> ReplyTo<R> {
+        ReplyTo::new(self.defer_dialog())
+    }
+
+    pub(super) fn defer_dialog(&mut self) -> Dialog {
         let dialog = self.turn.dialog.take().expect("one promise to answer per request");
         *self.book.deferred.entry(dialog).or_default() += 1;
-        ReplyTo::new(dialog)
+        dialog
+    }
+
+    /// The dialog of the request in hand.
+    pub(super) fn dialog(&self) -> Dialog {
+        self.turn.dialog.expect("a request has a dialog")
+    }
+
+    /// The outcome of what is being resumed.
+    pub(super) fn outcome(&mut self) -> Option<Result<&'a [u8], Failure>> {
+        self.turn.outcome.take()
     }
 
     pub(super) fn answer_now<T: Serialize>(&mut self, reply: Result<&T, String>) {
@@ -309,7 +342,7 @@ impl<'a, A: Agent> Cx<'a, A> {
         self.push(Effect::Reply { to, outcome });
     }
 
-    fn answer_deferred(&mut self, to: Dialog, outcome: Result<Vec<u8>, Failure>) {
+    pub(super) fn answer_deferred(&mut self, to: Dialog, outcome: Result<Vec<u8>, Failure>) {
         if self.book.answered(to) {
             self.push(Effect::Reply { to, outcome });
         }
@@ -320,7 +353,7 @@ impl<'a, A: Agent> Cx<'a, A> {
         self.book.add(Wait { then, what, until, task: self.task })
     }
 
-    fn push(&mut self, effect: Effect) {
+    pub(super) fn push(&mut self, effect: Effect) {
         let effects = self.turn.effects.len();
         assert!(effects < EFFECTS_PER_INPUT_MAX, "one input caused {effects} effects");
         self.turn.effects.push(effect);
@@ -331,7 +364,7 @@ fn refused(why: &str) -> Failure {
     Failure::Refused(why.chars().take(REASON_BYTES_MAX / 4).collect())
 }
 
-fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     let mut body = Vec::with_capacity(32);
     wire::encode_into(value, &mut body).expect("messages encode");
     body

@@ -7,7 +7,8 @@ use starling_protocols::{
 };
 
 use super::{
-    Agent, Answers, Collects, Cx, Notification, Request, Topic, ball::Rejection, message::Answered,
+    Agent, Answers, Bids, Collects, Contract, Cx, Manages, Notification, Request, Topic,
+    ball::Rejection, contract::ContractFns, message::Answered,
 };
 
 /// What a kind of agent answers, collects and listens to.
@@ -31,7 +32,23 @@ type Handle<A> = fn(&mut A, &mut Cx<'_, A>, Codec, &[u8]) -> Result<(), Rejectio
 
 pub(super) enum Does<A: Agent> {
     Answer(Handle<A>),
-    Collect { collect: Handle<A>, missed: fn(&mut A, &mut Cx<'_, A>, TopicName, u64) },
+    Collect {
+        collect: Handle<A>,
+        missed: fn(&mut A, &mut Cx<'_, A>, TopicName, u64),
+    },
+    /// Both requests and notifications.
+    Contract(ContractFns<A>),
+}
+
+impl<A: Agent> Does<A> {
+    /// Whether it is for requests, or for notifications.
+    pub(super) const fn takes(&self, is_request: bool) -> bool {
+        match self {
+            Self::Answer(_) => is_request,
+            Self::Collect { .. } => !is_request,
+            Self::Contract(_) => true,
+        }
+    }
 }
 
 impl<A: Agent> Interests<A> {
@@ -84,6 +101,47 @@ impl<A: Agent> Interests<A> {
         self.collects::<N>();
         let topic = TopicName::new(scope, N::NAME, None);
         self.topics.push(topic.expect("the name of a notification makes a topic"));
+    }
+
+    /// Agents of this kind bid for `C` when it is announced to them.
+    pub fn bids<C: Contract>(&mut self)
+    where
+        A: Bids<C>,
+    {
+        self.contract::<C>(ContractFns::bids::<C>());
+    }
+
+    /// As [`bids`](Self::bids); and from the beginning of their lives, agents of this kind hear of
+    /// all `C` that is announced within `scope`.
+    ///
+    /// # Panics
+    /// When `C::NAME` is no valid name.
+    pub fn bids_in<C: Contract>(&mut self, scope: Scope)
+    where
+        A: Bids<C>,
+    {
+        self.bids::<C>();
+        let topic = TopicName::new(scope, C::NAME, None);
+        self.topics.push(topic.expect("the name of a contract makes a topic"));
+    }
+
+    /// Agents of this kind announce `C`.
+    pub fn manages<C: Contract>(&mut self)
+    where
+        A: Manages<C>,
+    {
+        self.contract::<C>(ContractFns::manages::<C>());
+    }
+
+    /// A kind may have both roles in contracts of one sort.
+    fn contract<C: Contract>(&mut self, fns: ContractFns<A>) {
+        let same = self.handlers.iter_mut().find(|handler| handler.name == C::NAME);
+        let Some(Handler { does: Does::Contract(has), .. }) = same else {
+            let (show, show_reply): (Show, Option<Show>) = (super::contract::show::<C>, None);
+            let does = Does::Contract(fns);
+            return self.handlers.push(Handler { name: C::NAME, does, show, show_reply });
+        };
+        assert!(has.join(fns), "kind {} declares {} twice", A::KIND, C::NAME);
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&Handler<A>> {

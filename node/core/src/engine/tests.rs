@@ -1,5 +1,6 @@
 //! Whole engines, joined by pipes in memory under a clock of the test's own.
 
+mod contracts;
 mod dialogs;
 mod journal;
 mod lanes;
@@ -7,6 +8,7 @@ mod local;
 mod rosters;
 mod till;
 mod topics;
+mod trader;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -253,7 +255,8 @@ pub(super) fn kinds() -> Kinds {
             .kind::<Probe>()
             .kind::<till::Till>()
             .kind::<journal::Purse>()
-            .kind::<journal::Slippery>(),
+            .kind::<journal::Slippery>()
+            .kind::<trader::Trader>(),
     )
 }
 

@@ -55,7 +55,7 @@ impl Mesh {
     }
 
     /// Plays all lives of a host again.
-    fn replay_all(&self, host: usize) -> u64 {
+    pub(super) fn replay_all(&self, host: usize) -> u64 {
         let records = self.disks[host].as_ref().expect("a disk").records();
         let lives: BTreeSet<Life> = records
             .iter()

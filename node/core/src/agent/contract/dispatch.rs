@@ -1,0 +1,266 @@
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use starling_protocols::{
+    contract::{Ask, BidId, End, Ended, Tell, Windows},
+    exchange::Codec,
+    limits::BODY_BYTES_MAX,
+    wire,
+};
+
+use super::{
+    BidOf, Bids, Contract, ContractId, Job, Manages, Offered, Settled, Worked,
+    dealings::{Managed, News},
+    receive::Part,
+};
+use crate::agent::{Agent, Cx, Rejection, WaitId};
+
+/// How often an agent may be told something in one turn: one that announces to nobody whenever it
+/// is told that nobody bid would never end.
+const NEWS_PER_INPUT_MAX: usize = 65_536;
+
+type OnBid<A> = fn(&mut A, &mut Cx<'_, A>, u64, BidId);
+type OnJob<A> = fn(&mut A, &mut Cx<'_, A>, u64, &[u8]);
+
+/// What a kind does with one sort of contract, its types forgotten.
+pub(crate) struct ContractFns<A: Agent> {
+    windows: Windows,
+    bids: Option<BidFns<A>>,
+    manages: Option<ManageFns<A>>,
+}
+
+struct BidFns<A: Agent> {
+    concurrency: usize,
+    announced: OnJob<A>,
+    granted: OnJob<A>,
+    ended: fn(&mut A, &mut Cx<'_, A>, u64, &Ended),
+}
+
+struct ManageFns<A: Agent> {
+    bid: OnBid<A>,
+    closed: fn(&mut A, &mut Cx<'_, A>, u64),
+    ended: fn(&mut A, &mut Cx<'_, A>, u64, Managed, End),
+}
+
+impl<A: Agent> ContractFns<A> {
+    pub(crate) fn bids<C: Contract>() -> Self
+    where
+        A: Bids<C>,
+    {
+        let concurrency = <A as Bids<C>>::CONCURRENCY.max(1);
+        let (announced, granted) = (announced::<A, C>, granted::<A, C>);
+        let bids = BidFns { concurrency, announced, granted, ended: job_ended::<A, C> };
+        Self { windows: C::WINDOWS, bids: Some(bids), manages: None }
+    }
+
+    pub(crate) fn manages<C: Contract>() -> Self
+    where
+        A: Manages<C>,
+    {
+        let (bid, closed) = (bid::<A, C>, closed::<A, C>);
+        let manages = ManageFns { bid, closed, ended: ended::<A, C> };
+        Self { windows: C::WINDOWS, bids: None, manages: Some(manages) }
+    }
+
+    /// Adds the other role. Gives whether it was not there yet.
+    pub(crate) fn join(&mut self, other: Self) -> bool {
+        if self.bids.is_some() && other.bids.is_some()
+            || self.manages.is_some() && other.manages.is_some()
+        {
+            return false;
+        }
+        self.bids = self.bids.take().or(other.bids);
+        self.manages = self.manages.take().or(other.manages);
+        true
+    }
+
+    fn part(&self) -> Part {
+        let bids = self.bids.as_ref().map(|bids| bids.concurrency);
+        Part { bids, windows: self.windows }
+    }
+}
+
+/// Where inputs that concern contracts come in.
+impl<A: Agent> Cx<'_, A> {
+    pub(crate) fn contract_request(
+        &mut self,
+        name: &str,
+        fns: &ContractFns<A>,
+        codec: Codec,
+        body: &[u8],
+    ) -> Result<(), Rejection> {
+        self.contract_asked(name, fns.part(), codec, body)
+    }
+
+    pub(crate) fn contract_notice(
+        &mut self,
+        name: &str,
+        fns: &ContractFns<A>,
+        codec: Codec,
+        body: &[u8],
+    ) -> Result<(), Rejection> {
+        self.contract_told(name, fns.part(), codec, body)
+    }
+
+    pub(crate) fn contract_wait(&mut self, wait: WaitId) {
+        self.contract_resumed(wait);
+    }
+
+    pub(crate) fn contracts_stop(&mut self) {
+        self.end_contracts();
+    }
+
+    /// Tells the agent what has come of its contracts in this turn, and what comes of that.
+    pub(crate) fn tell_news<'f>(
+        &mut self,
+        agent: &mut A,
+        find: impl Fn(&str) -> Option<&'f ContractFns<A>>,
+    ) where
+        A: 'f,
+    {
+        for _ in 0..NEWS_PER_INPUT_MAX {
+            let Some(news) = self.dealings.news.pop_front() else { return };
+            self.tell_one(agent, news, &find);
+        }
+        panic!("an agent of kind {} was told of its contracts without end", A::KIND);
+    }
+
+    fn tell_one<'f>(
+        &mut self,
+        agent: &mut A,
+        news: News,
+        find: &impl Fn(&str) -> Option<&'f ContractFns<A>>,
+    ) where
+        A: 'f,
+    {
+        let name = self.dealings.name_of(&news).map(ToOwned::to_owned);
+        let Some(fns) = name.as_deref().and_then(find) else { return };
+        match (&fns.manages, &fns.bids) {
+            (Some(manages), _) if news.is_of_manager() => self.tell_manager(agent, manages, news),
+            (_, Some(bids)) => self.tell_contractor(agent, bids, news),
+            _ => {}
+        }
+        if let Some(name) = name {
+            self.next_job(&name, fns.part());
+        }
+    }
+
+    fn tell_manager(&mut self, agent: &mut A, fns: &ManageFns<A>, news: News) {
+        match news {
+            News::Bid { contract, bid } => (fns.bid)(agent, self, contract, bid),
+            News::Closed { contract } => {
+                let row = self.dealings.managed.get(&contract);
+                if row.is_some_and(|row| row.machine.may_grant()) {
+                    (fns.closed)(agent, self, contract);
+                }
+            }
+            News::Over { contract, end } => {
+                let Some(row) = self.dealings.managed.remove(&contract) else { return };
+                let farther = matches!(end, End::Expired { further: true });
+                if let Some(job) = row.job.and_then(|job| self.dealings.jobs.get_mut(&job)) {
+                    job.further |= farther;
+                }
+                (fns.ended)(agent, self, contract, row, end);
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_contractor(&mut self, agent: &mut A, fns: &BidFns<A>, news: News) {
+        match news {
+            News::Announced { job, body } => (fns.announced)(agent, self, job, &body),
+            News::Granted { job, body } => (fns.granted)(agent, self, job, &body),
+            News::JobOver { job, how } => {
+                self.dealings.jobs.remove(&job);
+                (fns.ended)(agent, self, job, &how);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn decode<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    wire::decode(body, BODY_BYTES_MAX).ok()
+}
+
+fn announced<A: Bids<C>, C: Contract>(agent: &mut A, cx: &mut Cx<'_, A>, number: u64, body: &[u8]) {
+    let job = Job::<C>::new(number);
+    // What is no work of this sort is not bid for.
+    let offer = decode(body).map(|work| agent.announced(cx, job, work).0);
+    match offer.unwrap_or(Offered::Refuse) {
+        Offered::Bid(cost, bid) => drop(cx.bid(job, cost, &bid)),
+        Offered::Refuse => drop(cx.refuse_job(job)),
+        Offered::Later => {}
+    }
+}
+
+fn granted<A: Bids<C>, C: Contract>(agent: &mut A, cx: &mut Cx<'_, A>, number: u64, body: &[u8]) {
+    let job = Job::<C>::new(number);
+    let work = decode(body).map(|grant| agent.granted(cx, job, grant).0);
+    match work.unwrap_or_else(|| Worked::Defect("the grant does not decode".into())) {
+        Worked::Done(report) => drop(cx.complete(job, &report)),
+        Worked::Defect(why) => drop(cx.defect(job, &why)),
+        Worked::Later => {}
+    }
+}
+
+fn job_ended<A: Bids<C>, C: Contract>(agent: &mut A, cx: &mut Cx<'_, A>, number: u64, how: &Ended) {
+    Bids::<C>::ended(agent, cx, Job::new(number), how);
+}
+
+fn bid<A: Manages<C>, C: Contract>(agent: &mut A, cx: &mut Cx<'_, A>, number: u64, id: BidId) {
+    let contract = ContractId::<C>::new(number);
+    let row = cx.dealings.managed.get(&number);
+    let Some(open) = row.and_then(|row| row.machine.bids().find(|bid| bid.id == id)) else {
+        return;
+    };
+    let (cost, body) = (open.cost, decode(&open.body));
+    match body {
+        Some(bid) => agent.bid(cx, contract, &BidOf { id, cost, bid }),
+        None => drop(cx.reject(contract, id)),
+    }
+}
+
+fn closed<A: Manages<C>, C: Contract>(agent: &mut A, cx: &mut Cx<'_, A>, number: u64) {
+    agent.closed(cx, ContractId::new(number));
+}
+
+fn ended<A: Manages<C>, C: Contract>(
+    agent: &mut A,
+    cx: &mut Cx<'_, A>,
+    number: u64,
+    row: Managed,
+    end: End,
+) {
+    let completed = end == End::Completed;
+    let reports = row.machine.reports().filter(|_| completed);
+    let reports = reports.filter_map(|(bid, report)| Some((bid.id, decode(report)?))).collect();
+    let settled = Settled { end, reports, bids: row.machine.story().count() };
+    Manages::<C>::ended(agent, cx, ContractId::new(number), settled);
+}
+
+/// Shows what managers ask and what the two sides tell each other.
+pub(crate) fn show<C: Contract>(body: &[u8]) -> Option<Value> {
+    let value = |of: &[u8]| decode::<C>(of).and_then(|of| serde_json::to_value(&of).ok());
+    if let Ok(ask) = wire::decode_borrowed::<Ask<'_>>(body, BODY_BYTES_MAX) {
+        return Some(match ask {
+            Ask::Announce(of) => json!({
+                "announce": value(&of.body), "contract": of.contract, "level": of.level,
+                "left_ms": u64::try_from(of.left.as_millis()).unwrap_or(u64::MAX),
+            }),
+            Ask::Grant { bid, contract, body, .. } => json!({
+                "grant": decode::<C::Grant>(&body).and_then(|of| serde_json::to_value(&of).ok()),
+                "bid": bid, "contract": contract,
+            }),
+        });
+    }
+    Some(match wire::decode_borrowed::<Tell<'_>>(body, BODY_BYTES_MAX).ok()? {
+        Tell::Announce(of) => json!({ "announce": value(&of.body), "contract": of.contract }),
+        Tell::Bid { contract, bid } => json!({
+            "bid": bid.id.number, "contract": contract, "cost": bid.cost,
+            "says": decode::<C::Bid>(&bid.body).and_then(|of| serde_json::to_value(&of).ok()),
+        }),
+        Tell::Reject { bid } => json!({ "reject": bid }),
+        Tell::Cancel { bid, why } => json!({ "cancel": bid, "why": why }),
+        Tell::Acknowledge { bid } => json!({ "acknowledge": bid }),
+    })
+}

@@ -1,0 +1,99 @@
+//! Contracts: one agent announces work, others bid, some are granted it and report (the contract
+//! net protocol, Smith 1980; FEAT's `agencies/contracts.py`).
+//!
+//! Both roles are machines that know nothing of carriers: [`Manager`] of who announces,
+//! [`Contractor`] of who is asked. Windows are remaining budgets, counted by each side from when
+//! it learned of them, so that no two clocks are compared. A machine is driven by verbs; after
+//! each, [`poll`](Manager::poll) gives what is to be done until there is nothing left, and
+//! [`next_deadline`](Manager::next_deadline) says when [`expire`](Manager::expire) is due.
+//!
+//! # The manager
+//!
+//! | phase | what comes | next phase | what is done |
+//! |---|---|---|---|
+//! | announced | a bid | announced; *closed* with the last answer | the bid is told |
+//! | announced | a second bid from one bidder | announced | it is rejected; the first stands |
+//! | announced | a bid from one never asked | announced | it is rejected |
+//! | announced | a refusal, a duplicate, a failure | announced; *closed* or *expired* with the last answer | |
+//! | announced | the window ends | *closed* with bids, *expired* without | |
+//! | announced, closed | a bid is rejected | the same; *expired* when closed and none is left | it is rejected |
+//! | announced, closed | a grant | granted | the grants go out, all other bids are rejected |
+//! | closed | no decision in time | *expired* | all bids are rejected |
+//! | closed, granted, ended | a bid | the same | it is rejected |
+//! | granted | a report | granted; *completed* with the last | acknowledged with the last, all of them |
+//! | granted | a defect, a contractor that is gone | *cancelled* | the other grants are cancelled |
+//! | granted | the window of reports ends | *aborted* | all grants are cancelled |
+//! | any but ended | it is given up | *given up* | bids are rejected, grants cancelled |
+//!
+//! The phases in italics but for *closed* are ends; each is told once. What comes that has no row
+//! is stray and changes nothing.
+//!
+//! # The contractor
+//!
+//! | phase | what comes | next phase | what is done |
+//! |---|---|---|---|
+//! | announced | it bids | bid | the bid goes out |
+//! | announced | it refuses | *refused* | the refusal goes out |
+//! | announced | it hands a nested bid over | *delegated* | that bid goes out, in its bidder's name |
+//! | announced | the window ends | *expired* | |
+//! | bid | a rejection | *rejected* | |
+//! | bid | a grant | granted | the work is told |
+//! | bid | no grant in time, the manager is gone | *expired* | |
+//! | granted | it completes | completed | the report goes out |
+//! | granted | it defects | *defected* | the defect goes out |
+//! | granted | a cancellation, the manager is gone, the window ends | *cancelled* | |
+//! | completed | an acknowledgement | *acknowledged* | |
+//! | completed | a cancellation, the manager is gone, nothing in time | *aborted* | |
+//!
+//! A contractor that hears of its end undoes what it had done for it, except at *acknowledged*,
+//! *delegated* and *defected*.
+
+mod contractor;
+mod manager;
+mod message;
+mod visited;
+
+pub use contractor::{Contractor, Ended, Order, Work};
+pub use manager::{End, Event, GrantError, Manager, Output};
+pub use message::{Announcement, Ask, Bid, BidId, Reply, Tell, Traversal};
+pub use visited::{Arrival, Visited};
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::limits::BUDGET_MAX;
+
+/// How long each side waits for the other, counted from when it learned of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Windows {
+    /// From the announcement until the last bid.
+    pub bids: Duration,
+    /// From the last bid until the manager has decided; so long a bid stands.
+    pub decision: Duration,
+    /// From the grant until the last report.
+    pub reports: Duration,
+}
+
+impl Windows {
+    /// As in FEAT: ten seconds each.
+    pub const DEFAULT: Self = {
+        let ten = Duration::from_secs(10);
+        Self { bids: ten, decision: ten, reports: ten }
+    };
+
+    /// What a manager that is itself a contractor has of them: the time that is `left` for its own
+    /// bid, less a tenth for the way back.
+    #[must_use]
+    pub fn nested(self, left: Duration) -> Self {
+        Self { bids: self.bids.min(left * 9 / 10), ..self }
+    }
+
+    /// Within what any wait may last.
+    #[must_use]
+    pub fn capped(self) -> Self {
+        let cap = |window: Duration| window.min(BUDGET_MAX);
+        Self { bids: cap(self.bids), decision: cap(self.decision), reports: cap(self.reports) }
+    }
+}

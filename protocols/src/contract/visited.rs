@@ -1,0 +1,92 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::Traversal;
+use crate::{
+    ident::Address,
+    limits::{TRAVERSALS_PER_AGENT_MAX, VISITORS_PER_TRAVERSAL_MAX},
+    time::Time,
+};
+
+/// The searches that have come to an agent, each until its time for bids has passed.
+///
+/// This is what makes a search end on every graph: an agent takes part in it once. Two neighbours
+/// that ask each other take the other's question for its answer, so that at most two messages
+/// cross each edge (the echo algorithm, Chang 1982).
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Visited {
+    seen: BTreeMap<Traversal, Seen>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Seen {
+    until: Time,
+    /// Who has brought the search here, and so needs not be asked.
+    from: BTreeSet<Address>,
+}
+
+/// How a search came to an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// For the first time.
+    First,
+    /// By another way, or again.
+    Again,
+    /// More searches are under way here than an agent remembers: it takes no part.
+    TooMany,
+}
+
+impl Visited {
+    /// A search that lasts until then has come `from` an agent.
+    pub fn arrive(
+        &mut self,
+        traversal: Traversal,
+        from: Address,
+        until: Time,
+        now: Time,
+    ) -> Arrival {
+        if let Some(seen) = self.seen.get_mut(&traversal) {
+            if seen.from.len() < VISITORS_PER_TRAVERSAL_MAX {
+                seen.from.insert(from);
+            }
+            return Arrival::Again;
+        }
+        if self.seen.len() >= TRAVERSALS_PER_AGENT_MAX {
+            self.seen.retain(|_, seen| seen.until > now);
+        }
+        if self.seen.len() >= TRAVERSALS_PER_AGENT_MAX {
+            return Arrival::TooMany;
+        }
+        self.seen.insert(traversal, Seen { until, from: BTreeSet::from([from]) });
+        Arrival::First
+    }
+
+    /// This agent begins a search itself.
+    pub fn begin(&mut self, traversal: Traversal, until: Time) {
+        self.seen.entry(traversal).or_insert(Seen { until, from: BTreeSet::new() });
+    }
+
+    /// Whether the agent at that address has brought the search here.
+    #[must_use]
+    pub fn came_from(&self, traversal: Traversal, address: Address) -> bool {
+        self.seen.get(&traversal).is_some_and(|seen| seen.from.contains(&address))
+    }
+
+    /// How many searches are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    /// Forgets the searches that are over.
+    pub fn sweep(&mut self, now: Time) {
+        self.seen.retain(|_, seen| seen.until > now);
+    }
+}
