@@ -308,6 +308,11 @@ impl<'a, A: Agent> Cx<'a, A> {
         wait.then.resume(state, self);
     }
 
+    /// What is begun from here on in this turn is a part of this task, or of none.
+    pub(super) fn go_on_with(&mut self, task: Option<WaitId>) {
+        self.task = task;
+    }
+
     /// Whether it owes so many answers.
     pub(super) fn has_deferred(&self, count: usize) -> bool {
         self.book.deferred.len() >= count

@@ -3,6 +3,7 @@
 mod contracts;
 mod dialogs;
 mod journal;
+mod kept;
 mod lanes;
 mod local;
 mod rosters;
@@ -255,7 +256,7 @@ pub(super) fn kinds() -> Kinds {
             .kind::<Probe>()
             .kind::<till::Till>()
             .kind::<journal::Purse>()
-            .kind::<journal::Slippery>()
+            .kind::<kept::Slippery>()
             .kind::<trader::Trader>(),
     )
 }

@@ -50,6 +50,8 @@ pub struct Opened {
     pub recovered: Recovered,
     /// What was damaged. When there is any, the first batch should begin a new file.
     pub damage: Vec<JournalDamage>,
+    /// What looks like damage and may be the torn end that a power cut leaves.
+    pub doubts: Vec<JournalDamage>,
     /// The bytes of the file that is written to.
     pub file_bytes: u64,
     /// From its first record to its last.
@@ -58,7 +60,8 @@ pub struct Opened {
 
 impl Opened {
     fn new_file(recovered: Recovered, damage: Vec<JournalDamage>) -> Self {
-        Self { recovered, damage, file_bytes: 0, file_age: Duration::ZERO }
+        let (doubts, file_age) = (Vec::new(), Duration::ZERO);
+        Self { recovered, damage, doubts, file_bytes: 0, file_age }
     }
 }
 
@@ -129,10 +132,10 @@ fn is_write_ahead(head: &LifeHead<'_>) -> bool {
 
 fn load(path: &Path) -> Result<(Store, Opened), JournalError> {
     check_header(path)?;
-    let mut damage = Vec::new();
+    let (mut damage, mut doubts) = (Vec::new(), Vec::new());
     if let Some(why) = wal::damage(path) {
         let aside = Files::copy_log_aside(path)?;
-        damage.push(JournalDamage { path: path.to_owned(), set_aside: Some(aside), why });
+        doubts.push(JournalDamage { path: path.to_owned(), set_aside: Some(aside), why });
     }
     let conn = schema::open_writer(path)?;
     schema::check_format(&conn, path)?;
@@ -154,7 +157,7 @@ fn load(path: &Path) -> Result<(Store, Opened), JournalError> {
     store.flush()?;
     store.checkpoint()?;
     let (file_bytes, file_age) = store.size_and_age()?;
-    Ok((store, Opened { recovered, damage, file_bytes, file_age }))
+    Ok((store, Opened { recovered, damage, doubts, file_bytes, file_age }))
 }
 
 /// SQLite believes what its header says about the log beside the file.

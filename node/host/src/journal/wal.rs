@@ -1,6 +1,7 @@
 //! What SQLite passes over in silence: its log ends for it at the first frame whose checksum is
 //! wrong. After a crash that is the torn end of what nobody was told of. But where later frames of
-//! the same log follow, something was damaged that may have been durable.
+//! the same log follow, something was damaged that may have been durable; or power was cut, and what
+//! was not synced went to the disk in another order.
 //!
 //! The format is SQLite's (`sqlite.org/fileformat2.html`, section 4).
 
@@ -39,6 +40,10 @@ fn scan(log: &mut impl Read) -> std::io::Result<Option<String>> {
     let (magic, page) = (number(&header, 0), number(&header, 8) as usize);
     let big_endian = magic & 1 == 1;
     let sums = sum([0; 2], &header[..24], big_endian);
+    if header == [0; HEADER_BYTES] {
+        // It was never synced, so nothing after it was.
+        return Ok(None);
+    }
     let right = magic & !1 == MAGIC && sums == [number(&header, 24), number(&header, 28)];
     if !right || !(512..=PAGE_BYTES_MAX).contains(&page) {
         return Ok(Some("its log begins with damaged bytes, and all that is in it is lost".into()));

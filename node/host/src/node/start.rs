@@ -363,6 +363,12 @@ fn open_journal(config: &Config) -> Result<(Journal, Recording), NodeError> {
     if let Some(logs) = crate::log::journal_handle() {
         journal.keep_logs(logs);
     }
+    for doubt in &opened.doubts {
+        tracing::warn!(
+            path = %doubt.path.display(), why = doubt.why,
+            "after a power cut that is to be expected; a copy of the log was set aside"
+        );
+    }
     for damage in &opened.damage {
         tracing::error!(
             path = %damage.path.display(), why = damage.why,

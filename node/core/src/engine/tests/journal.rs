@@ -1,23 +1,16 @@
-use starling_protocols::{
-    journal::{Life, Record},
-    limits::STEPS_PER_TURN_MAX,
-};
+use starling_protocols::journal::{Life, Record};
 
 use super::{
     till::{Money, Pay},
     *,
 };
 use crate::{
-    agent::Dialog,
-    engine::{
-        mail::{Mail, Parcel},
-        service::{StartAgent, StartError},
-    },
+    engine::service::{StartAgent, StartError},
     replay::{Differs, PlayError, Replay},
 };
 
 impl Mesh {
-    fn till(&mut self, host: usize) -> Address {
+    pub(super) fn till(&mut self, host: usize) -> Address {
         let start = Start { kind: "till".into(), name: Some("till".into()), init: Init::Default };
         let agent = self.engines[host].start(start).expect("the kind is known");
         let now = self.now();
@@ -26,7 +19,7 @@ impl Mesh {
         Address { host: self.host(host), agent }
     }
 
-    fn pay(&mut self, here: usize, till: Address, sum: u64) -> Ticket {
+    pub(super) fn pay(&mut self, here: usize, till: Address, sum: u64) -> Ticket {
         self.ask(here, till, "till/pay", &sum.to_string())
     }
 
@@ -43,7 +36,7 @@ impl Mesh {
         self.answers.get(&ticket).map(|answer| answer.as_ref().expect("an answer").as_str())
     }
 
-    fn till_state(&mut self, till: Address) -> serde_json::Value {
+    pub(super) fn till_state(&mut self, till: Address) -> serde_json::Value {
         let host = (0..self.engines.len()).find(|host| self.host(*host) == till.host);
         let to = Address { host: till.host, agent: AgentId::HOST };
         let body = format!(r#"{{"agent":"{}"}}"#, till.agent);
@@ -163,34 +156,6 @@ fn an_agent_that_ends_itself_is_not_revived_by_a_snapshot_of_that_moment() {
         let ticket = mesh.pay(0, till, 1);
         assert_eq!(mesh.answers[&ticket], Err(Failure::NoAgent), "after {inputs} inputs");
     }
-}
-
-#[test]
-fn an_agent_that_ends_itself_is_not_revived_by_a_snapshot_while_its_end_waits() {
-    let mut mesh = Mesh::recorded(1);
-    let till = mesh.till(0);
-    let engine = &mut mesh.engines[0];
-    let [here, probe] = [till.agent, AgentId(1031)].map(|id| engine.agents.find(id).expect("it"));
-    let dialog = Dialog { asker: till, number: 1 << 40, json: true };
-    let stop = Mail::Request { name: "till/do", dialog, body: br#""stop""#.to_vec() };
-    engine.queue.push_back(Parcel { to: here, mail: stop });
-    // Snapshots are made every ten inputs.
-    for _ in 0..20 {
-        engine.queue.push_back(Parcel { to: here, mail: Mail::Recovered });
-    }
-    for _ in 0..STEPS_PER_TURN_MAX {
-        engine.queue.push_back(Parcel { to: probe, mail: Mail::Recovered });
-    }
-    // All is written, and the host is killed before it hears of that.
-    mesh.disks[0].as_mut().expect("a disk").stalled = true;
-    let now = mesh.now();
-    mesh.engines[0].handle(Input::Tick, now);
-    mesh.turn(0);
-    assert!(mesh.engines[0].agents.find(till.agent).is_some(), "its end waits");
-    mesh.disks[0].as_mut().expect("a disk").write();
-    mesh.crash(0, 2);
-    let ticket = mesh.pay(0, till, 1);
-    assert_eq!(mesh.answers[&ticket], Err(Failure::NoAgent));
 }
 
 #[test]
@@ -323,21 +288,6 @@ fn a_letter_to_nobody_comes_back() {
 }
 
 #[test]
-fn a_letter_that_does_not_fit_comes_back() {
-    let mut mesh = Mesh::recorded(2);
-    let (here, there) = (mesh.till(0), mesh.till(1));
-    let now = mesh.now();
-    mesh.engines[0].post(Ticket(900), there, "till/money", b"{}".to_vec(), now);
-    mesh.settle();
-    assert!(matches!(mesh.answers.get(&Ticket(900)), Some(Ok(_))), "it is durable here");
-    let undelivered = |(host, event): &(usize, Event)| {
-        *host == 0 && matches!(event, Event::Undelivered { why, .. } if why.contains("body"))
-    };
-    assert!(mesh.events.iter().any(undelivered), "{:?}", mesh.events);
-    assert_eq!(mesh.till_state(here)["sum"], 0);
-}
-
-#[test]
 fn a_stuck_disk_refuses_what_must_not_be_lost_and_recovers_by_itself() {
     let mut mesh = Mesh::recorded(1);
     let till = mesh.till(0);
@@ -362,35 +312,6 @@ fn a_stuck_disk_refuses_what_must_not_be_lost_and_recovers_by_itself() {
     let disk = mesh.disks[0].as_ref().expect("a disk");
     assert!(disk.records().iter().any(|(_, record)| matches!(record, Record::Gap { .. })));
     mesh.replay_all(0);
-}
-
-/// An agent that must be kept and cannot be.
-#[derive(Default, Deserialize)]
-pub(super) struct Slippery;
-
-impl Serialize for Slippery {
-    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("too slippery"))
-    }
-}
-
-impl Agent for Slippery {
-    const KIND: &'static str = "slippery";
-    const DURABILITY: Durability = Durability::WriteAhead;
-    type Then = Never;
-    fn interests(_: &mut Interests<Self>) {}
-}
-
-#[test]
-fn an_agent_that_cannot_be_kept_is_not_started() {
-    let mut mesh = Mesh::recorded(1);
-    let slippery = || Start { kind: "slippery".into(), ..Start::default() };
-    let Err(StartError::BadState(why)) = mesh.engines[0].start(slippery()) else {
-        panic!("it is refused")
-    };
-    assert!(why.contains("too slippery"), "{why}");
-    let mut unrecorded = Mesh::new(1);
-    unrecorded.engines[0].start(slippery()).expect("nothing is to be kept there");
 }
 
 /// An agent that need not be kept and takes letters.

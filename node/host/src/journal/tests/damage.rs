@@ -340,11 +340,11 @@ fn a_flipped_bit_within_the_log_is_told_and_the_log_is_kept() {
         let report = Reader::open(&journal_dir(&copy)).unwrap().verify().unwrap();
         assert!(report.problems.iter().any(|problem| problem.what.contains("its log")), "{bit}");
         let opened = reopen(&copy).unwrap();
-        let [damage] = &opened.damage[..] else { panic!("one damage: {:?}", opened.damage) };
-        assert_eq!(damage.path, path);
-        let aside = damage.set_aside.as_ref().expect("a copy of the log");
+        let [doubt] = &opened.doubts[..] else { panic!("one doubt: {:?}", opened.doubts) };
+        assert_eq!(doubt.path, path);
+        let aside = doubt.set_aside.as_ref().expect("a copy of the log");
         assert_eq!(fs::read(aside).unwrap(), before);
-        assert_eq!(crate::journal::set_aside(&journal_dir(&copy)), [aside.clone()]);
+        assert_eq!(crate::journal::set_aside(&journal_dir(&copy)), std::slice::from_ref(aside));
     }
 }
 
