@@ -4,6 +4,7 @@ mod dialogs;
 mod journal;
 mod lanes;
 mod local;
+mod replays;
 mod rosters;
 mod till;
 mod topics;
