@@ -1,7 +1,7 @@
 //! Calls to the daemon: HTTP over its control socket, one connection for each call, a deadline
 //! for every wait and a cap on every body.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, pin::pin, time::Duration};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -58,12 +58,32 @@ impl Client {
         self.call(Method::GET, path, Vec::new(), CALL_TIME).await
     }
 
+    /// For what the daemon may need long for, as long as it says that it is there.
     pub(crate) async fn get_within<T: DeserializeOwned>(
         &self,
         path: &str,
         within: Duration,
     ) -> Result<T, Failure> {
-        self.call(Method::GET, path, Vec::new(), within).await
+        let call = self.call(Method::GET, path, Vec::new(), within);
+        self.while_there(CALL_TIME - PROBE_TIME, call).await
+    }
+
+    /// Gives a call up when the daemon is silent for this long and then does not say that it is
+    /// there.
+    async fn while_there<T>(
+        &self,
+        silence: Duration,
+        call: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let mut call = pin!(call);
+        loop {
+            if let Ok(ended) = timeout(silence, &mut call).await {
+                return ended;
+            }
+            if self.presence().await == Presence::Absent {
+                return Err(self.late(silence + PROBE_TIME));
+            }
+        }
     }
 
     pub(crate) async fn post<T: DeserializeOwned>(
@@ -252,6 +272,47 @@ mod tests {
         assert_eq!(take_line(&mut read), Some(b"\n".to_vec()));
         assert_eq!(take_line(&mut read), None);
         assert_eq!(read, b"bc");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_is_stopped_is_not_waited_for_as_one_that_reads() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let socket = dir.path().join("control.sock");
+        // As with a process that is suspended: the system takes the connection, nobody answers.
+        let listener = tokio::net::UnixListener::bind(&socket).expect("a socket");
+        let client = Client::new(socket, "p2p".into());
+        let call = client.call::<()>(Method::GET, "/v1/journal/lives", Vec::new(), CALL_TIME * 9);
+        let ended = client.while_there(Duration::from_millis(1), call).await;
+        let late = client.late(Duration::from_millis(2001));
+        assert_eq!(ended, Err(late));
+        drop(listener);
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_is_there_may_read_on() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let socket = dir.path().join("control.sock");
+        let listener = tokio::net::UnixListener::bind(&socket).expect("a socket");
+        let probes = async {
+            // The call itself comes first, and is answered only after two probes.
+            let (mut first, _) = listener.accept().await.expect("a call");
+            for _ in 0..2 {
+                let (mut probe, _) = listener.accept().await.expect("a probe");
+                answer(&mut probe, "").await;
+            }
+            answer(&mut first, "17").await;
+        };
+        let client = Client::new(socket.clone(), "p2p".into());
+        let call = client.call::<u32>(Method::GET, "/v1/journal/lives", Vec::new(), CALL_TIME);
+        let (ended, ()) = tokio::join!(client.while_there(Duration::from_millis(20), call), probes);
+        assert_eq!(ended, Ok(17));
+    }
+
+    async fn answer(stream: &mut UnixStream, body: &str) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let _ = stream.read(&mut [0; 4096]).await.expect("a request");
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(head.as_bytes()).await.expect("written");
     }
 
     #[test]

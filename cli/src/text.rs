@@ -5,6 +5,8 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+pub(crate) use starling_node::words::count;
+
 /// How many characters of an id people see.
 const SHORT_ID_CHARS: usize = 8;
 
@@ -64,11 +66,6 @@ pub(crate) fn when(at_ms: u64) -> String {
         return format!("{at_ms}ms");
     }
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(at_ms)).to_string()
-}
-
-/// `1 host`, `2 hosts`.
-pub(crate) fn count(n: usize, thing: &str) -> String {
-    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Percent-encoding for the value of a query.

@@ -180,12 +180,12 @@ fn help_and_completions_survive_a_closed_pipe() {
     }
 }
 
-fn replayed(result: &Value, missing: u64) -> String {
+fn replayed(result: &Value, missing: u64, unrecorded: u64) -> String {
     let life = json!({
         "line": "life", "life": 12, "agent": "abcdefghijkl", "kind": "counter", "version": 1,
         "durability": "history", "host": "h", "host_name": "alpha", "begun_ms": 0, "first": 0,
         "next": 3, "last_ms": 0, "known": true, "result": result, "entries": 3, "snapshots": 0,
-        "unrecorded": 0, "missing": missing,
+        "unrecorded": unrecorded, "missing": missing,
     });
     let progress = json!({ "line": "progress", "done": 0, "of": 3 });
     format!("{progress}\n{life}\n{}\n", json!({ "complete": true }))
@@ -198,23 +198,29 @@ fn a_replay_has_exit_codes() {
         fake.run(&["journal", "replay", "visits"])
     };
     let cases = [
-        (json!("same"), 0, 0, "1 life, 3 entries: all as they were recorded\n"),
-        (json!("same"), 2, 6, "of its entries 2 are missing\n"),
-        (json!("unknown-kind"), 0, 6, "this program has no kind \"counter\"\n"),
-        (json!("no-snapshot"), 0, 6, "there is no snapshot to begin with\n"),
-        (json!({ "unplayable": "input 2 does not decode" }), 0, 1, ""),
+        (json!("same"), (0, 0), 0, "1 life, 3 entries: all as they were recorded\n"),
+        (
+            json!("same"),
+            (2, 0),
+            6,
+            "life 12: 2 entries are missing: the journal is damaged or cut\n",
+        ),
+        (json!("same"), (0, 1), 6, "1 entry is not there, because storage did not work then\n"),
+        (json!("unknown-kind"), (0, 0), 6, "this program has no kind \"counter\"\n"),
+        (json!("no-snapshot"), (0, 0), 6, "there is no snapshot to begin with\n"),
+        (json!({ "unplayable": "input 2 does not decode" }), (0, 0), 1, ""),
     ];
-    for (result, missing, code, said) in cases {
-        let output = replay(replayed(&result, missing));
+    for (result, (missing, unrecorded), code, said) in cases {
+        let output = replay(replayed(&result, missing, unrecorded));
         assert_eq!(output.status.code(), Some(code), "{result}");
         assert!(stderr(&output).ends_with(said), "{result}: {}", stderr(&output));
     }
     // What broke off is not taken for the whole.
-    let cut = replayed(&json!("same"), 0).replace("{\"complete\":true}\n", "");
+    let cut = replayed(&json!("same"), 0, 0).replace("{\"complete\":true}\n", "");
     assert_eq!(replay(cut).status.code(), Some(3));
     let problem = json!({ "problem": { "code": "damaged", "message": "it is damaged" } });
     let failed = replay(
-        replayed(&json!("same"), 0).replace("{\"complete\":true}", "")
+        replayed(&json!("same"), 0, 0).replace("{\"complete\":true}", "")
             + &problem.to_string()
             + "\n",
     );
@@ -236,10 +242,49 @@ fn files_are_read_without_a_daemon() {
         assert_eq!(output.status.code(), Some(5), "{words:?}: {}", stderr(&output));
         assert!(stderr(&output).starts_with("error: there is no journal at "), "{words:?}");
     }
-    std::fs::write(&file, "no journal").expect("written");
-    let output = p2p(&["journal", "list", "--file", missing]).output().expect("p2p runs");
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let told = |words: &[&str]| {
+        let output = p2p(words).args(["--file", missing]).output().expect("p2p runs");
+        (output.status.code(), stderr(&output))
+    };
+    for (bytes, words) in [
+        ("no journal", ["journal", "list"]),
+        ("", ["journal", "verify"]),
+        ("", ["journal", "list"]),
+    ] {
+        std::fs::write(&file, bytes).expect("written");
+        let expected = format!(
+            "error: {missing}: this is no journal of Starling\n  next: name a file or a directory \
+             of a journal: they are in DATA_DIR/journal, or copies\n"
+        );
+        assert_eq!(told(&words), (Some(1), expected), "{bytes:?}");
+    }
+    // A journal is in the data directory, and not the directory itself.
+    std::fs::create_dir(dir.path().join("journal")).expect("made");
+    let data_dir = dir.path().to_str().expect("a path");
+    let output = p2p(&["journal", "list", "--file", data_dir]).output().expect("p2p runs");
+    let hint = format!("  next: its journal is in it: --file {data_dir}/journal\n");
+    assert!(stderr(&output).ends_with(&hint), "{}", stderr(&output));
     for words in [&["journal", "show"][..], &["journal", "diff"], &["journal", "diff", "1"]] {
         assert_eq!(p2p(words).output().expect("p2p runs").status.code(), Some(2), "{words:?}");
+    }
+}
+
+#[test]
+fn no_second_daemon_runs_in_the_foreground() {
+    let output = Fake::serve(vec![status("ok")]).run(&["up", "--foreground"]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
+    let told = stderr(&output);
+    assert!(
+        told.starts_with("error: the daemon is already running, in the background\n"),
+        "{told}"
+    );
+    assert!(told.ends_with(" down\n"), "{told}");
+}
+
+#[test]
+fn no_messages_at_all_cannot_be_asked_for() {
+    for words in [&["logs"][..], &["journal", "show", "visits"]] {
+        let output = p2p(words).args(["-n", "0"]).output().expect("p2p runs");
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
     }
 }

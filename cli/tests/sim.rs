@@ -25,7 +25,7 @@ fn a_run_tells_what_fired_and_its_digest() {
     let text = stdout(&output);
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
-    assert!(first.starts_with("mixed: 1 seed, 1 virtual minutes, "), "{text}");
+    assert!(first.starts_with("mixed: 1 seed, 1 virtual minute, "), "{text}");
     let replayed = lines.next().unwrap_or_default();
     assert!(replayed.ends_with(" entries replayed as they were recorded"), "{text}");
     assert!(!replayed.starts_with("0 "), "{text}");
@@ -72,7 +72,14 @@ fn what_cannot_be_simulated_is_refused() {
     let unknown = sim(&["--scenario", "mixd"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(stderr(&unknown).contains("tip: a similar value exists: 'mixed'"));
-    for words in [&["--hosts", "0"][..], &["--hosts", "100000"], &["--only", "1,x"]] {
+    for words in [
+        &["--hosts", "0"][..],
+        &["--hosts", "100000"],
+        &["--only", "1,x"],
+        &["--minutes", "0"],
+        &["--seeds", "0"],
+        &["--threads", "0"],
+    ] {
         let output = sim(words);
         assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{words:?}");
     }
@@ -80,7 +87,7 @@ fn what_cannot_be_simulated_is_refused() {
 
 #[test]
 fn faults_that_never_had_an_effect_fail_many_seeds() {
-    let words = ["--scenario", "dialogs", "--hosts", "2", "--minutes", "0", "--only", "none"];
+    let words = ["--scenario", "dialogs", "--hosts", "2", "--minutes", "1", "--only", "none"];
     let output = sim(&[&words[..], &["--seeds", "20"]].concat());
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).ends_with("\nFAILED: no leave ever had an effect\n"));
@@ -119,5 +126,5 @@ fn ctrl_c_ends_it_and_says_how_far_it_came() {
     let envelope: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(envelope["data"]["missing"], 1);
     let last = drain.join().expect("no panic").unwrap_or_default();
-    assert!(last.contains("interrupted; 0 of 1 seeds had ended"), "{last}");
+    assert!(last.contains("interrupted; 0 of 1 seed had ended"), "{last}");
 }

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, builder::PossibleValuesParser};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, RangedU64ValueParser},
+};
 use serde_json::{Value, json};
 use starling_protocols::time::Time;
 
@@ -34,20 +37,23 @@ pub struct Flags {
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     pub seed: u64,
     /// How many seeds
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
     /// What the mesh does
     #[arg(long, value_name = "NAME", default_value = "mixed",
           value_parser = PossibleValuesParser::new(run::names()))]
     pub scenario: String,
     /// How many virtual minutes with faults
-    #[arg(long, value_name = "MINUTES", default_value_t = 10)]
+    #[arg(long, value_name = "MINUTES", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..))]
     pub minutes: u32,
     /// Only these steps of the seed's schedule, by their numbers; "none" for none
     #[arg(long, value_name = "NUMBERS", value_parser = only)]
     pub only: Option<Only>,
     /// How many seeds at once
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2,
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub threads: usize,
     /// Keep no journals: nothing outlives a daemon, and nothing is played again in the end
     #[arg(long)]

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use serde_json::{Value, json};
+use starling_protocols::words::count;
 
 use crate::{
     run::{Broken, Options, Outcome, Report},
@@ -28,10 +29,13 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scenario, seeds, digest, events, .. } = self;
-        let minutes = self.virtual_ms / 60_000;
-        let s = if *seeds == 1 { "" } else { "s" };
-        writeln!(f, "{scenario}: {seeds} seed{s}, {minutes} virtual minutes, {events} events")?;
-        writeln!(f, "{} entries replayed as they were recorded", self.replayed)?;
+        let minutes = count(self.virtual_ms / 60_000, "virtual minute");
+        let (seeds, events) = (count(*seeds, "seed"), count(*events, "event"));
+        writeln!(f, "{scenario}: {seeds}, {minutes}, {events}")?;
+        match self.replayed {
+            1 => writeln!(f, "1 entry replayed as it was recorded")?,
+            many => writeln!(f, "{many} entries replayed as they were recorded")?,
+        }
         writeln!(f, "settled at most {} ms after healing", self.settled_after_ms)?;
         for (kind, times) in self.fired.iter() {
             writeln!(f, "  {:18} {times}", kind.name())?;
@@ -59,10 +63,10 @@ impl fmt::Display for Broken {
 impl fmt::Display for Shrunk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outcome { seed, schedule, broken, .. } = &self.outcome;
-        let steps = schedule.len();
+        let (steps, runs) = (schedule.len(), count(self.runs, "run"));
         let how = match self.runs {
             0 => format!("fails with all {steps} of its steps:"),
-            runs => format!("still fails with {steps} of its steps ({runs} runs):"),
+            _ => format!("still fails with {steps} of its steps ({runs}):"),
         };
         writeln!(f, "seed {seed} {how}")?;
         write!(f, "{schedule}")?;

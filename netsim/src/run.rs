@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
-use starling_protocols::{entropy::Entropy, time::Time};
+use starling_protocols::{entropy::Entropy, time::Time, words::count};
 
 use crate::{
     faults::{FaultKind, Fired},
@@ -67,7 +67,7 @@ pub enum OptionsError {
     #[error("there is no scenario {0:?}; there are: {names}", names = names().join(", "))]
     Scenario(String),
     /// No host, or more than the scenario is made for.
-    #[error("{hosts} hosts were asked for; 1 to {most} are possible in {scenario}{without}")]
+    #[error("{} asked for; 1 to {most} are possible in {scenario}{without}", asked(*hosts))]
     Hosts {
         /// How many were asked for.
         hosts: u32,
@@ -78,6 +78,28 @@ pub enum OptionsError {
         /// What would allow more.
         without: &'static str,
     },
+    /// A seed's schedule has no step of this number.
+    #[error("the schedule of seed {seed} has no step {step}; {steps}", steps = numbered(*steps))]
+    Step {
+        /// The seed.
+        seed: u64,
+        /// The number that was given.
+        step: usize,
+        /// How many steps the schedule has, numbered from zero.
+        steps: usize,
+    },
+}
+
+fn asked(hosts: u32) -> String {
+    format!("{} {}", count(hosts, "host"), if hosts == 1 { "was" } else { "were" })
+}
+
+fn numbered(steps: usize) -> String {
+    match steps {
+        0 => "it has no steps".into(),
+        1 => "it has only step 0".into(),
+        _ => format!("it has steps 0 to {}", steps - 1),
+    }
 }
 
 /// A promise that was broken.
@@ -160,12 +182,26 @@ impl Options {
         let made_for = make().hosts_max();
         let most = if self.journals { made_for.min(scenario::HOSTS_MAX) } else { made_for };
         if (1..=most).contains(&self.hosts) {
+            self.check_only(make)?;
             return Ok(make);
         }
         let hosts = self.hosts;
         let more = (most..=made_for).contains(&hosts) && hosts > 0;
         let without = if more { ", and more with --no-journals" } else { "" };
         Err(OptionsError::Hosts { hosts, scenario: self.scenario.clone(), most, without })
+    }
+
+    fn check_only(&self, make: Make) -> Result<(), OptionsError> {
+        let Some(step) = self.only.as_deref().unwrap_or_default().iter().max().copied() else {
+            return Ok(());
+        };
+        for seed in self.all_seeds() {
+            let steps = drawn(&mut *make(), self, seed).1.len();
+            if step >= steps {
+                return Err(OptionsError::Step { seed, step, steps });
+            }
+        }
+        Ok(())
     }
 
     /// All seeds that are to be run.
@@ -218,12 +254,8 @@ fn play_seed(
     watch: &mut dyn FnMut(Time) -> bool,
 ) -> (Outcome, bool) {
     let mut scenario = make();
-    let mut bytes = [0; 32];
+    let (entropy, mut schedule) = drawn(&mut *scenario, options, seed);
     let world = scenario.world(seed);
-    bytes[..8].copy_from_slice(&world.to_le_bytes());
-    let entropy = Entropy::from_seed(bytes).fork("swarm");
-    let seeded = Options { seed, ..options.clone() };
-    let mut schedule = scenario.schedule(&entropy, &seeded);
     if let Some(only) = &options.only {
         schedule = schedule.only(only);
     }
@@ -244,7 +276,7 @@ fn play_seed(
         Ok(played) => played.err(),
         Err(panic) => Some(Broken {
             invariant: "no-panic".into(),
-            source: "DESIGN.md, law 2".into(),
+            source: "no host panics, whatever happens to it".into(),
             why: panic_text(&*panic),
             at_ms: millis(sim.now()),
         }),
@@ -267,6 +299,16 @@ fn play_seed(
     (outcome, stopped)
 }
 
+/// What a seed draws: where everything else comes from, and all that goes wrong.
+fn drawn(scenario: &mut dyn Scenario, options: &Options, seed: u64) -> (Entropy, Schedule) {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&scenario.world(seed).to_le_bytes());
+    let entropy = Entropy::from_seed(bytes).fork("swarm");
+    let seeded = Options { seed, ..options.clone() };
+    let schedule = scenario.schedule(&entropy, &seeded);
+    (entropy, schedule)
+}
+
 /// Plays all journals again, whatever has come of the run. Gives how many entries that were, and
 /// what is broken now.
 fn replay(sim: &Sim, broken: Option<Broken>) -> (u64, Option<Broken>) {
@@ -275,7 +317,7 @@ fn replay(sim: &Sim, broken: Option<Broken>) -> (u64, Option<Broken>) {
         Err(why) => {
             let of_replay = Broken {
                 invariant: "replay".into(),
-                source: "DESIGN.md §3: nothing happens off the record".into(),
+                source: "what agents do can be played again from their journals".into(),
                 why,
                 at_ms: millis(sim.now()),
             };

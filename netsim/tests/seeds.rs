@@ -62,3 +62,28 @@ fn unknown_scenarios_and_no_hosts_are_refused() {
     let nobody = Options { hosts: 0, ..options("mixed", 1) };
     assert!(run(&nobody).is_err());
 }
+
+#[test]
+fn a_step_that_no_schedule_has_is_refused() {
+    let with = |only: &[usize], seeds| Options {
+        scenario: "dialogs".into(),
+        minutes: 1,
+        seeds,
+        only: Some(only.to_vec()),
+        ..Options::default()
+    };
+    let make = with(&[], 1).check().expect("no steps at all can be played");
+    let steps = |seed| {
+        let all = Options { seed, only: None, ..with(&[], 1) };
+        run_seed(make, &all, seed, None).schedule.len()
+    };
+    let last = steps(1) - 1;
+    assert!(with(&[0, last], 1).check().is_ok());
+    let refused = with(&[0, last + 1], 1).check().expect_err("it has no such step");
+    let expected =
+        format!("the schedule of seed 1 has no step {}; it has steps 0 to {last}", last + 1);
+    assert_eq!(refused.to_string(), expected);
+    let most = (1..=4).map(steps).max().expect("some");
+    let refused = with(&[most], 4).check().expect_err("no seed has it");
+    assert!(refused.to_string().starts_with("the schedule of seed "), "{refused}");
+}

@@ -18,3 +18,4 @@ pub mod link;
 pub mod roster;
 pub mod time;
 pub mod wire;
+pub mod words;

@@ -56,7 +56,7 @@ impl Invite {
             return out.envelope("invite", &invited);
         }
         out.line(&text::plain(&invited.token))?;
-        let hosts = text::count(invited.uses as usize, "host");
+        let hosts = text::count(invited.uses, "host");
         let life = text::duration(invited.life_seconds);
         out.note(&format!("good for {life} and {hosts}; on the other machine:"));
         out.hints(&[

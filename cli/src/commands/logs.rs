@@ -46,7 +46,7 @@ pub(crate) struct Logs {
     grep: Option<String>,
     /// How many messages, at most
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100,
-          value_parser = clap::value_parser!(u32).range(0..=100_000))]
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
     count: u32,
     /// Go on as messages come, until Ctrl-C
     #[arg(short, long, conflicts_with = "file")]

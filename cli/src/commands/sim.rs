@@ -25,6 +25,7 @@ use crate::{
     output::Output,
     session::Session,
     table::{Grid, field, number},
+    text::count,
 };
 
 /// What takes less time needs no bar.
@@ -121,8 +122,8 @@ fn show(out: &Output, simulated: &Simulated) -> Result<(), Failure> {
 fn conclude(out: &Output, simulated: &Simulated) -> Result<(), Failure> {
     if simulated.missing > 0 {
         let (ended, missing) = (simulated.report.seeds, simulated.missing);
-        let all = ended + missing;
-        return Err(Failure::failed(format!("interrupted; {ended} of {all} seeds had ended")));
+        let all = count(ended + missing, "seed");
+        return Err(Failure::failed(format!("interrupted; {ended} of {all} had ended")));
     }
     if simulated.is_good() {
         return Ok(());
@@ -187,7 +188,7 @@ impl Bar {
         if progress.is_shrinking() {
             bar.set_message("a seed failed; looking for the faults that matter");
         } else {
-            bar.set_message(format!("{} of {seeds} seeds", progress.seeds()));
+            bar.set_message(format!("{} of {}", progress.seeds(), count(seeds, "seed")));
         }
         bar.set_position(progress.virtual_ms() / 1000);
     }

@@ -59,7 +59,7 @@ fn show(out: &Output, status: &api::Status) -> Result<(), Failure> {
 }
 
 fn certificate(status: &api::Status) -> String {
-    let days = text::count(usize::try_from(status.certificate_days).unwrap_or(usize::MAX), "day");
+    let days = text::count(status.certificate_days, "day");
     let may = if status.may_admit { "may invite others" } else { "may not invite others" };
     format!("good for {days}, {may}")
 }

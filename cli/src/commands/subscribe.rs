@@ -63,7 +63,7 @@ fn show(out: &Output, heard: &Heard) -> Result<(), Failure> {
             out.line(&format!("{sender}  {}", text::plain(&body.to_string())))
         }
         Heard::Gap { missed, .. } => {
-            let messages = text::count(usize::try_from(*missed).unwrap_or(usize::MAX), "message");
+            let messages = text::count(*missed, "message");
             out.warn(&format!("{messages} lost on the way"));
             Ok(())
         }

@@ -49,6 +49,10 @@ impl Up {
         let config = session.config_with(self.overrides())?;
         let client = Client::new(config.control_socket(), session.program());
         if client.presence().await != Presence::Absent {
+            if self.foreground {
+                return Err(Failure::failed("the daemon is already running, in the background")
+                    .next(format!("end it first: {} down", session.program())));
+            }
             session.out.note("the daemon is already running");
             return summary(session, &client, &config).await;
         }

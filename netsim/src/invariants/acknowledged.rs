@@ -24,8 +24,7 @@ impl Invariant for AcknowledgedIsDurable {
     }
 
     fn source(&self) -> &'static str {
-        "ARCHITECTURE.md, never an acknowledgement before what it stands for is durable; faults.md \
-         S5, S6"
+        "ARCHITECTURE.md, never an acknowledgement before what it stands for is durable"
     }
 
     fn at_end(&mut self, sim: &Sim, findings: &Findings) -> Result<(), String> {

@@ -16,7 +16,7 @@ impl Invariant for EveryCallEnds {
     }
 
     fn source(&self) -> &'static str {
-        "DESIGN.md §5, class dialog; ARCHITECTURE.md, never a wait without a deadline"
+        "every request has one outcome in time; ARCHITECTURE.md, never a wait without a deadline"
     }
 
     fn at_end(&mut self, sim: &Sim, findings: &Findings) -> Result<(), String> {

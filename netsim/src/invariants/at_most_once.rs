@@ -17,7 +17,7 @@ impl Invariant for AtMostOnce {
     }
 
     fn source(&self) -> &'static str {
-        "DESIGN.md §5, class dialog; the words of every Failure; faults.md S7"
+        "a request is handled at most once, and a Failure says whether it may have been"
     }
 
     fn at_end(&mut self, sim: &Sim, findings: &Findings) -> Result<(), String> {

@@ -15,7 +15,7 @@ impl Invariant for CapsHold {
     }
 
     fn source(&self) -> &'static str {
-        "DESIGN.md, law 1; protocols, limits"
+        "no queue grows beyond its cap; protocols, limits"
     }
 
     fn during(&mut self, sim: &Sim) -> Result<(), String> {

@@ -15,7 +15,7 @@ impl Invariant for LettersOnceInOrder {
     }
 
     fn source(&self) -> &'static str {
-        "DESIGN.md §5, class durable letter; faults.md S7"
+        "a durable notification is handled once, in the order of posting"
     }
 
     fn at_end(&mut self, sim: &Sim, findings: &Findings) -> Result<(), String> {

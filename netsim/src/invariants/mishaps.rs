@@ -12,7 +12,7 @@ impl Invariant for NobodyDies {
     }
 
     fn source(&self) -> &'static str {
-        "DESIGN.md, laws 2 and 3; protocols, exchange::Violation"
+        "no host breaks the protocol between hosts; protocols, exchange::Violation"
     }
 
     fn during(&mut self, sim: &Sim) -> Result<(), String> {

@@ -20,7 +20,7 @@ impl Invariant for MoneyIsKept {
     }
 
     fn source(&self) -> &'static str {
-        "DESIGN.md §5, class durable letter; faults.md S5"
+        "a durable notification is handled once, whatever crashes"
     }
 
     fn at_end(&mut self, sim: &Sim, findings: &Findings) -> Result<(), String> {

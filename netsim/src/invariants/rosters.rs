@@ -15,7 +15,7 @@ impl Invariant for RostersConverge {
     }
 
     fn source(&self) -> &'static str {
-        "faults.md S2, S18; ARCHITECTURE.md, roster and link"
+        "all hosts of a mesh come to know the same hosts; ARCHITECTURE.md, roster and link"
     }
 
     fn eventually(&mut self, sim: &Sim) -> Result<(), String> {

@@ -15,7 +15,7 @@ impl Invariant for OrderedTopics {
     }
 
     fn source(&self) -> &'static str {
-        "DESIGN.md §5, class ordered topic"
+        "messages of a topic come in order, and what is missed is told"
     }
 
     fn at_end(&mut self, sim: &Sim, findings: &Findings) -> Result<(), String> {

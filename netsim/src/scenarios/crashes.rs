@@ -230,7 +230,7 @@ impl Invariant for WhatWasSaidHolds {
     }
 
     fn source(&self) -> &'static str {
-        "faults.md S5; node/core, agent::Agent::DURABILITY"
+        "what was answered outlives a crash; node/core, agent::Agent::DURABILITY"
     }
 
     fn at_end(&mut self, sim: &Sim, _: &Findings) -> Result<(), String> {

@@ -41,7 +41,8 @@ use progress::Feed;
 pub use progress::Progress;
 use queue::Queue;
 pub use reader::{
-    EraView, LifeView, LogEntry, LogFilter, LogNames, Problem, Reader, Records, Report, Told, Which,
+    EraView, LifeView, LogEntry, LogFilter, LogNames, LogPlace, Problem, Reader, Records, Report,
+    Told, Which,
 };
 pub use recover::{JournalDamage, Opened};
 use starling_protocols::journal::Batch;

@@ -23,4 +23,4 @@ pub use daemon::main;
 pub use log::log_to_stderr;
 pub use node::{Initialised, NodeError, init, join, run};
 pub use starling_core::{agent, engine::Kinds, society, society::stock};
-pub use starling_protocols::time::WallTime;
+pub use starling_protocols::{time::WallTime, words};

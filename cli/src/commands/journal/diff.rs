@@ -80,7 +80,8 @@ fn journals(out: &Output, diff: &JournalDiff) -> Result<(), Failure> {
                 .try_for_each(|row| out.line(&format!("only in the {side}: {}", called(row))))?;
         }
         let same = diff.lives.len() - differ;
-        out.note(&format!("{same} of {} lives in both are the same", diff.lives.len()));
+        let lives = text::count(diff.lives.len(), "life");
+        out.note(&format!("the same: {same} of {lives} in both"));
     }
     conclude(differ > 0 || !diff.only_left.is_empty() || !diff.only_right.is_empty())
 }
@@ -89,12 +90,13 @@ fn life(out: &Output, diff: &LifeDiff) -> Result<(), Failure> {
     let (left, right) = (called(&diff.left), called(&diff.right));
     out.line(&out.paint.bold(&format!("{left} and {right}")))?;
     let Some(first) = &diff.first else {
-        return out.line(&format!("  all {} entries are the same", diff.same));
+        return out.line(&format!("  the same: {}", text::count(diff.same, "entry")));
     };
     let what = match first.what.as_str() {
         "length" => "one goes on where the other ends".to_owned(),
         what => format!("they differ in the {}", text::plain(what)),
     };
-    out.line(&format!("  {} entries are the same; at {} {what}", diff.same, first.number))?;
+    let same = text::count(diff.same, "entry");
+    out.line(&format!("  the same: {same}; at {} {what}", first.number))?;
     diff_lines(out, &first.diff)
 }

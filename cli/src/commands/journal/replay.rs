@@ -141,7 +141,7 @@ fn conclude(out: &Output, lives: &[Replayed], damaged: bool) -> Result<(), Failu
     let mut partial = false;
     let mut failed = damaged;
     for life in lives {
-        let (row, missing) = (&life.row, life.missing);
+        let row = &life.row;
         match &life.result {
             ReplayResult::UnknownKind => {
                 let why = format!("this program has no kind {:?}", row.kind);
@@ -154,11 +154,12 @@ fn conclude(out: &Output, lives: &[Replayed], damaged: bool) -> Result<(), Failu
                 partial = true;
             }
             ReplayResult::Differs(_) | ReplayResult::Unplayable(_) => failed = true,
-            ReplayResult::Same if missing > 0 => {
-                out.warn(&format!("{}: of its entries {missing} are missing", called(row)));
-                partial = true;
+            ReplayResult::Same => {
+                for lack in lacks(life) {
+                    out.warn(&format!("{}: {lack}", called(row)));
+                    partial = true;
+                }
             }
-            ReplayResult::Same => {}
         }
     }
     match (failed, partial) {
@@ -166,9 +167,25 @@ fn conclude(out: &Output, lives: &[Replayed], damaged: bool) -> Result<(), Failu
         (false, true) => Err(Failure::Silent(Exit::Partial)),
         (false, false) => {
             let entries: u64 = lives.iter().map(|life| life.entries).sum();
-            let lives = text::count(lives.len(), "life").replace("lifes", "lives");
-            out.note(&format!("{lives}, {entries} entries: all as they were recorded"));
+            let entries = text::count(entries, "entry");
+            let lives = text::count(lives.len(), "life");
+            out.note(&format!("{lives}, {entries}: all as they were recorded"));
             Ok(())
         }
     }
+}
+
+/// Which entries of a life were not there to be replayed, in sentences.
+fn lacks(life: &Replayed) -> impl Iterator<Item = String> {
+    let sentence = |n: u64, why: &str| {
+        let are = if n == 1 { "is" } else { "are" };
+        (n > 0).then(|| format!("{} {are} {why}", text::count(n, "entry")))
+    };
+    let unrecorded = "not there, because storage did not work then";
+    [
+        sentence(life.unrecorded, unrecorded),
+        sentence(life.missing, "missing: the journal is damaged or cut"),
+    ]
+    .into_iter()
+    .flatten()
 }

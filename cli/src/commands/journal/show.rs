@@ -145,7 +145,7 @@ pub(crate) fn input_text(input: &InputView, full: bool) -> String {
             format!("told {} {} by {}{topic}", text::plain(name), body(of), address(from))
         }
         InputView::Missed { topic, count } => {
-            format!("missed {count} messages on {}", text::plain(topic))
+            format!("missed {} on {}", text::count(*count, "message"), text::plain(topic))
         }
         InputView::Reply { name, outcome, .. } => {
             let name = name.as_deref().map(|name| format!(" to {}", text::plain(name)));
@@ -164,7 +164,8 @@ fn effect_texts(effects: &EffectsView, full: bool) -> Vec<String> {
     match effects {
         EffectsView::Whole(all) => all.iter().map(|effect| effect_text(effect, full)).collect(),
         EffectsView::Digest { bytes, digest } => {
-            vec![format!("{bytes} bytes of effects, digest {}", text::plain(digest))]
+            let bytes = text::count(*bytes, "byte");
+            vec![format!("{bytes} of effects, digest {}", text::plain(digest))]
         }
         EffectsView::Unreadable(why) => vec![format!("unreadable: {}", text::plain(why))],
     }

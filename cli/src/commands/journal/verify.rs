@@ -51,7 +51,6 @@ fn tell(out: &Output, report: &Verified) -> Result<(), Failure> {
     if out.is_json() {
         return out.envelope("journal-verify", report);
     }
-    let Verified { files, pages, records, entries, snapshots, .. } = report;
     if !report.problems.is_empty() {
         out.grid(grid(&report.problems))?;
         if report.more_problems > 0 {
@@ -59,13 +58,22 @@ fn tell(out: &Output, report: &Verified) -> Result<(), Failure> {
         }
     }
     let found = report.problems.len() as u64 + report.more_problems;
-    let verdict = match usize::try_from(found).unwrap_or(usize::MAX) {
+    let verdict = match found {
         0 => "nothing is wrong".to_owned(),
         found => text::count(found, "problem"),
     };
-    let read = format!("{pages} pages in {files} files, {records} records, {entries} of them");
-    out.note(&format!("{verdict}: {read} entries and {snapshots} snapshots"));
+    out.note(&format!("{verdict}: {}", extent(report)));
     Ok(())
+}
+
+/// How much was read.
+fn extent(report: &Verified) -> String {
+    let Verified { files, pages, records, entries, snapshots, .. } = report;
+    let (files, pages) = (text::count(*files, "file"), text::count(*pages, "page"));
+    let (entries, snapshots) =
+        (text::count(*entries, "entry"), text::count(*snapshots, "snapshot"));
+    let records = text::count(*records, "record");
+    format!("{pages} in {files}, {records}, of them {entries} and {snapshots}")
 }
 
 fn grid(problems: &[Fault]) -> Grid {
@@ -76,4 +84,15 @@ fn grid(problems: &[Fault]) -> Grid {
         grid.row([field(file), number(fault.page), number(fault.sequence), field(&fault.what)]);
     }
     grid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_told_as_one() {
+        let report = Verified { files: 1, pages: 1, records: 3, entries: 1, ..Verified::default() };
+        assert_eq!(extent(&report), "1 page in 1 file, 3 records, of them 1 entry and 0 snapshots");
+    }
 }

@@ -16,12 +16,32 @@ use starling_protocols::{
 use super::{AnyBall, AnyKind, Effect, Input, Turn, WaitView};
 use crate::guard::guarded;
 
+/// An agent of a replay. It goes without harm to the replay, whatever its `Drop` does.
+struct Guarded(AnyBall);
+
+impl Guarded {
+    fn nothing() -> AnyBall {
+        Box::new(())
+    }
+
+    fn take(&mut self) -> AnyBall {
+        std::mem::replace(&mut self.0, Self::nothing())
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let ball = self.take();
+        let _ = guarded(|| drop(ball));
+    }
+}
+
 /// Plays one life of an agent again from its journal, from a snapshot on, and compares what it
 /// does with what was recorded.
 pub(crate) struct Player {
     kind: Arc<dyn AnyKind>,
     head: LifeHead<'static>,
-    pub(crate) ball: AnyBall,
+    ball: Guarded,
     pub(crate) number: u64,
     pub(crate) topics: Vec<TopicName>,
     /// Whether it has asked to be stopped.
@@ -135,7 +155,7 @@ impl fmt::Display for Difference {
         write!(
             f,
             "input {number} (record {sequence}) replays differently in {what}: it was recorded by version \
-             {recorded_version} of the kind's code (Starling {software}) and replayed with version \
+             {recorded_version} of the kind's code ({software}) and replayed with version \
              {version}"
         )
     }
@@ -157,12 +177,17 @@ impl Player {
         let (number, version) = (snapshot.number, head.version);
         let failed = |why: String| PlayError::Snapshot { number, why, version };
         let loaded = guarded(|| kind.load(&snapshot.ball)).map_err(failed)?;
-        let ball = loaded.map_err(|why| failed(why.to_string()))?;
+        let ball = Guarded(loaded.map_err(|why| failed(why.to_string()))?);
         let topics = snapshot.topics.iter().map(|topic| topic.parse::<TopicName>());
         let topics = topics.collect::<Result<_, _>>().map_err(|why| failed(why.to_string()))?;
         let (origin, tail) = (snapshot.ball.to_vec(), Vec::new());
         let (stops, ended, effects) = (false, false, Vec::new());
         Ok(Self { kind, head, ball, number, topics, stops, ended, effects, origin, tail })
+    }
+
+    /// The agent as it stands. The player has none any more.
+    pub(crate) fn take_ball(&mut self) -> AnyBall {
+        self.ball.take()
     }
 
     /// Whose life it is.
@@ -172,12 +197,12 @@ impl Player {
 
     /// The agent's state, as JSON.
     pub(crate) fn state(&self) -> Value {
-        guarded(|| self.kind.state(&self.ball)).unwrap_or_else(Value::String)
+        guarded(|| self.kind.state(&self.ball.0)).unwrap_or_else(Value::String)
     }
 
     /// What it waits for.
     pub(crate) fn waits(&self) -> Vec<WaitView> {
-        guarded(|| self.kind.waits(&self.ball)).unwrap_or_default()
+        guarded(|| self.kind.waits(&self.ball.0)).unwrap_or_default()
     }
 
     /// Takes a later snapshot instead of what was played, after inputs that were not recorded.
@@ -195,7 +220,7 @@ impl Player {
         era: &Era<'_>,
     ) -> Option<Difference> {
         let mut bytes = Vec::new();
-        let saved = guarded(|| self.kind.save(&self.ball, &mut bytes));
+        let saved = guarded(|| self.kind.save(&self.ball.0, &mut bytes));
         if matches!(saved, Ok(Ok(()))) && bytes == *snapshot.ball {
             return None;
         }
@@ -256,16 +281,17 @@ impl Player {
 
     /// The state before the entry in hand: what was played since the origin is played again.
     fn before(&self) -> Value {
-        let Ok(Ok(mut ball)) = guarded(|| self.kind.load(&self.origin)) else { return Value::Null };
+        let Ok(Ok(ball)) = guarded(|| self.kind.load(&self.origin)) else { return Value::Null };
+        let mut ball = Guarded(ball);
         for OldEntry { era, moment, entry, .. } in &self.tail {
             let Ok(input) = wire::decode_own::<Input<'static>>(&entry.input, 2 * BODY_BYTES_MAX)
             else {
                 return Value::Null;
             };
             let mut effects = Vec::new();
-            let _ = self.turn(&mut ball, &mut effects, era, *moment, entry.number, &input);
+            let _ = self.turn(&mut ball.0, &mut effects, era, *moment, entry.number, &input);
         }
-        guarded(|| self.kind.state(&ball)).unwrap_or_default()
+        guarded(|| self.kind.state(&ball.0)).unwrap_or_default()
     }
 
     fn remember(&mut self, old: OldEntry) {
@@ -273,7 +299,7 @@ impl Player {
         if self.tail.len() >= SNAPSHOT_ENTRIES as usize {
             self.tail.clear();
             self.origin.clear();
-            let _ = guarded(|| self.kind.save(&self.ball, &mut self.origin));
+            let _ = guarded(|| self.kind.save(&self.ball.0, &mut self.origin));
         }
     }
 
@@ -286,9 +312,8 @@ impl Player {
     ) -> Recorded<'static> {
         let mut effects = std::mem::take(&mut self.effects);
         effects.clear();
-        let nothing: AnyBall = Box::new(());
-        let mut ball = std::mem::replace(&mut self.ball, nothing);
-        let handled = self.turn(&mut ball, &mut effects, era, moment, number, input);
+        let mut ball = Guarded(self.ball.take());
+        let handled = self.turn(&mut ball.0, &mut effects, era, moment, number, input);
         (self.ball, self.effects) = (ball, effects);
         handled
     }
@@ -316,7 +341,7 @@ impl Player {
     fn state_differs(&self, entry: &Entry<'_>) -> Option<(Side, Side)> {
         let expected = entry.state?;
         let mut bytes = Vec::new();
-        let saved = guarded(|| self.kind.save(&self.ball, &mut bytes));
+        let saved = guarded(|| self.kind.save(&self.ball.0, &mut bytes));
         let got = matches!(saved, Ok(Ok(()))).then(|| digest(&bytes));
         (got != Some(expected)).then(|| (Side::StateDigest(expected), Side::State(self.state())))
     }

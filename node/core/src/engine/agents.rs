@@ -228,7 +228,10 @@ impl Engine {
             Rejection::BadBody(why) => StartError::BadState(why),
             why => StartError::BadState(why.to_string()),
         })?;
-        self.check_saves(&**kind, &ball)?;
+        if let Err(why) = self.check_saves(&**kind, &ball) {
+            let _ = guarded(|| drop(ball));
+            return Err(why);
+        }
         let topics = kind.topics().to_vec();
         let boxed = name.clone().map(String::into_boxed_str);
         let row = Row {

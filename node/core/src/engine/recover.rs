@@ -90,7 +90,7 @@ impl Engine {
         }
     }
 
-    fn revive(&mut self, kind: u16, player: Player, entries: u64) {
+    fn revive(&mut self, kind: u16, mut player: Player, entries: u64) {
         let head = player.head().clone();
         if self.agents.find(head.agent).is_some() {
             return self.not_recovered(&head, "an agent of this id lives already".to_owned());
@@ -100,10 +100,11 @@ impl Engine {
         let recordings =
             Recordings { life: head.life, upto: player.number, ..Recordings::default() };
         let of = std::sync::Arc::clone(&self.kinds[usize::from(kind)]);
-        let open = of.open(&player.ball);
+        let ball = player.take_ball();
+        let open = of.open(&ball);
         let row = Row {
             id: head.agent,
-            ball: player.ball,
+            ball,
             name,
             inputs: player.number,
             waiting: 0,

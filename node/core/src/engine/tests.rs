@@ -6,6 +6,7 @@ mod journal;
 mod kept;
 mod lanes;
 mod local;
+mod replays;
 mod rosters;
 mod till;
 mod topics;

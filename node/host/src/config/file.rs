@@ -88,7 +88,11 @@ impl Reader<'_> {
                 let found = found.type_str();
                 let message =
                     format!("`{}` is {}; this is of type {found}", setting.key, wanted(shape));
-                self.fault(item.span(), message);
+                let fault = Fault::in_file(self.path, self.text, item.span(), message);
+                self.faults.push(match setting.example {
+                    "" => fault,
+                    example => fault.help(format!("write it as `{} = {example:?}`", setting.key)),
+                });
                 None
             }
         }

@@ -32,6 +32,8 @@ pub(super) enum Shape {
 pub(super) struct Setting {
     pub(super) key: &'static str,
     pub(super) shape: Shape,
+    /// What a text may be, for who has written something else; empty where that is obvious.
+    pub(super) example: &'static str,
     /// Judges a text, or one item of a list.
     pub(super) check: fn(&str) -> Result<(), String>,
     /// The value has the setting's shape.
@@ -42,72 +44,84 @@ pub(super) const SETTINGS: [Setting; 12] = [
     Setting {
         key: "data_dir",
         shape: Shape::Text,
+        example: "",
         check: check_anything,
         put: |config, value| config.data_dir = PathBuf::from(value.text()),
     },
     Setting {
         key: "name",
         shape: Shape::Text,
+        example: "",
         check: check_name,
         put: |config, value| config.name = value.text(),
     },
     Setting {
         key: "listen",
         shape: Shape::List,
+        example: "",
         check: check_listen,
         put: |config, value| config.listen = value.list(),
     },
     Setting {
         key: "advertise",
         shape: Shape::List,
+        example: "",
         check: |text| check_address(text).map(drop),
         put: |config, value| config.advertise = value.list(),
     },
     Setting {
         key: "mdns",
         shape: Shape::Flag,
+        example: "",
         check: check_anything,
         put: |config, value| config.mdns = value.flag(),
     },
     Setting {
         key: "mesh_name",
         shape: Shape::Text,
+        example: "",
         check: check_name,
         put: |config, value| config.mesh_name = value.text(),
     },
     Setting {
         key: "log",
         shape: Shape::Text,
+        example: "",
         check: check_log,
         put: |config, value| config.log = value.text(),
     },
     Setting {
         key: "log_json",
         shape: Shape::Flag,
+        example: "",
         check: check_anything,
         put: |config, value| config.log_json = value.flag(),
     },
     Setting {
         key: "journal_file_size",
         shape: Shape::Text,
+        example: "256KiB",
         check: |text| size(text).map(drop),
         put: |config, value| config.journal.file_bytes = size(&value.text()).unwrap_or_default(),
     },
     Setting {
         key: "journal_file_age",
         shape: Shape::Text,
+        example: "12h",
         check: |text| age(text).map(drop),
         put: |config, value| config.journal.file_age = age(&value.text()).unwrap_or_default(),
     },
     Setting {
         key: "journal_keep_size",
         shape: Shape::Text,
+        example: "1GiB",
         check: |text| size(text).map(drop),
         put: |config, value| config.journal.keep_bytes = size(&value.text()).unwrap_or_default(),
     },
     Setting {
         key: "journal_keep_age",
         shape: Shape::Text,
+        example: "30d",
         check: |text| age(text).map(drop),
         put: |config, value| config.journal.keep_age = age(&value.text()).unwrap_or_default(),
     },

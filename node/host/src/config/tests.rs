@@ -170,6 +170,20 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn a_size_that_is_a_number_is_told_how_to_be_written() {
+    let place = place(true);
+    place.file("etc/node.toml", "journal_file_size = 262144\njournal_keep_age = 30");
+    let faults = place.faults();
+    let size = "is a text in quotes; this is of type integer";
+    assert!(faults[0].contains(size), "{faults:?}");
+    assert!(
+        faults[0].ends_with("  help: write it as `journal_file_size = \"256KiB\"`"),
+        "{faults:?}"
+    );
+    assert!(faults[1].ends_with("  help: write it as `journal_keep_age = \"30d\"`"), "{faults:?}");
+}
+
+#[test]
 fn a_control_socket_that_cannot_be_is_refused() {
     let mut place = place(true);
     let fits = format!("/{}", "d".repeat(SOCKET_PATH_BYTES_MAX - "//control.sock".len()));

@@ -21,7 +21,10 @@ use crate::{
         Code, Listing, Problem,
         journal::{Line, LogLine},
     },
-    journal::archive::{Archive, At, LogQuery, Sink, Who},
+    journal::{
+        LogPlace,
+        archive::{Archive, At, LogQuery, Sink, Who},
+    },
 };
 
 /// Calls that read the journal at once. Further ones are refused as busy.
@@ -272,11 +275,7 @@ async fn logs(extract::State(state): Context, Asked(asked): Asked<Logs>) -> Answ
     let followers = Arc::clone(&state.journals.followers);
     let slot = followers.try_acquire_owned().map_err(|_| busy(FOLLOWERS_MAX))?;
     let begin = query.clone();
-    let now = crate::clock::wall();
-    let begun = state.journals.read(move |archive| archive.logs(&begin)).await?;
-    // What was not wanted of the past does not come later either.
-    let since = if begun.is_empty() { query.since.max(Some(now)) } else { query.since };
-    let query = LogQuery { since, ..query };
+    let begun = state.journals.read(move |archive| archive.logs_after(&begin, None)).await?;
     let (sink, source) = mpsc::channel(LINES_WAITING_MAX);
     tokio::spawn(async move {
         follow_logs(&state.journals, query, begun, sink).await;
@@ -289,24 +288,12 @@ async fn logs(extract::State(state): Context, Asked(asked): Asked<Logs>) -> Answ
 async fn follow_logs(
     journals: &Journals,
     mut query: LogQuery,
-    begun: Vec<LogLine>,
+    (mut found, mut end): (Vec<LogLine>, Option<LogPlace>),
     sink: mpsc::Sender<Line<LogLine>>,
 ) {
-    // Of the last millisecond there may be more: what was given of it is known. A message that
-    // says the same twice in it is given once.
-    let mut given: Vec<LogLine> = Vec::new();
-    let mut found = begun;
     query.limit = Some(crate::journal::archive::LOG_LINES_MAX);
     loop {
         for line in found {
-            if given.contains(&line) {
-                continue;
-            }
-            if given.first().is_none_or(|last| last.at_ms < line.at_ms) {
-                given.clear();
-                query.since = Some(WallTime::from_millis(line.at_ms));
-            }
-            given.push(line.clone());
             if sink.send(Line::Item(line)).await.is_err() {
                 return;
             }
@@ -315,9 +302,12 @@ async fn follow_logs(
             () = sink.closed() => return,
             () = sleep(FOLLOW_LOOK) => {}
         }
-        let again = query.clone();
-        found = match journals.read(move |archive| archive.logs(&again)).await {
-            Ok(found) => found,
+        let (again, after) = (query.clone(), end.clone());
+        found = match journals.read(move |archive| archive.logs_after(&again, after)).await {
+            Ok((found, upto)) => {
+                end = upto;
+                found
+            }
             // There is a next time.
             Err(busy) if busy.code == Code::Busy => Vec::new(),
             Err(problem) => {

@@ -8,6 +8,7 @@ mod diff;
 mod entries;
 mod export;
 mod logs;
+mod open;
 mod pick;
 mod quiet;
 mod replay;
@@ -42,7 +43,8 @@ impl Archive {
     /// # Errors
     /// [`Problem`] says why nothing of it can be read.
     pub fn open(path: &Path, kinds: Kinds) -> Result<Self, Problem> {
-        Ok(Self { reader: Reader::open(path)?, kinds })
+        let reader = Reader::open(path).map_err(|why| open::explain(path, why))?;
+        Ok(Self { reader, kinds })
     }
 
     /// Reads everything and checks it; tells how far it is. The last line is the report.
@@ -53,7 +55,9 @@ impl Archive {
         let report = self.reader.verify_with(&mut |done, of| {
             // It goes on without a listener: there is no way to end it early.
             let _ = put(VerifyLine::Progress { done, of });
-        })?;
+        });
+        // It is no advice to do what was just done.
+        let report = report.map_err(|why| Problem { next: None, ..why.into() })?;
         let problems = report.problems.into_iter().map(|problem| Fault {
             path: problem.path.display().to_string(),
             page: problem.page,
@@ -82,10 +86,19 @@ impl From<JournalError> for Problem {
             JournalError::Blocked { .. } => Code::Busy,
             _ => Code::Internal,
         };
-        let problem = Self::new(code, why.to_string());
+        let damaged = why.is_damage();
+        // What to do stands in the sentences that a daemon says when it cannot start.
+        let message = match &why {
+            JournalError::Damaged { path, why } => format!("{} is damaged: {why}", path.display()),
+            JournalError::Database { path, source, .. } if damaged => {
+                format!("{} is damaged: {source}", path.display())
+            }
+            why => why.to_string(),
+        };
+        let problem = Self::new(code, message);
         match why {
             JournalError::Missing(_) => problem.next("name a file or a directory of a journal"),
-            why if why.is_damage() => problem.next("see what can be read: p2p journal verify"),
+            _ if damaged => problem.next("see what can be read: p2p journal verify"),
             _ => problem,
         }
     }

@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-pub use logs::{LogEntry, LogFilter, LogNames};
+pub use logs::{LogEntry, LogFilter, LogNames, LogPlace};
 pub use records::{Records, Told};
 use rusqlite::Connection;
 use starling_protocols::{

@@ -7,9 +7,10 @@ use starling_protocols::{
 use super::{
     super::{JournalError, Told},
     Archive, Sink, Who, pick,
+    state::not_recorded,
 };
 use crate::api::{
-    Problem,
+    Code, Problem,
     journal::{EntryLine, EntryRow, LetterRow},
 };
 
@@ -27,6 +28,10 @@ impl Archive {
         put: Sink<'_, EntryLine>,
     ) -> Result<(), Problem> {
         let row = self.life(who)?;
+        if let Some(number) = from.filter(|from| *from >= row.next && *from > row.first) {
+            return Err(Problem::new(Code::NotFound, not_recorded(number, row.first, row.next))
+                .next("see the last ones: p2p journal show AGENT"));
+        }
         let from = from.unwrap_or_else(|| row.next.saturating_sub(count).max(row.first));
         let until = from.saturating_add(count);
         let mut writer = RowWriter::new(&self.kinds, &row.kind);

@@ -3,7 +3,7 @@ use starling_protocols::time::WallTime;
 use tracing::Level;
 
 use super::{
-    super::{LogEntry, LogFilter},
+    super::{LogEntry, LogFilter, LogPlace},
     Archive,
 };
 use crate::api::{Code, Problem, journal::LogLine};
@@ -38,6 +38,27 @@ impl Archive {
     /// # Errors
     /// [`Problem`] when the query is wrong or they cannot be read.
     pub fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>, Problem> {
+        Ok(self.logs_after(query, None)?.0)
+    }
+
+    /// Messages of the log that stand after a place, the oldest first; of too many the latest. The
+    /// second is the place after which those stand that are written later.
+    ///
+    /// # Errors
+    /// [`Problem`] when the query is wrong or they cannot be read.
+    pub fn logs_after(
+        &self,
+        query: &LogQuery,
+        after: Option<LogPlace>,
+    ) -> Result<(Vec<LogLine>, Option<LogPlace>), Problem> {
+        // What is written from now on stands after it, or is found below.
+        let end = self.reader.log_end()?;
+        // Where all messages of a file were too old, its rows are numbered from one again.
+        let after = after.map(|place| match &end {
+            Some(end) if *end >= place => place,
+            _ => LogPlace { row: 0, ..place },
+        });
+        let end = end.max(after.clone());
         let level = query.level.as_deref().map(level).transpose()?;
         let agent = query.agent.as_deref().map(|text| self.agent_in_logs(text)).transpose()?;
         let filter = LogFilter {
@@ -49,12 +70,14 @@ impl Archive {
             since: query.since,
             until: query.until,
             text: query.text.clone(),
+            after,
             limit: Some(query.limit.unwrap_or(1000).min(LOG_LINES_MAX)),
             newest_first: true,
         };
         let mut found = self.reader.logs(&filter)?;
         found.reverse();
-        Ok(found.into_iter().map(line).collect())
+        let end = end.max(found.last().map(|entry| entry.place.clone()));
+        Ok((found.into_iter().map(line).collect(), end))
     }
 
     /// Messages name agents by their whole id.
@@ -75,7 +98,7 @@ fn level(text: &str) -> Result<Level, Problem> {
 }
 
 fn line(entry: LogEntry) -> LogLine {
-    let LogEntry { wall, level, target, agent, kind, host, message, fields } = entry;
+    let LogEntry { place: _, wall, level, target, agent, kind, host, message, fields } = entry;
     let fields = fields.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null);
     let (at_ms, level) = (wall.as_millis(), level.to_owned());
     LogLine { at_ms, level, target, agent, kind, host, message, fields }

@@ -137,7 +137,7 @@ fn here<'t>(host: &Host, text: &'t str) -> Result<&'t str, Problem> {
     }
     let name = host.latest.as_ref().map_or("nobody", |era| &*era.name);
     let message = format!("this is the journal of host {name}, not of {place:?}");
-    Err(Problem::new(Code::Usage, message).next("each host has a journal of its own: ask there"))
+    Err(Problem::new(Code::NotFound, message).next("each host has a journal of its own: ask there"))
 }
 
 /// How well a life fits what a person wrote: an id is better than a name, a name than a kind.

@@ -1,4 +1,6 @@
-use rusqlite::{Row, params};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 use starling_protocols::time::WallTime;
 use tracing::Level;
@@ -25,15 +27,28 @@ pub struct LogFilter {
     pub until: Option<WallTime>,
     /// What the message or its fields contain.
     pub text: Option<String>,
+    /// Written after this one.
+    pub after: Option<LogPlace>,
     /// At most so many.
     pub limit: Option<usize>,
     /// The newest first; the limit then keeps the newest.
     pub newest_first: bool,
 }
 
+/// Where a message stands in the log; a later one has a greater place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct LogPlace {
+    /// The file of the journal.
+    pub file: PathBuf,
+    /// The number of the row in it.
+    pub row: i64,
+}
+
 /// A message of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LogEntry {
+    /// Where it stands.
+    pub place: LogPlace,
     /// When.
     pub wall: WallTime,
     /// `error`, `warn`, `info`, `debug` or `trace`.
@@ -89,6 +104,19 @@ impl Reader {
         Ok(found)
     }
 
+    /// Where the last message stands; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`JournalError`] when that cannot be read.
+    pub fn log_end(&self) -> Result<Option<LogPlace>, JournalError> {
+        for source in self.sources.iter().rev() {
+            if let Some(row) = source.last_log().map_err(source.unreadable())? {
+                return Ok(Some(LogPlace { file: source.path.clone(), row }));
+            }
+        }
+        Ok(None)
+    }
+
     /// What messages can be chosen by.
     ///
     /// # Errors
@@ -109,14 +137,19 @@ impl Reader {
 impl Source {
     fn logs(&self, filter: &LogFilter, limit: usize) -> rusqlite::Result<Vec<LogEntry>> {
         let order = if filter.newest_first { "DESC" } else { "ASC" };
+        let after = match &filter.after {
+            Some(place) if self.path < place.file => return Ok(Vec::new()),
+            Some(place) if self.path == place.file => place.row,
+            _ => i64::MIN,
+        };
         let sql = format!(
-            "SELECT wall_ms, level, target, agent, kind, host, message, fields FROM logs WHERE \
+            "SELECT wall_ms, level, target, agent, kind, host, message, fields, id FROM logs WHERE \
              (?1 IS NULL OR level <= ?1) AND \
              (?2 IS NULL OR target = ?2 OR substr(target, 1, length(?2) + 2) = ?2 || '::') AND \
              (?3 IS NULL OR agent = ?3) AND (?4 IS NULL OR kind = ?4) AND \
              (?5 IS NULL OR host = ?5) AND wall_ms >= ?6 AND wall_ms < ?7 AND \
              (?8 IS NULL OR instr(message, ?8) OR instr(coalesce(fields, ''), ?8)) \
-             ORDER BY id {order} LIMIT ?9"
+             AND id > ?10 ORDER BY id {order} LIMIT ?9"
         );
         let since = filter.since.map_or(0, |at| int(at.as_millis()));
         let until = filter.until.map_or(i64::MAX, |at| int(at.as_millis()));
@@ -132,10 +165,16 @@ impl Source {
                 until,
                 filter.text,
                 i64::try_from(limit).unwrap_or(i64::MAX),
+                after,
             ],
-            LogEntry::read,
+            |row| LogEntry::read(row, &self.path),
         )?;
         rows.collect()
+    }
+
+    fn last_log(&self) -> rusqlite::Result<Option<i64>> {
+        let last = "SELECT id FROM logs ORDER BY id DESC LIMIT 1";
+        self.conn.query_row(last, [], |row| row.get(0)).optional()
     }
 
     fn log_names(&self, names: &mut LogNames) -> rusqlite::Result<()> {
@@ -163,9 +202,10 @@ impl Source {
 }
 
 impl LogEntry {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    fn read(row: &Row<'_>, file: &Path) -> rusqlite::Result<Self> {
         let level: i64 = row.get(1)?;
         Ok(Self {
+            place: LogPlace { file: file.to_owned(), row: row.get(8)? },
             wall: wall(row.get(0)?),
             level: match level {
                 1 => "error",

@@ -8,6 +8,7 @@ use super::{
     place::{copy, quick_dir},
     *,
 };
+use crate::journal::archive::{Archive, LogQuery};
 
 fn told(dir: &TempDir, steps: u64) -> (Journal, Story) {
     let (journal, opened) = open(dir);
@@ -183,4 +184,42 @@ fn a_flood_of_messages_is_counted_and_old_ones_go() {
     while store.trim_logs(8000, 5000, 2000).unwrap() {}
     assert_eq!(left(&store), (192, 8000));
     let _ = recover::open(&files).unwrap();
+}
+
+#[test]
+fn what_follows_a_message_is_known_by_its_place_and_not_by_its_time() {
+    let dir = quick_dir();
+    let path = dir.path().join("journal");
+    let files = Files::open(&path).unwrap();
+    let (mut store, _) = recover::open(&files).unwrap();
+    let row = |text: &str| queue::LogRow {
+        message: text.into(),
+        target: "agent".into(),
+        level: 3,
+        wall_ms: 5,
+        ..Default::default()
+    };
+    store.commit(&[], &["one", "two", "other"].map(row), false).unwrap();
+    let archive = || Archive::open(&path, starling_core::society::stock()).unwrap();
+    let last = LogQuery { limit: Some(1), ..LogQuery::default() };
+    let texts = |lines: Vec<crate::api::journal::LogLine>| -> Vec<String> {
+        lines.into_iter().map(|line| line.message).collect()
+    };
+    let (begun, end) = archive().logs_after(&last, None).unwrap();
+    assert_eq!(texts(begun), ["other"]);
+    let all = LogQuery::default();
+    let (none, end) = archive().logs_after(&all, end).unwrap();
+    assert_eq!(texts(none), [""; 0], "older ones of the same millisecond do not come later");
+    store.commit(&[], &["other", "other"].map(row), false).unwrap();
+    let (more, end) = archive().logs_after(&all, end).unwrap();
+    assert_eq!(texts(more), ["other", "other"], "those that say the same are not one");
+    // What was not wanted of the past does not come later either.
+    let rare = LogQuery { text: Some("three".into()), ..LogQuery::default() };
+    let (none, begun) = archive().logs_after(&rare, None).unwrap();
+    assert_eq!((texts(none), &begun), (Vec::new(), &end));
+    // All were too old: rows are numbered anew.
+    while store.trim_logs(6, 5000, 2000).unwrap() {}
+    store.commit(&[], &[row("three")], false).unwrap();
+    let (new, _) = archive().logs_after(&all, end).unwrap();
+    assert_eq!(texts(new), ["three"]);
 }
