@@ -36,7 +36,7 @@
 //! | announced | it refuses | *refused* | the refusal goes out |
 //! | announced | it hands a nested bid over | *delegated* | that bid goes out, in its bidder's name |
 //! | announced | the window ends | *expired* | |
-//! | bid | a rejection | *rejected* | |
+//! | bid | a rejection, a cancellation | *rejected* | |
 //! | bid | a grant | granted | the work is told |
 //! | bid | no grant in time, the manager is gone | *expired* | |
 //! | granted | it completes | completed | the report goes out |

@@ -264,6 +264,9 @@ pub const LETTERS_IN_FLIGHT_MAX: usize = 256;
 /// Bids that one contract takes. Further ones are rejected.
 pub const BIDS_PER_CONTRACT_MAX: usize = 4096;
 
+/// Bytes of the bids that one contract takes. Further ones are rejected.
+pub const BIDS_PER_CONTRACT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Contracts of one agent that have not ended, as a manager and as a contractor each. At the cap
 /// an agent announces nothing more, and refuses what is announced to it.
 pub const CONTRACTS_PER_AGENT_MAX: usize = 4096;
@@ -272,7 +275,7 @@ pub const CONTRACTS_PER_AGENT_MAX: usize = 4096;
 pub const TRAVERSALS_PER_AGENT_MAX: usize = 16_384;
 
 /// Agents that are remembered to have brought one search. What others bring is asked back in vain.
-pub const VISITORS_PER_TRAVERSAL_MAX: usize = 256;
+pub const VISITORS_PER_TRAVERSAL_MAX: usize = 16;
 
 /// Announcements that wait for an agent that has all it can do of their sort. At the cap further
 /// ones are refused.

@@ -175,7 +175,8 @@ impl Contractor {
                 (self.phase, self.until) = (Phase::Granted, now + left.min(BUDGET_MAX));
                 self.outputs.push_back(Work::Granted);
             }
-            (Phase::Bid, Order::Reject) => self.end(Ended::Rejected),
+            // A grant that did not arrive is taken back.
+            (Phase::Bid, Order::Reject | Order::Cancel(_)) => self.end(Ended::Rejected),
             (Phase::Announced | Phase::Bid, Order::Gone) => self.end(Ended::Expired),
             (Phase::Granted, Order::Cancel(why)) => self.end(Ended::Cancelled(why)),
             (Phase::Granted, Order::Gone) => self.end(Ended::Cancelled(gone())),

@@ -10,7 +10,7 @@ use super::{Bid, BidId, Reply, Windows};
 use crate::{
     exchange::Failure,
     ident::Address,
-    limits::{BIDS_PER_CONTRACT_MAX, REASON_BYTES_MAX},
+    limits::{BIDS_PER_CONTRACT_BYTES_MAX, BIDS_PER_CONTRACT_MAX, REASON_BYTES_MAX},
     time::Time,
 };
 
@@ -134,6 +134,9 @@ pub enum GrantError {
     /// There is no such bid that stands, or it was named twice.
     #[error("no bid {0:?} stands")]
     NoSuchBid(BidId),
+    /// The agent cannot wait for so many reports.
+    #[error("the agent waits for too much already; grant fewer, or later")]
+    TooMany,
 }
 
 impl Manager {
@@ -244,7 +247,9 @@ impl Manager {
     fn take_bid(&mut self, bid: Bid, welcome: bool) {
         let id = bid.id;
         let second = self.offers.iter().any(|offer| offer.bid.id.bidder == id.bidder);
-        let full = self.offers.len() >= BIDS_PER_CONTRACT_MAX;
+        let bytes: usize = self.offers.iter().map(|offer| offer.bid.body.len()).sum();
+        let full = self.offers.len() >= BIDS_PER_CONTRACT_MAX
+            || bytes + bid.body.len() > BIDS_PER_CONTRACT_BYTES_MAX;
         if self.phase != Phase::Announced || !welcome || second || full {
             // The first bid of who has bid twice stands, also when it comes again.
             if !self.offers.iter().any(|offer| offer.bid.id == id) {
@@ -317,6 +322,7 @@ impl Manager {
         if self.phase != Phase::Granted {
             return;
         }
+        let unsure = reply.is_err();
         let why = match reply {
             Ok(Reply::Report(report)) => {
                 offer.state = State::Reported(report.into_owned());
@@ -328,6 +334,10 @@ impl Manager {
         };
         offer.state = State::Failed;
         let why: String = why.chars().take(REASON_BYTES_MAX / 4).collect();
+        if unsure {
+            // It may be at work.
+            self.outputs.push_back(Output::Cancel { bid, why: why.clone() });
+        }
         self.cancel_granted(&why);
         self.end(End::Cancelled { bid, why });
     }

@@ -9,6 +9,9 @@ use crate::{
     time::Time,
 };
 
+/// Fewer searches are not worth looking through.
+const SWEPT_MIN: usize = 64;
+
 /// The searches that have come to an agent, each until its time for bids has passed.
 ///
 /// This is what makes a search end on every graph: an agent takes part in it once. Two neighbours
@@ -52,9 +55,7 @@ impl Visited {
             }
             return Arrival::Again;
         }
-        if self.seen.len() >= TRAVERSALS_PER_AGENT_MAX {
-            self.seen.retain(|_, seen| seen.until > now);
-        }
+        self.make_room(now);
         if self.seen.len() >= TRAVERSALS_PER_AGENT_MAX {
             return Arrival::TooMany;
         }
@@ -63,8 +64,17 @@ impl Visited {
     }
 
     /// This agent begins a search itself.
-    pub fn begin(&mut self, traversal: Traversal, until: Time) {
+    pub fn begin(&mut self, traversal: Traversal, until: Time, now: Time) {
+        self.make_room(now);
         self.seen.entry(traversal).or_insert(Seen { until, from: BTreeSet::new() });
+    }
+
+    /// Forgets what is over, now and then: whenever the table has doubled.
+    fn make_room(&mut self, now: Time) {
+        let len = self.seen.len();
+        if len >= TRAVERSALS_PER_AGENT_MAX || len >= SWEPT_MIN && len.is_power_of_two() {
+            self.sweep(now);
+        }
     }
 
     /// Whether the agent at that address has brought the search here.

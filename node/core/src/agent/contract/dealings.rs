@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use starling_protocols::{
     contract::{BidId, Contractor, End, Ended, Manager, Traversal, Visited},
     ident::Address,
+    limits::{CONTRACTS_PER_AGENT_MAX, WAITS_PER_AGENT_MAX},
     time::Time,
 };
 
@@ -136,6 +137,12 @@ impl Waits {
     /// Whether a wait is one of contracts.
     pub(crate) const fn has(wait: WaitId) -> bool {
         wait.0 & OF_CONTRACTS != 0
+    }
+
+    /// How many answers may be waited for, so that there is always room for the windows.
+    pub(super) fn room(&self) -> usize {
+        let most = WAITS_PER_AGENT_MAX - 2 * CONTRACTS_PER_AGENT_MAX - 64;
+        most.saturating_sub(self.0.len())
     }
 
     pub(super) fn begin(&mut self, then: For, what: What, until: Time) -> WaitId {

@@ -1,4 +1,8 @@
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::Serialize;
 use starling_protocols::{
@@ -31,8 +35,8 @@ impl<A: Agent> Cx<'_, A> {
     /// Announces work. [`Manages::closed`] comes when all have answered or the window for bids has
     /// ended, and [`Manages::ended`] in any case.
     ///
-    /// An agent that has [`CONTRACTS_PER_AGENT_MAX`] contracts under way asks nobody: the contract
-    /// expires at once.
+    /// An agent that has [`CONTRACTS_PER_AGENT_MAX`] contracts under way, or waits for as much as an
+    /// agent may, asks nobody: the contract expires at once.
     pub fn announce<C: Contract>(&mut self, work: &C, to: To) -> ContractId<C>
     where
         A: Manages<C>,
@@ -41,7 +45,8 @@ impl<A: Agent> Cx<'_, A> {
         let reach = to.reach;
         let search = Search { traversal, level: 0, reach, from: None };
         let until = self.now() + C::WINDOWS.capped().bids;
-        self.dealings.visited.begin(traversal, until);
+        let now = self.now();
+        self.dealings.visited.begin(traversal, until, now);
         self.carry_on(None, search, C::WINDOWS, work, to)
     }
 
@@ -84,11 +89,12 @@ impl<A: Agent> Cx<'_, A> {
         let (me, now, windows) = (self.address(), self.now(), windows.capped());
         let known = |of: &Address| self.dealings.visited.came_from(traversal, *of);
         let wanted = |of: &Address| *of != me && Some(*of) != from && !known(of);
-        let asked: Vec<Address> = to.agents.into_iter().filter(wanted).collect();
+        let asked: BTreeSet<Address> = to.agents.into_iter().filter(wanted).collect();
         let far = reach.is_some_and(|reach| level > reach);
-        let full = self.dealings.managed.len() >= CONTRACTS_PER_AGENT_MAX;
+        let full = self.dealings.managed.len() >= CONTRACTS_PER_AGENT_MAX
+            || asked.len() > self.dealings.waits.room();
         let further = far && (!asked.is_empty() || to.scope.is_some());
-        let (asked, scope) = if far || full { (Vec::new(), None) } else { (asked, to.scope) };
+        let (asked, scope) = if far || full { (BTreeSet::new(), None) } else { (asked, to.scope) };
         let number = self.dealings.number();
         let announcement = Announcement {
             traversal,
@@ -177,6 +183,9 @@ impl<A: Agent> Cx<'_, A> {
     ) -> Result<(), GrantError> {
         let now = self.now();
         let dealings: &mut Dealings = self.dealings;
+        if grants.len() > dealings.waits.room() {
+            return Err(GrantError::TooMany);
+        }
         let row = dealings.managed.get_mut(&number).ok_or(GrantError::TooLate)?;
         // Of the time for its own report it keeps a tenth for the way back.
         let job = row.job.and_then(|job| dealings.jobs.get(&job));

@@ -121,6 +121,7 @@ impl<A: Agent> Cx<'_, A> {
             Arrival::First => {}
         }
         let body = body.into_owned();
+        self.drop_dead(name);
         let waiting = self.dealings.waiting.get(name).map_or(0, VecDeque::len);
         let full = self.dealings.jobs.len() >= CONTRACTS_PER_AGENT_MAX;
         if full || waiting >= ANNOUNCEMENTS_WAITING_MAX {
@@ -136,19 +137,36 @@ impl<A: Agent> Cx<'_, A> {
         self.open_job(name, part.windows, announced);
     }
 
+    /// Announcements whose window has ended wait for nothing.
+    fn drop_dead(&mut self, name: &str) {
+        let now = self.now();
+        let Some(queue) = self.dealings.waiting.get_mut(name) else { return };
+        let (dead, alive): (VecDeque<_>, _) =
+            std::mem::take(queue).into_iter().partition(|of: &Announced| of.until <= now);
+        *queue = alive;
+        for dialog in dead.into_iter().filter_map(|of| of.answers) {
+            let refused = encode(&Reply::Refused { further: false });
+            self.answer_deferred(dialog, Ok(refused));
+        }
+    }
+
     fn refuse_announcement(&mut self, asks: bool) {
         if asks {
             self.answer_now(Ok(&Reply::Refused { further: false }));
         }
     }
 
-    /// A search comes again. From one that this agent asks itself it is the answer, for both.
+    /// A search comes again. A question of one whom this agent asks itself is the answer as well:
+    /// the other side may do the same, and then what each answers is nobody's.
     fn came_again(
         &mut self,
         traversal: starling_protocols::contract::Traversal,
         from: Address,
         asks: bool,
     ) {
+        if !asks {
+            return;
+        }
         let mut managed = self.dealings.managed.iter_mut();
         let asking = managed.find_map(|(number, row)| {
             let wait = (row.traversal == traversal).then(|| row.asked.remove(&from))??;
@@ -157,9 +175,8 @@ impl<A: Agent> Cx<'_, A> {
         if let Some((number, wait)) = asking {
             self.forget_wait(wait);
             self.take_answer(number, from, Ok(Reply::Duplicate));
-        } else if asks {
-            self.answer_now(Ok(&Reply::Duplicate));
         }
+        self.answer_now(Ok(&Reply::Duplicate));
     }
 
     fn open_job(&mut self, name: &str, windows: Windows, announced: Announced) {
@@ -188,6 +205,7 @@ impl<A: Agent> Cx<'_, A> {
         let now = self.now();
         while let Some(at_once) = part.bids
             && self.dealings.jobs_of(name) < at_once
+            && self.dealings.jobs.len() < CONTRACTS_PER_AGENT_MAX
         {
             let Some(queue) = self.dealings.waiting.get_mut(name) else { return };
             match queue.pop_front() {

@@ -36,10 +36,10 @@ impl<A: Agent> Cx<'_, A> {
     /// Hands a bid that came for a contract of its own over to the manager of a job: what is
     /// granted and reported goes past this agent. All other bids of that contract are rejected, and
     /// it ends. Gives whether that was possible.
-    pub fn hand_over<C: Contract, D: Contract>(
+    pub fn hand_over<C: Contract>(
         &mut self,
         job: Job<C>,
-        contract: ContractId<D>,
+        contract: ContractId<C>,
         bid: BidId,
     ) -> bool {
         let dealings: &mut Dealings = self.dealings;

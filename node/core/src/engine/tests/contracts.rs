@@ -213,7 +213,8 @@ fn a_bid_is_handed_over_past_those_in_between() {
     let second = mesh.trader(2, &Trader { neighbours: vec![far, near], ..Trader::default() });
     let first = mesh.trader(1, &Trader { neighbours: vec![second], ..Trader::default() });
     let manager = mesh.trader(0, &Trader::default());
-    mesh.announce(manager, &[first]);
+    // Who is named twice is asked once.
+    mesh.announce(manager, &[first, first]);
     assert_eq!(mesh.log_of(manager), ["bids for 7", "completed here it is"]);
     assert_eq!(mesh.log_of(far), ["announced a boat", "granted take it", "job Acknowledged"]);
     assert_eq!(mesh.log_of(near), ["announced a boat", "job Rejected"]);
