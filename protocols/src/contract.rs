@@ -35,7 +35,7 @@
 //! | announced | it bids | bid | the bid goes out |
 //! | announced | it refuses | *refused* | the refusal goes out |
 //! | announced | it hands a nested bid over | *delegated* | that bid goes out, in its bidder's name |
-//! | announced | the window ends | *expired* | |
+//! | announced | the window ends, the manager is gone | *expired* | |
 //! | bid | a rejection, a cancellation | *rejected* | |
 //! | bid | a grant | granted | the work is told |
 //! | bid | no grant in time, the manager is gone | *expired* | |
@@ -46,7 +46,8 @@
 //! | completed | a cancellation, the manager is gone, nothing in time | *aborted* | |
 //!
 //! A contractor that hears of its end undoes what it had done for it, except at *acknowledged*,
-//! *delegated* and *defected*.
+//! *delegated*, *defected* and *refused*. Who carries the machine tells it that the manager is gone
+//! where it can know; where it cannot, the windows end instead.
 
 mod contractor;
 mod manager;

@@ -175,7 +175,7 @@ impl<A: Agent> Kind<A> {
             Input::Started => state.started(cx),
             Input::Stopping => {
                 state.stopping(cx);
-                cx.contracts_stop();
+                cx.end_contracts();
             }
             Input::Recovered => state.recovered(cx),
             Input::Undelivered { to, name, why } => {
@@ -188,14 +188,16 @@ impl<A: Agent> Kind<A> {
                 }
                 return match does {
                     Does::Answer(answer) => answer(state, cx, dialog.codec(), body),
-                    Does::Contract(fns) => cx.contract_request(name, fns, dialog.codec(), body),
+                    Does::Contract(fns) => {
+                        cx.contract_asked(name, fns.part(), dialog.codec(), body)
+                    }
                     Does::Collect { .. } => Err(Rejection::Unknown),
                 };
             }
             Input::Notification { name, codec, body, .. } => {
                 return match self.does(name)? {
                     Does::Collect { collect, .. } => collect(state, cx, *codec, body),
-                    Does::Contract(fns) => cx.contract_notice(name, fns, *codec, body),
+                    Does::Contract(fns) => cx.contract_told(name, fns.part(), *codec, body),
                     Does::Answer(_) => Err(Rejection::Unknown),
                 };
             }
@@ -204,7 +206,7 @@ impl<A: Agent> Kind<A> {
                     missed(state, cx, topic.clone(), *count);
                 }
             }
-            Input::Resume { wait, .. } if Waits::has(*wait) => cx.contract_wait(*wait),
+            Input::Resume { wait, .. } if Waits::has(*wait) => cx.contract_resumed(*wait),
             Input::Resume { wait, .. } => cx.resume(state, *wait),
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! What SQLite passes over in silence: its log ends for it at the first frame whose checksum is
 //! wrong. After a crash that is the torn end of what nobody was told of. But where later frames of
 //! the same log follow, something was damaged that may have been durable; or power was cut, and what
-//! was not synced went to the disk in another order.
+//! was not synced went to the disk in another order; or they are the rest of a write that was given
+//! up, because the disk was full. Which of them cannot be told.
 //!
 //! The format is SQLite's (`sqlite.org/fileformat2.html`, section 4).
 

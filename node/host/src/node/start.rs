@@ -366,7 +366,7 @@ fn open_journal(config: &Config) -> Result<(Journal, Recording), NodeError> {
     for doubt in &opened.doubts {
         tracing::warn!(
             path = %doubt.path.display(), why = doubt.why,
-            "after a power cut that is to be expected; a copy of the log was set aside"
+            "after a power cut or a full disk it may be nothing; a copy of the log was set aside"
         );
     }
     for damage in &opened.damage {

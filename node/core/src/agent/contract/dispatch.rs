@@ -2,7 +2,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use starling_protocols::{
     contract::{Ask, BidId, End, Ended, Tell, Windows},
-    exchange::Codec,
     limits::BODY_BYTES_MAX,
     wire,
 };
@@ -12,7 +11,7 @@ use super::{
     dealings::{Managed, News},
     receive::Part,
 };
-use crate::agent::{Agent, Cx, Rejection, WaitId};
+use crate::agent::{Agent, Cx};
 
 /// How often an agent may be told something in one turn: one that announces to nobody whenever it
 /// is told that nobody bid would never end.
@@ -73,42 +72,14 @@ impl<A: Agent> ContractFns<A> {
         true
     }
 
-    fn part(&self) -> Part {
+    pub(in crate::agent) fn part(&self) -> Part {
         let bids = self.bids.as_ref().map(|bids| bids.concurrency);
         Part { bids, windows: self.windows }
     }
 }
 
-/// Where inputs that concern contracts come in.
+/// How an agent hears of its contracts.
 impl<A: Agent> Cx<'_, A> {
-    pub(crate) fn contract_request(
-        &mut self,
-        name: &str,
-        fns: &ContractFns<A>,
-        codec: Codec,
-        body: &[u8],
-    ) -> Result<(), Rejection> {
-        self.contract_asked(name, fns.part(), codec, body)
-    }
-
-    pub(crate) fn contract_notice(
-        &mut self,
-        name: &str,
-        fns: &ContractFns<A>,
-        codec: Codec,
-        body: &[u8],
-    ) -> Result<(), Rejection> {
-        self.contract_told(name, fns.part(), codec, body)
-    }
-
-    pub(crate) fn contract_wait(&mut self, wait: WaitId) {
-        self.contract_resumed(wait);
-    }
-
-    pub(crate) fn contracts_stop(&mut self) {
-        self.end_contracts();
-    }
-
     /// Tells the agent what has come of its contracts in this turn, and what comes of that.
     pub(crate) fn tell_news<'f>(
         &mut self,

@@ -13,7 +13,7 @@ use crate::agent::{Agent, Cx, Dialog, Rejection, WaitId, cx::encode};
 
 /// What a kind takes part in, of one sort of contract.
 #[derive(Clone, Copy)]
-pub(super) struct Part {
+pub(in crate::agent) struct Part {
     /// How many jobs at a time; `None`: it does not bid.
     pub(super) bids: Option<usize>,
     pub(super) windows: Windows,
@@ -22,7 +22,7 @@ pub(super) struct Part {
 /// Contracts as they arrive.
 impl<A: Agent> Cx<'_, A> {
     /// A manager asks.
-    pub(super) fn contract_asked(
+    pub(in crate::agent) fn contract_asked(
         &mut self,
         name: &str,
         part: Part,
@@ -57,7 +57,7 @@ impl<A: Agent> Cx<'_, A> {
     }
 
     /// The other side of a contract tells something.
-    pub(super) fn contract_told(
+    pub(in crate::agent) fn contract_told(
         &mut self,
         name: &str,
         part: Part,
@@ -224,7 +224,7 @@ impl<A: Agent> Cx<'_, A> {
     }
 
     /// What was waited for has come, for a contract.
-    pub(super) fn contract_resumed(&mut self, wait: WaitId) {
+    pub(in crate::agent) fn contract_resumed(&mut self, wait: WaitId) {
         let outcome = self.outcome();
         let Some((what, _)) = self.dealings.waits.end(wait) else { return };
         let now = self.now();
@@ -273,7 +273,7 @@ impl<A: Agent> Cx<'_, A> {
     }
 
     /// The agent is about to end in good order: its contracts end before.
-    pub(super) fn end_contracts(&mut self) {
+    pub(in crate::agent) fn end_contracts(&mut self) {
         let contracts: Vec<u64> = self.dealings.managed.keys().copied().collect();
         for contract in contracts {
             self.give_up_number(contract, "the manager was stopped");

@@ -1,4 +1,4 @@
-use starling_protocols::contract::{BidId, End, Ended};
+use starling_protocols::contract::{End, Ended};
 
 use super::*;
 
@@ -125,8 +125,6 @@ impl Manages<Sell> for Trader {
             return;
         }
         let reports: Vec<&str> = of.reports.iter().map(|(_, report)| report.as_str()).collect();
-        let by = |bid: BidId| bid.bidder.agent.0 == 0;
-        assert!(!of.reports.iter().any(|(bid, _)| by(*bid)));
         self.log.push(match of.end {
             End::Completed => format!("completed {}", reports.join(", ")),
             End::Cancelled { why, .. } => format!("cancelled: {why}"),
