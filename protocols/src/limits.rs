@@ -280,3 +280,7 @@ pub const VISITORS_PER_TRAVERSAL_MAX: usize = 16;
 /// Announcements that wait for an agent that has all it can do of their sort. At the cap further
 /// ones are refused.
 pub const ANNOUNCEMENTS_WAITING_MAX: usize = 1024;
+
+/// How long a watch on another agent lasts before it is asked for again; the agent that is watched
+/// forgets it after twice that time.
+pub const WATCH_WINDOW: Duration = Duration::from_secs(600);
