@@ -10,10 +10,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use starling_protocols::{
     contract::{BidId, End, Ended, Visited},
     ident::Address,
     limits::{CONTRACTS_PER_AGENT_MAX, WAITS_PER_AGENT_MAX},
+    partner::{Bond, Declined, Parted, Partnerships, Row},
     time::Time,
 };
 
@@ -21,6 +23,7 @@ use super::{
     Agent, Cx, Effect, WaitId,
     contract::{Announced, JobRow, Managed},
     cx::encode,
+    partners,
     waits::{Book, Wait, What},
     watch::Watches,
 };
@@ -36,6 +39,9 @@ pub(crate) struct Dealings {
     /// Announcements that wait because enough jobs of their sort are under way.
     pub(super) waiting: BTreeMap<String, VecDeque<Announced>>,
     pub(super) watches: Watches,
+    pub(super) partners: Partnerships,
+    /// When the next window of a proposal ends.
+    pub(super) proposals: Option<(WaitId, Time)>,
     pub(crate) waits: Waits,
     /// What the agent is to be told in this turn.
     #[serde(skip)]
@@ -85,7 +91,9 @@ pub(super) enum For {
     /// The end of a window of a job.
     JobWindow { job: u64 },
     /// The end of another agent that is watched.
-    Watch { of: Address },
+    Watch { reason: Reason },
+    /// The end of the window of a proposal.
+    Proposals,
 }
 
 /// Why another agent is watched.
@@ -93,6 +101,8 @@ pub(super) enum For {
 pub(super) enum Reason {
     /// It manages a job that this agent does.
     Job(u64),
+    /// It is a partner.
+    Partner(Bond),
 }
 
 /// What the SDK waits for on an agent's behalf. The ids are told from those of its own waits by a
@@ -144,6 +154,15 @@ pub(super) enum News {
     Announced { job: u64, body: Vec<u8> },
     Granted { job: u64, body: Vec<u8> },
     JobOver { job: u64, how: Ended },
+    Partner(PartnerNews),
+}
+
+/// What has become of a partner, or of one that was to be.
+#[derive(Debug)]
+pub(super) enum PartnerNews {
+    Declined { bond: Bond, row: Row, why: Declined },
+    Parted { bond: Bond, row: Row, how: Parted, brothers: Vec<Address> },
+    Restarted { bond: Bond, before: Address },
 }
 
 impl News {
@@ -155,7 +174,18 @@ impl News {
 impl Dealings {
     /// Whether there is nothing to save.
     pub(crate) fn is_empty(&self) -> bool {
-        self.next == 0 && self.visited.is_empty() && self.watches.is_empty()
+        self.next == 0
+            && self.visited.is_empty()
+            && self.watches.is_empty()
+            && self.partners.is_empty()
+            && self.proposals.is_none()
+    }
+
+    /// For people: all of them, each with when it waits no longer.
+    pub(super) fn views(&self) -> Vec<(String, Time, Value)> {
+        let mut views = self.contract_views();
+        views.extend(partners::views(&self.partners));
+        views
     }
 }
 
@@ -172,7 +202,10 @@ impl<A: Agent> Cx<'_, A> {
             | For::JobWindow { .. } => {
                 self.contract_resumed(what, outcome);
             }
-            For::Watch { of } => self.watch_ended(of, outcome.map(|outcome| outcome.map(drop))),
+            For::Watch { reason } => {
+                self.watch_ended(reason, outcome.map(|outcome| outcome.map(drop)));
+            }
+            For::Proposals => self.proposals_are_due(),
         }
     }
 
