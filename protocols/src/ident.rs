@@ -7,7 +7,7 @@ mod mesh;
 mod signed;
 
 pub use credential::{Certificate, Credential, CredentialError};
-pub use id::{Address, AgentId, HostId, Incarnation, MeshId, ParseIdError};
+pub use id::{Address, AgentId, Bond, HostId, Incarnation, MeshId, ParseIdError};
 pub use key::SecretKey;
 pub use mesh::Genesis;
 pub use signed::{Signable, Signed, SignedError};

@@ -38,7 +38,8 @@
 mod message;
 mod table;
 
-pub use message::{Bond, Leaving, Letter};
+pub use crate::ident::Bond;
+pub use message::{Leaving, Letter};
 pub use table::{
     Declined, Ends, Output, Parted, Partnerships, Proposal, ProposeError, Row, Stage, Wants,
 };

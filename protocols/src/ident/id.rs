@@ -20,6 +20,11 @@ pub struct MeshId(pub [u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgentId(pub u128);
 
+/// One partnership of two agents, the same on both sides: 128 random bits, drawn by whoever proposes
+/// it. Whoever knows it is a party to it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bond(pub u128);
+
 /// One life of a host: greater than all earlier ones of the same host.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -114,6 +119,15 @@ text_id!(
     "an agent id",
     |id: &AgentId| id.0.to_be_bytes(),
     |bytes| AgentId(u128::from_be_bytes(bytes)),
+    u128,
+    std::convert::identity
+);
+
+text_id!(
+    Bond,
+    "a partnership",
+    |bond: &Bond| bond.0.to_be_bytes(),
+    |bytes| Bond(u128::from_be_bytes(bytes)),
     u128,
     std::convert::identity
 );

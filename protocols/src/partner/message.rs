@@ -1,19 +1,8 @@
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ident::Address;
-
-/// Names one partnership, the same on both sides. Drawn by whoever proposes it; whoever knows it is
-/// a party to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Bond(pub u128);
-
-impl fmt::Display for Bond {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
+use crate::ident::{Address, Bond};
 
 /// What two agents tell each other of a partnership. It travels as a durable notification under the
 /// name that the receiver has for the relation.

@@ -416,10 +416,11 @@ impl Partnerships {
             let Some(row) = self.rows.get_mut(&bond) else { continue };
             if row.stage != Stage::Standing {
                 self.drop_proposed(bond, Declined::Undelivered(why.clone()));
-            } else if matches!(why, Failure::NoAgent | Failure::Unknown(_) | Failure::Unreachable) {
+            } else if matches!(why, Failure::NoAgent | Failure::Unknown(_)) {
                 self.part(bond, Parted::Lost, Vec::new());
             } else {
-                // It could not be posted, or not be taken up: it may be another time.
+                // It could not be posted, or not be taken up: it may be another time. A host that has
+                // just begun to live may not know the other yet.
                 row.check_at = Some(now + CHECK_AGAIN);
             }
         }

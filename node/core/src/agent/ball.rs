@@ -234,17 +234,17 @@ impl<A: Agent> Kind<A> {
         body: &[u8],
     ) -> Handled {
         match Everybodys::find(name) {
-            Some(Everybodys::Ping) => cx.answer_now(Ok(&())),
-            Some(Everybodys::Watch) => cx.is_watched(body)?,
-            Some(Everybodys::Died) => {
-                cx.told_of_death(state, body, |name| match self.does(name) {
-                    Ok(Does::Partner(fns)) => Some(fns),
-                    _ => None,
-                })?
+            Some(Everybodys::Ping) => {
+                cx.answer_now(Ok(&()));
+                Ok(())
             }
-            _ => return Err(Rejection::Unknown),
+            Some(Everybodys::Watch) => cx.is_watched(body),
+            Some(Everybodys::Died) => cx.told_of_death(state, body, |name| match self.does(name) {
+                Ok(Does::Partner(fns)) => Some(fns),
+                _ => None,
+            }),
+            _ => Err(Rejection::Unknown),
         }
-        Ok(())
     }
 
     fn does(&self, name: &str) -> Result<&Does<A>, Rejection> {

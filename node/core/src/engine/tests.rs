@@ -6,6 +6,7 @@ mod journal;
 mod kept;
 mod lanes;
 mod local;
+mod partners;
 mod replays;
 mod rosters;
 mod till;
@@ -252,14 +253,13 @@ impl Disk {
 }
 
 pub(super) fn kinds() -> Kinds {
-    crate::society::with_residents(
-        Kinds::new()
-            .kind::<Probe>()
-            .kind::<till::Till>()
-            .kind::<journal::Purse>()
-            .kind::<kept::Slippery>()
-            .kind::<trader::Trader>(),
-    )
+    let kinds = Kinds::new()
+        .kind::<Probe>()
+        .kind::<till::Till>()
+        .kind::<journal::Purse>()
+        .kind::<kept::Slippery>()
+        .kind::<trader::Trader>();
+    crate::society::with_residents(partners::kinds(kinds))
 }
 
 /// Some engines of one mesh, and the pipes between them.
