@@ -31,8 +31,8 @@ enum Tell {
     Substitute(Address),
     BreakUp,
     AskDied(Address, Died<'static>),
-    TellBuried(Address, Buried<'static>),
-    TellRestarted(Address, Restarted),
+    Bury(Address, Buried<'static>),
+    Move(Address, Restarted),
 }
 impl Request for Tell {
     const NAME: &'static str = "partners/tell";
@@ -88,8 +88,8 @@ macro_rules! party {
                     Tell::AskDied(to, died) => {
                         cx.request(to, &died, Then::Answered);
                     }
-                    Tell::TellBuried(to, buried) => cx.notify(to, &buried),
-                    Tell::TellRestarted(to, restarted) => cx.notify(to, &restarted),
+                    Tell::Bury(to, buried) => cx.notify(to, &buried),
+                    Tell::Move(to, restarted) => cx.notify(to, &restarted),
                 }
                 Answer::now(())
             }
@@ -380,7 +380,7 @@ fn who_watches_over_agents_tells_of_deaths_burials_and_moves() {
     mesh.says(monitor, &Tell::AskDied(guest, stranger));
     assert_eq!(mesh.last(monitor).0, "volunteers: Ok(None)");
     let at = Address { host: mesh.host(0), ..inn };
-    mesh.says(monitor, &Tell::TellRestarted(guest, Restarted { who: inn.agent, at }));
+    mesh.says(monitor, &Tell::Move(guest, Restarted { who: inn.agent, at }));
     let (log, partners, _) = mesh.seen(guest);
     assert!(log.contains(&"moved: true, true".to_owned()), "{log:?}");
     // There is nobody at that address, and that is found out.
@@ -390,7 +390,7 @@ fn who_watches_over_agents_tells_of_deaths_burials_and_moves() {
     );
     mesh.says(guest, &Tell::Propose(inn, 1));
     let brothers = Cow::Owned(vec![guest]);
-    mesh.says(monitor, &Tell::TellBuried(guest, Buried { who: inn.agent, brothers }));
+    mesh.says(monitor, &Tell::Bury(guest, Buried { who: inn.agent, brothers }));
     assert_eq!(mesh.last(guest), ("Buried, 0 left, 1 brothers, true".into(), 0, 0));
 }
 
