@@ -16,6 +16,7 @@ pub mod journal;
 pub mod limits;
 pub mod link;
 pub mod roster;
+pub mod solver;
 pub mod time;
 pub mod wire;
 pub mod words;
