@@ -303,3 +303,7 @@ pub const CLAIMS_PER_PROBLEM_MAX: u32 = 32;
 
 /// How often an agent is sent on from one that solves no more to the next, before it claims again.
 pub const HOPS_PER_CLAIM_MAX: u32 = 16;
+
+/// How long a watch on another agent lasts before it is asked for again; the agent that is watched
+/// forgets it after twice that time.
+pub const WATCH_WINDOW: Duration = Duration::from_secs(600);

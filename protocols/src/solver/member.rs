@@ -30,6 +30,8 @@ pub struct Member {
     hops: u32,
     /// Members whose answer to its last questions failed.
     gone: BTreeSet<Address>,
+    /// Who has claimed the problem last while this member followed another.
+    latest: Option<Address>,
     /// Those that want to follow it, each with when it is to be told to wait on.
     followers: BTreeMap<Address, Time>,
     /// Who else has solved the problem, as far as its agent was told.
@@ -128,6 +130,7 @@ impl Member {
             claims: 0,
             hops: 0,
             gone: BTreeSet::new(),
+            latest: None,
             followers: BTreeMap::new(),
             others: BTreeSet::new(),
             why: None,
@@ -262,7 +265,8 @@ impl Member {
                 self.hops = 0;
                 self.follow(from);
             }
-            Phase::Following { .. } | Phase::Unsolved => {}
+            Phase::Following { whom } => self.latest = (*whom != from).then_some(from),
+            Phase::Unsolved => {}
         }
         Reply::Yield(self.group.clone())
     }
@@ -492,6 +496,7 @@ impl Member {
     /// Those that follow it are sent to the one that it follows from now on.
     fn follow(&mut self, whom: Address) {
         self.turn += 1;
+        self.latest = self.latest.filter(|latest| *latest != whom);
         self.phase = Phase::Following { whom };
         self.outputs.push_back(Output::Follow { to: whom, turn: self.turn });
         let group = self.group.clone();
@@ -502,9 +507,12 @@ impl Member {
     /// it to them if it has tried.
     fn rest(&mut self, now: Time) {
         if self.has_tried() {
-            return self.wait_for_others(now);
+            return match self.latest.take() {
+                Some(latest) => self.follow(latest),
+                None => self.wait_for_others(now),
+            };
         }
-        self.turn += 1;
+        (self.turn, self.latest) = (self.turn + 1, None);
         let mut entropy = Entropy::from_seed(self.seed).fork_at(0, u64::from(self.turn));
         let until = now + entropy.jitter(self.windows.claim / 10);
         self.phase = Phase::Resting { until };
