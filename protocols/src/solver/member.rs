@@ -30,7 +30,7 @@ pub struct Member {
     hops: u32,
     /// Members whose answer to its last questions failed.
     gone: BTreeSet<Address>,
-    /// Who has claimed the problem last while this member followed another.
+    /// Who has claimed the problem last while this member followed somebody.
     latest: Option<Address>,
     /// Those that want to follow it, each with when it is to be told to wait on.
     followers: BTreeMap<Address, Time>,
@@ -265,7 +265,7 @@ impl Member {
                 self.hops = 0;
                 self.follow(from);
             }
-            Phase::Following { whom } => self.latest = (*whom != from).then_some(from),
+            Phase::Following { .. } => self.latest = Some(from),
             Phase::Unsolved => {}
         }
         Reply::Yield(self.group.clone())
@@ -287,9 +287,7 @@ impl Member {
                 return None;
             }
             Phase::Following { whom } => Reply::Elsewhere { whom: *whom, group },
-            Phase::Solved { solution, by } => {
-                Reply::Solved { solution: solution.clone(), by: *by }
-            }
+            Phase::Solved { solution, by } => Reply::Solved { solution: solution.clone(), by: *by },
             Phase::New | Phase::Resting { .. } | Phase::Tried | Phase::Unsolved => {
                 let why = self.has_tried().then(|| self.why.clone().unwrap_or_default());
                 Reply::Free { group, why }
@@ -298,13 +296,7 @@ impl Member {
     }
 
     /// An answer has come to what was asked in a turn, or there is none to be had.
-    pub fn answered(
-        &mut self,
-        from: Address,
-        turn: u32,
-        reply: Result<Reply, Failure>,
-        now: Time,
-    ) {
+    pub fn answered(&mut self, from: Address, turn: u32, reply: Result<Reply, Failure>, now: Time) {
         if let Ok(reply) = &reply {
             self.gone.remove(&from);
             if let Some(group) = reply.group() {
@@ -400,7 +392,8 @@ impl Member {
             }
             return self.end_unsolved(Unsolved::TimedOut, now);
         }
-        let due: Vec<Address> = self.followers.iter().filter(|(_, at)| **at <= now).map(first).collect();
+        let due: Vec<Address> =
+            self.followers.iter().filter(|(_, at)| **at <= now).map(first).collect();
         for to in due {
             self.followers.remove(&to);
             let reply = Reply::Wait(self.group.clone());
