@@ -8,7 +8,7 @@
 //! Who wants to act *claims* the problem: it asks all members it knows of. All messages carry the
 //! sender's list of members, whoever is new in it is asked too, and the claimer acts when all have
 //! yielded or are gone. Who does not act *follows* another: it asks that one for the solution, and
-//! the answer is kept back until there is one, or for half a [window](Windows::follow), after which
+//! the answer is kept back until there is one, or for half a [window](Patience::follow), after which
 //! the question is repeated; so it is noticed soon when the one that acts is gone.
 //!
 //! # The table
@@ -35,7 +35,7 @@
 //! | any but solved | a solution | *solved*; acting stays | the agent is told, or that there is another |
 //! | any of these but acting and claiming | one wants to follow | the same | *elsewhere* or *free* |
 //! | acting, claiming | one wants to follow | the same | its question is kept |
-//! | any but the ends | the [total](Windows::total) time is over, or too many claims or members | *unsolved* | followers are told |
+//! | any but the ends | the [total](Patience::total) time is over, or too many claims or members | *unsolved* | followers are told |
 //! | *solved* | a claim, one wants to follow, the agent notices | the same | the solution |
 //! | *solved* | another solution | the same | the agent is told that there is another |
 //! | *unsolved* | a claim | the same | it yields |
@@ -86,7 +86,7 @@ use crate::{
 
 /// How long members of a group wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Windows {
+pub struct Patience {
     /// For the answer to a claim. Who has not answered by then counts as gone.
     pub claim: Duration,
     /// For an answer of the one that is followed; if it has no solution yet, it says so after half
@@ -98,7 +98,7 @@ pub struct Windows {
     pub memory: Duration,
 }
 
-impl Windows {
+impl Patience {
     /// As in FEAT: three seconds for a claim, twenty for who is followed, a minute in all. The
     /// outcome is remembered for ten minutes.
     pub const DEFAULT: Self = Self {
@@ -121,6 +121,14 @@ impl Windows {
     }
 }
 
+/// What stands for a key that is longer than
+/// [`PROBLEM_KEY_BYTES_MAX`](crate::limits::PROBLEM_KEY_BYTES_MAX): its BLAKE3 hash, in hexadecimal
+/// digits.
+#[must_use]
+pub fn short_key(key: &str) -> String {
+    blake3::hash(key.as_bytes()).to_hex().to_string()
+}
+
 /// Where a member stands among claimers: the least goes first.
 #[must_use]
 pub const fn rank(member: Address) -> (AgentId, HostId) {
@@ -136,6 +144,9 @@ pub enum Unsolved {
     /// All members that are there have tried. What the last said.
     #[error("all members that are there have tried; the last said: {0}")]
     Failed(String),
+    /// Nobody was asked: this agent has too many problems, or the description is too large.
+    #[error("nobody was asked: this agent has too many problems, or the description is too large")]
+    NoRoom,
     /// The group is larger than a group may be. This member has not acted.
     #[error("the group has too many members")]
     TooMany,

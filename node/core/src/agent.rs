@@ -127,6 +127,7 @@ mod interests;
 mod message;
 mod player;
 pub mod resources;
+mod solve;
 pub mod tasks;
 mod waits;
 mod watch;
@@ -147,6 +148,7 @@ pub use message::{
 pub use player::{Difference, Differs, PlayError, Side};
 pub(crate) use player::{Player, record_effects};
 pub use resources::Resources;
+pub use solve::{Found, Problem, Solved, Solves, Solving};
 pub use tasks::{Events, Periodic, Retry, Singleton};
 
 pub(crate) use waits::What;
@@ -166,14 +168,15 @@ pub mod prelude {
         ident::{Address, AgentId, HostId},
         interest::Scope,
         journal::Durability,
+        solver::{Patience, Unsolved},
         time::{Time, WallTime},
     };
 
     pub use super::{
         Agent, Answer, Answers, Await, BidOf, Bids, Cage, Collects, Continuation, Contract,
-        ContractId, Cx, Effect, Events, Expiring, Interests, Job, Level, Manages, Never,
-        Notification, Offer, Outcome, Periodic, ReplyTo, Request, Resources, Retry, Settled,
-        Singleton, Task, To, Topic, Undelivered, WaitId, Work,
+        ContractId, Cx, Effect, Events, Expiring, Found, Interests, Job, Level, Manages, Never,
+        Notification, Offer, Outcome, Periodic, Problem, ReplyTo, Request, Resources, Retry,
+        Settled, Singleton, Solved, Solves, Solving, Task, To, Topic, Undelivered, WaitId, Work,
     };
 }
 

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Group, Reply, Unsolved, Windows, rank};
+use super::{Group, Patience, Reply, Unsolved, rank};
 use crate::{
     entropy::Entropy,
     exchange::Failure,
@@ -19,7 +19,7 @@ pub struct Member {
     me: Address,
     /// Decides how long it rests.
     seed: [u8; 32],
-    windows: Windows,
+    patience: Patience,
     group: Group,
     /// There are more members than it may know of.
     crowded: bool,
@@ -117,12 +117,12 @@ impl Member {
     /// An agent at `me`, which is about to [notice](Self::notice) the problem or was
     /// [asked](Self::asked) about it. `seed` decides how long it rests, and nothing else.
     #[must_use]
-    pub fn new(me: Address, seed: [u8; 32], windows: Windows, now: Time) -> Self {
-        let windows = windows.capped();
+    pub fn new(me: Address, seed: [u8; 32], patience: Patience, now: Time) -> Self {
+        let patience = patience.capped();
         Self {
             me,
             seed,
-            windows,
+            patience,
             group: Group::default(),
             crowded: false,
             phase: Phase::New,
@@ -134,7 +134,7 @@ impl Member {
             followers: BTreeMap::new(),
             others: BTreeSet::new(),
             why: None,
-            until: now + windows.total,
+            until: now + patience.total,
             outputs: VecDeque::new(),
         }
     }
@@ -175,6 +175,12 @@ impl Member {
     #[must_use]
     pub const fn until(&self) -> Time {
         self.until
+    }
+
+    /// How long it waits for others.
+    #[must_use]
+    pub const fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// The word for where it stands.
@@ -227,7 +233,7 @@ impl Member {
                 self.outputs.push_back(Output::Settled(Ok(by)));
             }
             Phase::Unsolved => {
-                self.until = now + self.windows.total;
+                self.until = now + self.patience.total;
                 (self.claims, self.why) = (0, None);
                 self.group.tried.clear();
                 self.claim(now);
@@ -283,7 +289,7 @@ impl Member {
         let group = self.group.clone();
         Some(match &self.phase {
             Phase::Claiming(_) | Phase::Acting => {
-                self.followers.insert(from, now + self.windows.follow / 2);
+                self.followers.insert(from, now + self.patience.follow / 2);
                 return None;
             }
             Phase::Following { whom } => Reply::Elsewhere { whom: *whom, group },
@@ -355,7 +361,7 @@ impl Member {
         if !self.has_ended() {
             self.free_followers();
             self.phase = Phase::Unsolved;
-            self.until = now + self.windows.memory;
+            self.until = now + self.patience.memory;
         }
     }
 
@@ -445,7 +451,7 @@ impl Member {
             self.phase = Phase::Acting;
             self.outputs.push_back(Output::Solve);
         } else if claim.again.is_none() {
-            claim.again = Some(now + self.windows.claim / 8);
+            claim.again = Some(now + self.patience.claim / 8);
         }
     }
 
@@ -507,7 +513,7 @@ impl Member {
         }
         (self.turn, self.latest) = (self.turn + 1, None);
         let mut entropy = Entropy::from_seed(self.seed).fork_at(0, u64::from(self.turn));
-        let until = now + entropy.jitter(self.windows.claim / 10);
+        let until = now + entropy.jitter(self.patience.claim / 10);
         self.phase = Phase::Resting { until };
     }
 
@@ -525,14 +531,14 @@ impl Member {
     fn end_solved(&mut self, solution: Vec<u8>, by: Address, now: Time) {
         self.answer_followers(&Reply::Solved { solution: solution.clone(), by });
         self.phase = Phase::Solved { solution, by };
-        self.until = now + self.windows.memory;
+        self.until = now + self.patience.memory;
         self.outputs.push_back(Output::Settled(Ok(by)));
     }
 
     fn end_unsolved(&mut self, why: Unsolved, now: Time) {
         self.free_followers();
         self.phase = Phase::Unsolved;
-        self.until = now + self.windows.memory;
+        self.until = now + self.patience.memory;
         self.outputs.push_back(Output::Settled(Err(why)));
     }
 

@@ -9,7 +9,7 @@ use std::{
 use super::*;
 use crate::{entropy::Entropy, exchange::Failure, time::Time};
 
-const WINDOWS: Windows = Windows::DEFAULT;
+const PATIENCE: Patience = Patience::DEFAULT;
 const MS: Duration = Duration::from_millis(1);
 
 /// What may happen in one run.
@@ -212,7 +212,7 @@ impl World {
             }
             Event::Die { node, back } => self.die(node, back),
             Event::Back(node) => {
-                let fresh = Member::new(address(node), [0; 32], WINDOWS, self.now);
+                let fresh = Member::new(address(node), [0; 32], PATIENCE, self.now);
                 let of = &mut self.nodes[node];
                 (of.member, of.alive, of.life) = (fresh, true, of.life + 1);
                 of.settled.clear();
@@ -413,7 +413,7 @@ impl Node {
         });
         Self {
             lists: lists.collect(),
-            member: Member::new(address(me), [me as u8; 32], WINDOWS, Time::ZERO),
+            member: Member::new(address(me), [me as u8; 32], PATIENCE, Time::ZERO),
             life: 0,
             alive: true,
             dies: weather.deaths && entropy.below(3) == 0,

@@ -21,6 +21,7 @@ use super::{
     Agent, Cx, Effect, WaitId,
     contract::{Announced, JobRow, Managed},
     cx::encode,
+    solve::{Awaited, Problems},
     waits::{Book, Wait, What},
     watch::Watches,
 };
@@ -36,6 +37,7 @@ pub(crate) struct Dealings {
     /// Announcements that wait because enough jobs of their sort are under way.
     pub(super) waiting: BTreeMap<String, VecDeque<Announced>>,
     pub(super) watches: Watches,
+    pub(super) problems: Problems,
     pub(crate) waits: Waits,
     /// What the agent is to be told in this turn.
     #[serde(skip)]
@@ -84,6 +86,8 @@ pub(super) enum For {
     Window { contract: u64 },
     /// The end of a window of a job.
     JobWindow { job: u64 },
+    /// Something for a problem of a group.
+    Problem { problem: u64, what: Awaited },
     /// The end of another agent that is watched.
     Watch { of: Address },
 }
@@ -155,7 +159,10 @@ impl News {
 impl Dealings {
     /// Whether there is nothing to save.
     pub(crate) fn is_empty(&self) -> bool {
-        self.next == 0 && self.visited.is_empty() && self.watches.is_empty()
+        self.next == 0
+            && self.visited.is_empty()
+            && self.watches.is_empty()
+            && self.problems.is_empty()
     }
 }
 
@@ -172,6 +179,7 @@ impl<A: Agent> Cx<'_, A> {
             | For::JobWindow { .. } => {
                 self.contract_resumed(what, outcome);
             }
+            For::Problem { problem, what } => self.problem_resumed(problem, what, outcome),
             For::Watch { of } => self.watch_ended(of, outcome.map(|outcome| outcome.map(drop))),
         }
     }
@@ -191,7 +199,11 @@ impl<A: Agent> Cx<'_, A> {
     }
 
     pub(super) fn tell_of<T: Serialize>(&mut self, to: Address, name: Cow<'static, str>, tell: &T) {
-        self.push(Effect::Notify { to, name, body: encode(tell) });
+        self.tell_encoded(to, name, encode(tell));
+    }
+
+    pub(super) fn tell_encoded(&mut self, to: Address, name: Cow<'static, str>, body: Vec<u8>) {
+        self.push(Effect::Notify { to, name, body });
     }
 
     pub(super) fn wait_for(&mut self, what: What, until: Time, then: For) -> WaitId {

@@ -7,8 +7,8 @@ use starling_protocols::{
 };
 
 use super::{
-    Agent, Answers, Bids, Collects, Contract, Cx, Manages, Notification, Request, Topic,
-    ball::Rejection, contract::ContractFns, message::Answered,
+    Agent, Answers, Bids, Collects, Contract, Cx, Manages, Notification, Problem, Request, Solves,
+    Topic, ball::Rejection, contract::ContractFns, message::Answered, solve::SolveFns,
 };
 
 /// What a kind of agent answers, collects and listens to.
@@ -38,6 +38,8 @@ pub(super) enum Does<A: Agent> {
     },
     /// Both requests and notifications.
     Contract(ContractFns<A>),
+    /// Both requests and notifications.
+    Solve(SolveFns<A>),
 }
 
 impl<A: Agent> Does<A> {
@@ -46,7 +48,7 @@ impl<A: Agent> Does<A> {
         match self {
             Self::Answer(_) => is_request,
             Self::Collect { .. } => !is_request,
-            Self::Contract(_) => true,
+            Self::Contract(_) | Self::Solve(_) => true,
         }
     }
 }
@@ -131,6 +133,17 @@ impl<A: Agent> Interests<A> {
         A: Manages<C>,
     {
         self.contract::<C>(ContractFns::manages::<C>());
+    }
+
+    /// Agents of this kind take part in problems of the sort `P`.
+    pub fn solves<P: Problem>(&mut self)
+    where
+        A: Solves<P>,
+    {
+        let does = Does::Solve(SolveFns::of::<P>());
+        let (show, show_reply): (Show, Option<Show>) =
+            (super::solve::show::<P>, Some(super::solve::show_reply::<P>));
+        self.handlers.push(Handler { name: P::NAME, does, show, show_reply });
     }
 
     /// A kind may have both roles in contracts of one sort.
