@@ -303,6 +303,12 @@ impl Member {
 
     /// An answer has come to what was asked in a turn, or there is none to be had.
     pub fn answered(&mut self, from: Address, turn: u32, reply: Result<Reply, Failure>, now: Time) {
+        let reply = reply.and_then(|reply| match &reply {
+            Reply::Solved { solution, .. } if solution.len() > SOLUTION_BYTES_MAX => {
+                Err(Failure::BadBody("the solution is too large".into()))
+            }
+            _ => Ok(reply),
+        });
         if let Ok(reply) = &reply {
             self.gone.remove(&from);
             if let Some(group) = reply.group() {
