@@ -175,10 +175,7 @@ impl<A: Agent> Kind<A> {
     /// What comes of one thing that an agent is told may be another.
     fn tell_news(&self, state: &mut A, cx: &mut Cx<'_, A>) {
         for _ in 0..NEWS_PER_INPUT_MAX {
-            cx.tell_news(state, |name| match self.does(name) {
-                Ok(Does::Contract(fns)) => Some(fns),
-                _ => None,
-            });
+            cx.tell_news(state, |name| self.does(name).ok());
             let told = cx.tell_of_problem(state, |name| match self.does(name) {
                 Ok(Does::Solve(fns)) => Some(fns),
                 _ => None,
@@ -197,18 +194,22 @@ impl<A: Agent> Kind<A> {
                 state.stopping(cx);
                 cx.end_contracts();
                 cx.end_problems();
+                cx.part_from_all();
             }
             Input::Recovered => state.recovered(cx),
             Input::Undelivered { to, name, why } => {
-                state.undelivered(cx, &Undelivered { to: *to, name, why });
+                if self.0.writes_to_partners(name) {
+                    cx.letter_undelivered(*to, name, why);
+                } else {
+                    state.undelivered(cx, &Undelivered { to: *to, name, why });
+                }
             }
             Input::Request { name, dialog, body } => {
                 if cx.has_deferred(DEFERRED_PER_AGENT_MAX) {
                     return Err(Rejection::Busy);
                 }
                 let Ok(does) = self.does(name) else {
-                    let of = Everybodys::find(name).ok_or(Rejection::Unknown)?;
-                    return cx.asked_as_everybody(of);
+                    return self.asked_as_everybody(state, cx, name, body);
                 };
                 return match does {
                     Does::Answer(answer) => answer(state, cx, dialog.codec(), body),
@@ -216,18 +217,23 @@ impl<A: Agent> Kind<A> {
                         cx.contract_asked(name, fns.part(), dialog.codec(), body)
                     }
                     Does::Solve(fns) => cx.problem_asked(state, name, fns, dialog.codec(), body),
-                    Does::Collect { .. } => Err(Rejection::Unknown),
+                    Does::Collect { .. } | Does::Partner(_) => Err(Rejection::Unknown),
                 };
             }
             Input::Notification { name, codec, body, .. } => {
                 let Ok(does) = self.does(name) else {
-                    let of = Everybodys::find(name).ok_or(Rejection::Unknown)?;
-                    return cx.told_as_everybody(of);
+                    return match Everybodys::find(name) {
+                        Some(Everybodys::Unwatch) => cx.is_unwatched(*codec, body),
+                        Some(Everybodys::Restarted) => cx.told_of_restart(*codec, body),
+                        Some(Everybodys::Buried) => cx.told_of_burial(*codec, body),
+                        _ => Err(Rejection::Unknown),
+                    };
                 };
                 return match does {
                     Does::Collect { collect, .. } => collect(state, cx, *codec, body),
                     Does::Contract(fns) => cx.contract_told(name, fns.part(), *codec, body),
                     Does::Solve(_) => cx.problem_told(name, *codec, body),
+                    Does::Partner(fns) => cx.partner_told(state, fns, *codec, body),
                     Does::Answer(_) => Err(Rejection::Unknown),
                 };
             }
@@ -238,6 +244,27 @@ impl<A: Agent> Kind<A> {
             }
             Input::Resume { wait, .. } if Waits::has(*wait) => cx.dealings_resumed(*wait),
             Input::Resume { wait, .. } => cx.resume(state, *wait),
+        }
+        Ok(())
+    }
+
+    fn asked_as_everybody(
+        &self,
+        state: &mut A,
+        cx: &mut Cx<'_, A>,
+        name: &str,
+        body: &[u8],
+    ) -> Handled {
+        match Everybodys::find(name) {
+            Some(Everybodys::Ping) => cx.answer_now(Ok(&())),
+            Some(Everybodys::Watch) => cx.is_watched(body)?,
+            Some(Everybodys::Died) => {
+                cx.told_of_death(state, body, |name| match self.does(name) {
+                    Ok(Does::Partner(fns)) => Some(fns),
+                    _ => None,
+                })?
+            }
+            _ => return Err(Rejection::Unknown),
         }
         Ok(())
     }
@@ -335,7 +362,7 @@ impl<A: Agent> AnyKind for Kind<A> {
             until: wait.until,
             then: serde_json::to_string(&wait.then).unwrap_or_default(),
         });
-        let dealt = dealings.views().into_iter().chain(dealings.problems.views());
+        let dealt = dealings.views().into_iter();
         let dealt =
             dealt.map(|(what, until, then)| WaitView { what, until, then: then.to_string() });
         own.chain(dealt).collect()

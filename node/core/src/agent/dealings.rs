@@ -10,10 +10,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use starling_protocols::{
     contract::{BidId, End, Ended, Visited},
     ident::Address,
     limits::{CONTRACTS_PER_AGENT_MAX, WAITS_PER_AGENT_MAX},
+    partner::{Bond, Declined, Parted, Partnerships, Row},
     time::Time,
 };
 
@@ -21,6 +23,7 @@ use super::{
     Agent, Cx, Effect, WaitId,
     contract::{Announced, JobRow, Managed},
     cx::encode,
+    partners,
     solve::{Awaited, Problems},
     waits::{Book, Wait, What},
     watch::Watches,
@@ -37,6 +40,9 @@ pub(crate) struct Dealings {
     /// Announcements that wait because enough jobs of their sort are under way.
     pub(super) waiting: BTreeMap<String, VecDeque<Announced>>,
     pub(super) watches: Watches,
+    pub(super) partners: Partnerships,
+    /// When the next window of a proposal ends.
+    pub(super) proposals: Option<(WaitId, Time)>,
     pub(super) problems: Problems,
     pub(crate) waits: Waits,
     /// What the agent is to be told in this turn.
@@ -89,7 +95,9 @@ pub(super) enum For {
     /// Something for a problem of a group.
     Problem { problem: u64, what: Awaited },
     /// The end of another agent that is watched.
-    Watch { of: Address },
+    Watch { reason: Reason },
+    /// The end of the window of a proposal.
+    Proposals,
 }
 
 /// Why another agent is watched.
@@ -97,6 +105,8 @@ pub(super) enum For {
 pub(super) enum Reason {
     /// It manages a job that this agent does.
     Job(u64),
+    /// It is a partner.
+    Partner(Bond),
 }
 
 /// What the SDK waits for on an agent's behalf. The ids are told from those of its own waits by a
@@ -148,6 +158,15 @@ pub(super) enum News {
     Announced { job: u64, body: Vec<u8> },
     Granted { job: u64, body: Vec<u8> },
     JobOver { job: u64, how: Ended },
+    Partner(PartnerNews),
+}
+
+/// What has become of a partner, or of one that was to be.
+#[derive(Debug)]
+pub(super) enum PartnerNews {
+    Declined { bond: Bond, row: Row, why: Declined },
+    Parted { bond: Bond, row: Row, how: Parted, brothers: Vec<Address> },
+    Restarted { bond: Bond, before: Address },
 }
 
 impl News {
@@ -162,7 +181,17 @@ impl Dealings {
         self.next == 0
             && self.visited.is_empty()
             && self.watches.is_empty()
+            && self.partners.is_empty()
+            && self.proposals.is_none()
             && self.problems.is_empty()
+    }
+
+    /// For people: all of them, each with when it waits no longer.
+    pub(super) fn views(&self) -> Vec<(String, Time, Value)> {
+        let mut views = self.contract_views();
+        views.extend(partners::views(&self.partners));
+        views.extend(self.problems.views());
+        views
     }
 }
 
@@ -180,7 +209,10 @@ impl<A: Agent> Cx<'_, A> {
                 self.contract_resumed(what, outcome);
             }
             For::Problem { problem, what } => self.problem_resumed(problem, what, outcome),
-            For::Watch { of } => self.watch_ended(of, outcome.map(|outcome| outcome.map(drop))),
+            For::Watch { reason } => {
+                self.watch_ended(reason, outcome.map(|outcome| outcome.map(drop)));
+            }
+            For::Proposals => self.proposals_are_due(),
         }
     }
 

@@ -13,6 +13,7 @@ use super::{
 use crate::agent::{
     Agent, Cx,
     dealings::{News, Reason},
+    interests::Does,
 };
 
 /// How often an agent may be told something in one turn: one that announces to nobody whenever it
@@ -83,10 +84,10 @@ impl<A: Agent> ContractFns<A> {
 /// How an agent hears of its contracts.
 impl<A: Agent> Cx<'_, A> {
     /// Tells the agent what has come of its contracts in this turn, and what comes of that.
-    pub(crate) fn tell_news<'f>(
+    pub(in crate::agent) fn tell_news<'f>(
         &mut self,
         agent: &mut A,
-        find: impl Fn(&str) -> Option<&'f ContractFns<A>>,
+        find: impl Fn(&str) -> Option<&'f Does<A>>,
     ) where
         A: 'f,
     {
@@ -101,12 +102,21 @@ impl<A: Agent> Cx<'_, A> {
         &mut self,
         agent: &mut A,
         news: News,
-        find: &impl Fn(&str) -> Option<&'f ContractFns<A>>,
+        find: &impl Fn(&str) -> Option<&'f Does<A>>,
     ) where
         A: 'f,
     {
         let name = self.dealings.name_of(&news).map(ToOwned::to_owned);
-        let Some(fns) = name.as_deref().and_then(find) else { return };
+        let fns = match name.as_deref().and_then(find) {
+            Some(Does::Contract(fns)) => fns,
+            Some(Does::Partner(fns)) => {
+                if let News::Partner(news) = news {
+                    self.tell_partner(agent, fns, news);
+                }
+                return;
+            }
+            _ => return,
+        };
         match (&fns.manages, &fns.bids) {
             (Some(manages), _) if news.is_of_manager() => self.tell_manager(agent, manages, news),
             (_, Some(bids)) => self.tell_contractor(agent, bids, news),
@@ -143,8 +153,8 @@ impl<A: Agent> Cx<'_, A> {
             News::Announced { job, body } => (fns.announced)(agent, self, job, &body),
             News::Granted { job, body } => (fns.granted)(agent, self, job, &body),
             News::JobOver { job, how } => {
-                if let Some(row) = self.dealings.jobs.remove(&job) {
-                    self.unwatch(row.manager, Reason::Job(job));
+                if self.dealings.jobs.remove(&job).is_some() {
+                    self.unwatch(Reason::Job(job));
                 }
                 (fns.ended)(agent, self, job, &how);
             }

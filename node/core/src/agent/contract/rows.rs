@@ -10,7 +10,7 @@ use starling_protocols::{
 
 use crate::agent::{
     Dialog, WaitId,
-    dealings::{Dealings, News},
+    dealings::{Dealings, News, PartnerNews},
 };
 
 /// A contract that the agent has announced.
@@ -68,7 +68,7 @@ impl Dealings {
     }
 
     /// The name of the contract that something is told of.
-    pub(super) fn name_of(&self, news: &News) -> Option<&str> {
+    pub(super) fn name_of<'n>(&'n self, news: &'n News) -> Option<&'n str> {
         match news {
             News::Bid { contract, .. }
             | News::Closed { contract }
@@ -77,6 +77,12 @@ impl Dealings {
             }
             News::Announced { job, .. } | News::Granted { job, .. } | News::JobOver { job, .. } => {
                 self.jobs.get(job).map(|row| row.name.as_str())
+            }
+            News::Partner(PartnerNews::Declined { row, .. } | PartnerNews::Parted { row, .. }) => {
+                Some(&row.ends.mine)
+            }
+            News::Partner(PartnerNews::Restarted { bond, .. }) => {
+                self.partners.get(*bond).map(|row| row.ends.mine.as_ref())
             }
         }
     }
@@ -87,7 +93,7 @@ impl Dealings {
     }
 
     /// For people: each contract and job, and when its window ends.
-    pub(crate) fn views(&self) -> Vec<(String, Time, Value)> {
+    pub(in crate::agent) fn contract_views(&self) -> Vec<(String, Time, Value)> {
         let contracts = self.managed.iter().map(|(number, row)| {
             let bids = row.machine.story().map(|(bid, state)| {
                 json!({ "bidder": bid.id.bidder.to_string(), "cost": bid.cost, "is": state })
