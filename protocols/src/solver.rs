@@ -8,8 +8,8 @@
 //! Who wants to act *claims* the problem: it asks all members it knows of. All messages carry the
 //! sender's list of members, whoever is new in it is asked too, and the claimer acts when all have
 //! yielded or are gone. Who does not act *follows* another: it asks that one for the solution, and
-//! the answer is kept back until there is one, or for half a [window](Patience::follow), after which
-//! the question is repeated; so it is noticed soon when the one that acts is gone.
+//! the answer is kept back until there is one, or for half a [window](Patience::follow), after
+//! which the question is repeated; so it is noticed soon when the one that acts is gone.
 //!
 //! # The table
 //!
@@ -66,9 +66,11 @@
 
 mod member;
 mod message;
+mod output;
 
-pub use member::{Member, Output};
+pub use member::Member;
 pub use message::{Ask, Group, Reply, Tell};
+pub use output::Output;
 
 #[cfg(test)]
 mod model;

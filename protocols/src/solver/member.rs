@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Group, Patience, Reply, Unsolved, rank};
+use super::{Group, Output, Patience, Reply, Unsolved, rank};
 use crate::{
     entropy::Entropy,
     exchange::Failure,
@@ -66,51 +66,6 @@ struct Claim {
     again: Option<Time>,
     /// Those that were asked twice.
     twice: BTreeSet<Address>,
-}
-
-/// What a member wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Ask that member whether this one may act. The answer goes to [`Member::answered`], with the
-    /// same turn.
-    Claim {
-        /// Whom.
-        to: Address,
-        /// Names the question.
-        turn: u32,
-    },
-    /// Ask that member for the solution. The answer goes to [`Member::answered`] too. A question of
-    /// this sort that was asked earlier need not be waited for any more.
-    Follow {
-        /// Whom.
-        to: Address,
-        /// Names the question.
-        turn: u32,
-    },
-    /// Answer a question whose answer [`Member::followed`] has put off.
-    Answer {
-        /// Whose.
-        to: Address,
-        /// The answer.
-        reply: Reply,
-    },
-    /// Tell that member the solution: it seemed to be gone, and may have been out of reach.
-    Tell {
-        /// Whom.
-        to: Address,
-    },
-    /// The agent is to solve the problem, and to say so by [`Member::solve`] or [`Member::fail`].
-    /// This comes once.
-    Solve,
-    /// The agent learns how it ended; [`Member::solution`] is what there is.
-    Settled(Result<Address, Unsolved>),
-    /// Another member has solved the problem too: there was a partition, or a crash.
-    Another {
-        /// Who.
-        by: Address,
-        /// Its solution.
-        solution: Vec<u8>,
-    },
 }
 
 impl Member {
@@ -330,7 +285,8 @@ impl Member {
         self.go_on(now);
     }
 
-    /// The agent has solved the problem. Gives whether it was to; if not, the solution is not taken.
+    /// The agent has solved the problem. Gives whether it was to; if not, the solution is not
+    /// taken.
     pub fn solve(&mut self, solution: Vec<u8>, now: Time) -> bool {
         if self.phase != Phase::Acting {
             return false;
@@ -436,8 +392,8 @@ impl Member {
         self.go_on(now);
     }
 
-    /// Goes on with a claim: whoever was not asked is asked now, and when there is nobody left whose
-    /// answer is missing, it acts.
+    /// Goes on with a claim: whoever was not asked is asked now, and when there is nobody left
+    /// whose answer is missing, it acts.
     fn go_on(&mut self, now: Time) {
         let Phase::Claiming(claim) = &mut self.phase else { return };
         if self.crowded {
@@ -508,8 +464,8 @@ impl Member {
         self.answer_followers(&Reply::Elsewhere { whom, group });
     }
 
-    /// Nobody is followed any more: claims soon, but not in the same moment as all others, or leaves
-    /// it to them if it has tried.
+    /// Nobody is followed any more: claims soon, but not in the same moment as all others, or
+    /// leaves it to them if it has tried.
     fn rest(&mut self, now: Time) {
         if self.has_tried() {
             return match self.latest.take() {
