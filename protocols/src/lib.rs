@@ -17,6 +17,7 @@ pub mod limits;
 pub mod link;
 pub mod partner;
 pub mod roster;
+pub mod solver;
 pub mod time;
 pub mod wire;
 pub mod words;

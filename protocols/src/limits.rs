@@ -281,6 +281,29 @@ pub const VISITORS_PER_TRAVERSAL_MAX: usize = 16;
 /// ones are refused.
 pub const ANNOUNCEMENTS_WAITING_MAX: usize = 1024;
 
+/// Agents of one group that has a problem. An agent that knows of more neither acts nor lets others
+/// act: it says that there are too many.
+pub const MEMBERS_PER_PROBLEM_MAX: usize = 128;
+
+/// Problems that one agent takes part in or remembers. At the cap those remembered are forgotten,
+/// the oldest first; when none is left, it takes part in no further one.
+pub const PROBLEMS_PER_AGENT_MAX: usize = 256;
+
+/// What tells one problem of a sort from others. A longer key is not taken.
+pub const PROBLEM_KEY_BYTES_MAX: usize = 256;
+
+/// The description of a problem. A larger one is not taken.
+pub const PROBLEM_BYTES_MAX: usize = 64 * 1024;
+
+/// The solution of a problem. With a larger one its solver has failed.
+pub const SOLUTION_BYTES_MAX: usize = 64 * 1024;
+
+/// How often an agent begins to claim one problem. After that it gives up.
+pub const CLAIMS_PER_PROBLEM_MAX: u32 = 32;
+
+/// How often an agent is sent on from one that solves no more to the next, before it claims again.
+pub const HOPS_PER_CLAIM_MAX: u32 = 16;
+
 /// How long a watch on another agent lasts before it is asked for again; the agent that is watched
 /// forgets it after twice that time.
 pub const WATCH_WINDOW: Duration = Duration::from_secs(600);

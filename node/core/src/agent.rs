@@ -128,6 +128,7 @@ mod message;
 pub mod partners;
 mod player;
 pub mod resources;
+mod solve;
 pub mod tasks;
 mod waits;
 mod watch;
@@ -151,6 +152,7 @@ pub use partners::{
 pub use player::{Difference, Differs, PlayError, Side};
 pub(crate) use player::{Player, record_effects};
 pub use resources::Resources;
+pub use solve::{Found, Problem, Solved, Solves, Solving};
 pub use tasks::{Events, Periodic, Retry, Singleton};
 
 pub(crate) use waits::What;
@@ -171,15 +173,16 @@ pub mod prelude {
         interest::Scope,
         journal::Durability,
         partner::{Bond, Declined, Parted, ProposeError},
+        solver::{Patience, Unsolved},
         time::{Time, WallTime},
     };
 
     pub use super::{
         Agent, Answer, Answers, Await, BidOf, Bids, Cage, Collects, Consent, Continuation,
-        Contract, ContractId, Cx, Effect, Events, Expiring, Interests, Job, Level, Manages, Many,
-        Never, Notification, Offer, One, Outcome, Partner, Partners, Periodic, Proposing, Relation,
-        ReplyTo, Request, Resources, Retry, Settled, Singleton, Task, To, Topic, Undelivered,
-        WaitId, Work, resources::Want,
+        Contract, ContractId, Cx, Effect, Events, Expiring, Found, Interests, Job, Level, Manages,
+        Many, Never, Notification, Offer, One, Outcome, Partner, Partners, Periodic, Problem,
+        Proposing, Relation, ReplyTo, Request, Resources, Retry, Settled, Singleton, Solved,
+        Solves, Solving, Task, To, Topic, Undelivered, WaitId, Work, resources::Want,
     };
 }
 

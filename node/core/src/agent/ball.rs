@@ -19,6 +19,10 @@ use super::{
     watch::Everybodys,
 };
 
+/// How often an agent may be told something in one turn: one that begins anew whenever it is told
+/// that there is no solution would never end.
+const NEWS_PER_INPUT_MAX: usize = 65_536;
+
 /// The state an agent begins with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Init {
@@ -163,9 +167,24 @@ impl<A: Agent> Kind<A> {
         let mut cx = Cx::new(turn, book, dealings);
         let handled = self.take_up(state, &mut cx, input);
         if cx.dealings.is_some() {
-            cx.tell_news(state, |name| self.does(name).ok());
+            self.tell_news(state, &mut cx);
         }
         handled
+    }
+
+    /// What comes of one thing that an agent is told may be another.
+    fn tell_news(&self, state: &mut A, cx: &mut Cx<'_, A>) {
+        for _ in 0..NEWS_PER_INPUT_MAX {
+            cx.tell_news(state, |name| self.does(name).ok());
+            let told = cx.tell_of_problem(state, |name| match self.does(name) {
+                Ok(Does::Solve(fns)) => Some(fns),
+                _ => None,
+            });
+            if !told {
+                return;
+            }
+        }
+        panic!("an agent of kind {} was told of its problems without end", A::KIND);
     }
 
     fn take_up(&self, state: &mut A, cx: &mut Cx<'_, A>, input: &Input<'_>) -> Handled {
@@ -174,6 +193,7 @@ impl<A: Agent> Kind<A> {
             Input::Stopping => {
                 state.stopping(cx);
                 cx.end_contracts();
+                cx.end_problems();
                 cx.part_from_all();
             }
             Input::Recovered => state.recovered(cx),
@@ -196,6 +216,7 @@ impl<A: Agent> Kind<A> {
                     Does::Contract(fns) => {
                         cx.contract_asked(name, fns.part(), dialog.codec(), body)
                     }
+                    Does::Solve(fns) => cx.problem_asked(state, name, fns, dialog.codec(), body),
                     Does::Collect { .. } | Does::Partner(_) => Err(Rejection::Unknown),
                 };
             }
@@ -211,6 +232,7 @@ impl<A: Agent> Kind<A> {
                 return match does {
                     Does::Collect { collect, .. } => collect(state, cx, *codec, body),
                     Does::Contract(fns) => cx.contract_told(name, fns.part(), *codec, body),
+                    Does::Solve(_) => cx.problem_told(name, *codec, body),
                     Does::Partner(fns) => cx.partner_told(state, fns, *codec, body),
                     Does::Answer(_) => Err(Rejection::Unknown),
                 };
@@ -340,10 +362,10 @@ impl<A: Agent> AnyKind for Kind<A> {
             until: wait.until,
             then: serde_json::to_string(&wait.then).unwrap_or_default(),
         });
-        let contracts = dealings.views().into_iter();
-        let contracts =
-            contracts.map(|(what, until, then)| WaitView { what, until, then: then.to_string() });
-        own.chain(contracts).collect()
+        let dealt = dealings.views().into_iter();
+        let dealt =
+            dealt.map(|(what, until, then)| WaitView { what, until, then: then.to_string() });
+        own.chain(dealt).collect()
     }
 
     fn show(&self, name: &str, body: &[u8]) -> Option<Value> {

@@ -24,6 +24,7 @@ use super::{
     contract::{Announced, JobRow, Managed},
     cx::encode,
     partners,
+    solve::{Awaited, Problems},
     waits::{Book, Wait, What},
     watch::Watches,
 };
@@ -42,6 +43,7 @@ pub(crate) struct Dealings {
     pub(super) partners: Partnerships,
     /// When the next window of a proposal ends.
     pub(super) proposals: Option<(WaitId, Time)>,
+    pub(super) problems: Problems,
     pub(crate) waits: Waits,
     /// What the agent is to be told in this turn.
     #[serde(skip)]
@@ -90,6 +92,8 @@ pub(super) enum For {
     Window { contract: u64 },
     /// The end of a window of a job.
     JobWindow { job: u64 },
+    /// Something for a problem of a group.
+    Problem { problem: u64, what: Awaited },
     /// The end of another agent that is watched.
     Watch { reason: Reason },
     /// The end of the window of a proposal.
@@ -179,12 +183,14 @@ impl Dealings {
             && self.watches.is_empty()
             && self.partners.is_empty()
             && self.proposals.is_none()
+            && self.problems.is_empty()
     }
 
     /// For people: all of them, each with when it waits no longer.
     pub(super) fn views(&self) -> Vec<(String, Time, Value)> {
         let mut views = self.contract_views();
         views.extend(partners::views(&self.partners));
+        views.extend(self.problems.views());
         views
     }
 }
@@ -202,6 +208,7 @@ impl<A: Agent> Cx<'_, A> {
             | For::JobWindow { .. } => {
                 self.contract_resumed(what, outcome);
             }
+            For::Problem { problem, what } => self.problem_resumed(problem, what, outcome),
             For::Watch { reason } => {
                 self.watch_ended(reason, outcome.map(|outcome| outcome.map(drop)));
             }
@@ -224,7 +231,11 @@ impl<A: Agent> Cx<'_, A> {
     }
 
     pub(super) fn tell_of<T: Serialize>(&mut self, to: Address, name: Cow<'static, str>, tell: &T) {
-        self.push(Effect::Notify { to, name, body: encode(tell) });
+        self.tell_encoded(to, name, encode(tell));
+    }
+
+    pub(super) fn tell_encoded(&mut self, to: Address, name: Cow<'static, str>, body: Vec<u8>) {
+        self.push(Effect::Notify { to, name, body });
     }
 
     pub(super) fn wait_for(&mut self, what: What, until: Time, then: For) -> WaitId {

@@ -8,8 +8,8 @@ use starling_protocols::{
 
 use super::{
     Agent, Answers, Bids, Collects, Contract, Cx, Manages, Many, Notification, One, Partners,
-    Relation, Request, Topic, ball::Rejection, contract::ContractFns, message::Answered,
-    partners::PartnerFns,
+    Problem, Relation, Request, Solves, Topic, ball::Rejection, contract::ContractFns,
+    message::Answered, partners::PartnerFns, solve::SolveFns,
 };
 
 /// What a kind of agent answers, collects and listens to.
@@ -39,6 +39,8 @@ pub(super) enum Does<A: Agent> {
     },
     /// Both requests and notifications.
     Contract(ContractFns<A>),
+    /// Both requests and notifications.
+    Solve(SolveFns<A>),
     Partner(PartnerFns<A>),
 }
 
@@ -48,7 +50,7 @@ impl<A: Agent> Does<A> {
         match self {
             Self::Answer(_) => is_request,
             Self::Collect { .. } | Self::Partner(_) => !is_request,
-            Self::Contract(_) => true,
+            Self::Contract(_) | Self::Solve(_) => true,
         }
     }
 }
@@ -133,6 +135,17 @@ impl<A: Agent> Interests<A> {
         A: Manages<C>,
     {
         self.contract::<C>(ContractFns::manages::<C>());
+    }
+
+    /// Agents of this kind take part in problems of the sort `P`.
+    pub fn solves<P: Problem>(&mut self)
+    where
+        A: Solves<P>,
+    {
+        let does = Does::Solve(SolveFns::of::<P>());
+        let (show, show_reply): (Show, Option<Show>) =
+            (super::solve::show::<P>, Some(super::solve::show_reply::<P>));
+        self.handlers.push(Handler { name: P::NAME, does, show, show_reply });
     }
 
     /// Agents of this kind have one partner of this relation at most.

@@ -9,6 +9,7 @@ mod local;
 mod partners;
 mod replays;
 mod rosters;
+mod solver;
 mod till;
 mod topics;
 mod trader;
@@ -258,7 +259,9 @@ pub(super) fn kinds() -> Kinds {
         .kind::<till::Till>()
         .kind::<journal::Purse>()
         .kind::<kept::Slippery>()
-        .kind::<trader::Trader>();
+        .kind::<trader::Trader>()
+        .kind::<solver::Fixer<false>>()
+        .kind::<solver::Fixer<true>>();
     crate::society::with_residents(partners::kinds(kinds))
 }
 

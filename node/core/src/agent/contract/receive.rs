@@ -267,7 +267,7 @@ impl<A: Agent> Cx<'_, A> {
                     self.settle_job(job);
                 }
             }
-            For::Watch { .. } | For::Proposals => {}
+            For::Watch { .. } | For::Proposals | For::Problem { .. } => {}
         }
     }
 

@@ -1,0 +1,133 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use starling_protocols::{
+    ident::Address,
+    limits::PROBLEMS_PER_AGENT_MAX,
+    solver::{Member, Unsolved},
+    time::Time,
+};
+
+use crate::agent::{Dialog, WaitId};
+
+/// Fewer problems are not worth looking through.
+const SWEPT_MIN: usize = 16;
+
+/// The problems that an agent takes part in or remembers.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(in crate::agent) struct Problems {
+    /// The number of the next.
+    next: u64,
+    pub(super) rows: BTreeMap<u64, Row>,
+    /// By sort and key.
+    numbers: BTreeMap<(String, String), u64>,
+    /// What the agent is to be told in this turn.
+    #[serde(skip)]
+    pub(super) news: VecDeque<News>,
+}
+
+/// A problem.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) key: String,
+    pub(super) problem: Vec<u8>,
+    pub(super) member: Member,
+    pub(super) timer: Option<(WaitId, Time)>,
+    /// What waits for the answer of the one that is followed.
+    pub(super) follow: Option<WaitId>,
+    /// The questions of those that follow this agent.
+    pub(super) followers: BTreeMap<Address, Dialog>,
+}
+
+/// What the agent is to be told of a problem.
+#[derive(Debug)]
+pub(super) struct News {
+    pub(super) name: String,
+    pub(super) problem: Vec<u8>,
+    pub(super) what: Told,
+}
+
+#[derive(Debug)]
+pub(super) enum Told {
+    Solve(u64),
+    Settled(Result<(Vec<u8>, Address), Unsolved>),
+    Another(Vec<u8>, Address),
+}
+
+impl Problems {
+    /// Whether there is nothing to save.
+    pub(in crate::agent) const fn is_empty(&self) -> bool {
+        self.next == 0
+    }
+
+    pub(in crate::agent) fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// The number of a problem that is under way or remembered.
+    pub(super) fn find(&mut self, name: &str, key: &str, now: Time) -> Option<u64> {
+        let place = (name.to_owned(), key.to_owned());
+        let number = *self.numbers.get(&place)?;
+        if self.rows.get(&number).is_some_and(|row| !row.member.is_stale(now)) {
+            return Some(number);
+        }
+        self.remove(number);
+        None
+    }
+
+    /// Takes up another problem, if there is room.
+    pub(super) fn add(&mut self, row: Row, now: Time) -> Option<u64> {
+        self.make_room(now);
+        if self.rows.len() >= PROBLEMS_PER_AGENT_MAX {
+            return None;
+        }
+        self.next += 1;
+        self.numbers.insert((row.name.clone(), row.key.clone()), self.next);
+        self.rows.insert(self.next, row);
+        Some(self.next)
+    }
+
+    /// Forgets what is stale, now and then; and when there is no room otherwise, what has ended
+    /// first.
+    fn make_room(&mut self, now: Time) {
+        let len = self.rows.len();
+        let full = len >= PROBLEMS_PER_AGENT_MAX;
+        if full || len >= SWEPT_MIN && len.is_power_of_two() {
+            let stale = self.rows.iter().filter(|(_, row)| row.member.is_stale(now));
+            for number in stale.map(|(number, _)| *number).collect::<Vec<_>>() {
+                self.remove(number);
+            }
+        }
+        if self.rows.len() >= PROBLEMS_PER_AGENT_MAX {
+            let ended = self.rows.iter().filter(|(_, row)| row.member.has_ended());
+            let first = ended.min_by_key(|(_, row)| row.member.until());
+            if let Some(number) = first.map(|(number, _)| *number) {
+                self.remove(number);
+            }
+        }
+    }
+
+    fn remove(&mut self, number: u64) {
+        if let Some(row) = self.rows.remove(&number) {
+            self.numbers.remove(&(row.name, row.key));
+        }
+    }
+
+    /// For people: each problem under way, and when its time is over.
+    pub(in crate::agent) fn views(&self) -> Vec<(String, Time, Value)> {
+        let open = self.rows.values().filter(|row| !row.member.has_ended());
+        let views = open.map(|row| {
+            let group = row.member.group();
+            let then = json!({
+                "problem": row.name, "key": row.key, "phase": row.member.phase(),
+                "follows": row.member.follows().map(|whom| whom.to_string()),
+                "members": group.members.len(), "tried": group.tried.len(),
+                "followers": row.followers.len(),
+            });
+            ("problem".to_owned(), row.member.until(), then)
+        });
+        views.collect()
+    }
+}
