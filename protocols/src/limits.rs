@@ -280,3 +280,15 @@ pub const VISITORS_PER_TRAVERSAL_MAX: usize = 16;
 /// Announcements that wait for an agent that has all it can do of their sort. At the cap further
 /// ones are refused.
 pub const ANNOUNCEMENTS_WAITING_MAX: usize = 1024;
+
+/// Bytes of the announcements that wait for one agent, of all sorts together. At the cap further
+/// ones are refused.
+pub const ANNOUNCEMENTS_WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a manager elsewhere may have a bid stand, where the contractor's own windows allow no
+/// more. What is asked beyond it is taken for this.
+pub const BID_STANDS_MAX: Duration = Duration::from_secs(60);
+
+/// Contracts that have ended and are remembered by who announced them, for late bids and for
+/// contractors that ask. At the cap the one that would be forgotten next is forgotten.
+pub const PAST_CONTRACTS_PER_AGENT_MAX: usize = 4096;
