@@ -292,3 +292,11 @@ pub const BID_STANDS_MAX: Duration = Duration::from_secs(60);
 /// Contracts that have ended and are remembered by who announced them, for late bids and for
 /// contractors that ask. At the cap the one that would be forgotten next is forgotten.
 pub const PAST_CONTRACTS_PER_AGENT_MAX: usize = 4096;
+
+/// How long a contractor that has reported waits for its acknowledgement before it watches its
+/// manager: most are acknowledged before.
+pub const ACKNOWLEDGEMENT_UNWATCHED: Duration = Duration::from_secs(1);
+
+/// How long a watch on another agent lasts before it is asked for again; the agent that is watched
+/// forgets it after twice that time.
+pub const WATCH_WINDOW: Duration = Duration::from_secs(600);

@@ -119,6 +119,7 @@ mod bytes;
 mod cage;
 mod contract;
 mod cx;
+mod dealings;
 mod effect;
 pub mod expiring;
 mod input;
@@ -128,6 +129,7 @@ mod player;
 pub mod resources;
 pub mod tasks;
 mod waits;
+mod watch;
 
 pub(crate) use ball::{AnyBall, AnyKind, Kind, WaitView};
 pub use ball::{Handled, Init, Rejection};
@@ -149,6 +151,7 @@ pub use tasks::{Events, Periodic, Retry, Singleton};
 
 pub(crate) use waits::What;
 pub use waits::{Task, WaitId};
+pub use watch::Ping;
 
 use serde::{Serialize, de::DeserializeOwned};
 use starling_protocols::{

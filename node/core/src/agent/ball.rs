@@ -12,10 +12,11 @@ use starling_protocols::{
 
 use super::{
     Agent, Cx, Dialog, Input, Interests, Undelivered, WaitId,
-    contract::{Dealings, Lazy, Waits},
     cx::Turn,
+    dealings::{Dealings, Lazy, Waits},
     interests::{Does, read_json},
     waits::{Book, What},
+    watch::Everybodys,
 };
 
 /// The state an agent begins with.
@@ -54,7 +55,7 @@ pub enum Rejection {
 pub(crate) struct Ball<A: Agent> {
     pub(crate) state: A,
     pub(crate) book: Book<A::Then>,
-    /// Encoded behind the rest, and only by agents that have had to do with contracts.
+    /// Encoded behind the rest, and only by agents that have any.
     #[serde(skip)]
     pub(crate) dealings: Lazy,
 }
@@ -182,10 +183,13 @@ impl<A: Agent> Kind<A> {
                 state.undelivered(cx, &Undelivered { to: *to, name, why });
             }
             Input::Request { name, dialog, body } => {
-                let does = self.does(name)?;
                 if cx.has_deferred(DEFERRED_PER_AGENT_MAX) {
                     return Err(Rejection::Busy);
                 }
+                let Ok(does) = self.does(name) else {
+                    let of = Everybodys::find(name).ok_or(Rejection::Unknown)?;
+                    return cx.asked_as_everybody(of);
+                };
                 return match does {
                     Does::Answer(answer) => answer(state, cx, dialog.codec(), body),
                     Does::Contract(fns) => {
@@ -195,7 +199,11 @@ impl<A: Agent> Kind<A> {
                 };
             }
             Input::Notification { name, codec, body, .. } => {
-                return match self.does(name)? {
+                let Ok(does) = self.does(name) else {
+                    let of = Everybodys::find(name).ok_or(Rejection::Unknown)?;
+                    return cx.told_as_everybody(of);
+                };
+                return match does {
                     Does::Collect { collect, .. } => collect(state, cx, *codec, body),
                     Does::Contract(fns) => cx.contract_told(name, fns.part(), *codec, body),
                     Does::Answer(_) => Err(Rejection::Unknown),
@@ -206,7 +214,7 @@ impl<A: Agent> Kind<A> {
                     missed(state, cx, topic.clone(), *count);
                 }
             }
-            Input::Resume { wait, .. } if Waits::has(*wait) => cx.contract_resumed(*wait),
+            Input::Resume { wait, .. } if Waits::has(*wait) => cx.dealings_resumed(*wait),
             Input::Resume { wait, .. } => cx.resume(state, *wait),
         }
         Ok(())
@@ -240,7 +248,9 @@ impl<A: Agent> AnyKind for Kind<A> {
     }
 
     fn find(&self, name: &str, is_request: bool) -> Option<&'static str> {
-        let handler = self.0.find(name)?;
+        let Some(handler) = self.0.find(name) else {
+            return Everybodys::find(name).filter(|of| of.takes(is_request)).map(Everybodys::name);
+        };
         handler.does.takes(is_request).then_some(handler.name)
     }
 

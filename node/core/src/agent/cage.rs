@@ -85,6 +85,12 @@ impl<A: Agent> Cage<A> {
         self.ball.waits().map(|(id, ..)| id).collect()
     }
 
+    /// How many questions it has yet to answer.
+    #[must_use]
+    pub fn deferred(&self) -> usize {
+        self.ball.book.deferred.values().map(|count| *count as usize).sum()
+    }
+
     /// Begins its life.
     pub fn start(&mut self) -> Vec<Effect> {
         self.input(Input::Started)

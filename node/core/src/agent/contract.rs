@@ -58,14 +58,14 @@
 //! farmer.replay();
 //! ```
 
-mod dealings;
 mod dispatch;
 mod manage;
 mod receive;
+mod rows;
 mod work;
 
-pub(super) use dealings::{Dealings, Lazy, Waits};
 pub(super) use dispatch::{ContractFns, show};
+pub(super) use rows::{Announced, JobRow, Managed};
 
 use std::{fmt, marker::PhantomData};
 

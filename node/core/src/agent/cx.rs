@@ -13,7 +13,7 @@ use starling_protocols::{
 use super::{
     Agent, Await, Collects, Continuation, Dialog, Effect, Input, Level, Notification, Outcome,
     ReplyTo, Request, Task, Topic, WaitId,
-    contract::Lazy,
+    dealings::Lazy,
     waits::{Book, Wait, What},
 };
 
@@ -345,6 +345,11 @@ impl<'a, A: Agent> Cx<'a, A> {
             Err(why) => Err(refused(&why)),
         };
         self.push(Effect::Reply { to, outcome });
+    }
+
+    /// Strikes a question from those that have yet to be answered: nobody waits any more.
+    pub(super) fn leave_unanswered(&mut self, dialog: Dialog) {
+        self.book.answered(dialog);
     }
 
     pub(super) fn answer_deferred(&mut self, to: Dialog, outcome: Result<Vec<u8>, Failure>) {

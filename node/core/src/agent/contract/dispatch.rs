@@ -7,11 +7,13 @@ use starling_protocols::{
 };
 
 use super::{
-    BidOf, Bids, Contract, ContractId, Job, Manages, Offered, Settled, Worked,
-    dealings::{Managed, News},
+    BidOf, Bids, Contract, ContractId, Job, Managed, Manages, Offered, Settled, Worked,
     receive::Part,
 };
-use crate::agent::{Agent, Cx};
+use crate::agent::{
+    Agent, Cx,
+    dealings::{News, Reason},
+};
 
 /// How often an agent may be told something in one turn: one that announces to nobody whenever it
 /// is told that nobody bid would never end.
@@ -141,7 +143,9 @@ impl<A: Agent> Cx<'_, A> {
             News::Announced { job, body } => (fns.announced)(agent, self, job, &body),
             News::Granted { job, body } => (fns.granted)(agent, self, job, &body),
             News::JobOver { job, how } => {
-                self.dealings.jobs.remove(&job);
+                if let Some(row) = self.dealings.jobs.remove(&job) {
+                    self.unwatch(row.manager, Reason::Job(job));
+                }
                 (fns.ended)(agent, self, job, &how);
             }
             _ => {}
@@ -170,7 +174,7 @@ fn granted<A: Bids<C>, C: Contract>(agent: &mut A, cx: &mut Cx<'_, A>, number: u
     match work.unwrap_or_else(|| Worked::Defect("the grant does not decode".into())) {
         Worked::Done(report) => drop(cx.complete(job, &report)),
         Worked::Defect(why) => drop(cx.defect(job, &why)),
-        Worked::Later => {}
+        Worked::Later => cx.watch_manager(number),
     }
 }
 

@@ -4,22 +4,21 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
 use starling_protocols::{
     contract::{Announcement, Ask, BidId, Event, GrantError, Manager, Output, Tell, Traversal},
     exchange::Delivery,
     ident::Address,
     interest::TopicName,
     limits::{BODY_BYTES_MAX, CONTRACTS_PER_AGENT_MAX},
-    time::Time,
     wire,
 };
 
-use super::{
-    BidOf, Contract, ContractId, Job, Manages, To,
-    dealings::{Dealings, For, Managed, News},
+use super::{BidOf, Contract, ContractId, Job, Managed, Manages, To};
+use crate::agent::{
+    Agent, Cx, Effect,
+    cx::encode,
+    dealings::{Dealings, For, News},
 };
-use crate::agent::{Agent, Cx, Effect, WaitId, cx::encode, waits::What};
 
 /// Where a search stands when it is carried on.
 struct Search {
@@ -280,52 +279,5 @@ impl<A: Agent> Cx<'_, A> {
         for wait in asked.chain(granted).collect::<Vec<_>>() {
             self.forget_wait(wait);
         }
-    }
-
-    fn ask_of(
-        &mut self,
-        to: Address,
-        name: impl Into<Cow<'static, str>>,
-        body: Vec<u8>,
-        budget: Duration,
-        until: Time,
-        what: For,
-    ) -> WaitId {
-        let wait = self.wait_for(What::Reply, until, what);
-        self.push(Effect::Request { to, name: name.into(), body, wait, budget });
-        wait
-    }
-
-    pub(super) fn tell_of<T: Serialize>(&mut self, to: Address, name: Cow<'static, str>, tell: &T) {
-        self.push(Effect::Notify { to, name, body: encode(tell) });
-    }
-
-    fn wait_for(&mut self, what: What, until: Time, then: For) -> WaitId {
-        self.dealings.waits.begin(then, what, until)
-    }
-
-    pub(super) fn forget_wait(&mut self, wait: WaitId) {
-        if let Some((_, until)) = self.dealings.waits.end(wait) {
-            self.push(Effect::Forget { at: until, wait });
-        }
-    }
-
-    /// Changes a timer to what is due now.
-    pub(super) fn set_timer(
-        &mut self,
-        timer: Option<(WaitId, Time)>,
-        due: Option<Time>,
-        what: For,
-    ) -> Option<(WaitId, Time)> {
-        if timer.map(|(_, at)| at) == due {
-            return timer;
-        }
-        if let Some((wait, _)) = timer {
-            self.forget_wait(wait);
-        }
-        let at = due?;
-        let wait = self.wait_for(What::Timer, at, what);
-        self.push(Effect::Wake { at, wait });
-        Some((wait, at))
     }
 }

@@ -8,8 +8,12 @@ use starling_protocols::{
     wire,
 };
 
-use super::dealings::{Announced, For, JobRow, News};
-use crate::agent::{Agent, Cx, Dialog, Rejection, WaitId, cx::encode};
+use super::{Announced, JobRow};
+use crate::agent::{
+    Agent, Cx, Dialog, Rejection,
+    cx::encode,
+    dealings::{For, News, Reason},
+};
 
 /// What a kind takes part in, of one sort of contract.
 #[derive(Clone, Copy)]
@@ -224,9 +228,11 @@ impl<A: Agent> Cx<'_, A> {
     }
 
     /// What was waited for has come, for a contract.
-    pub(in crate::agent) fn contract_resumed(&mut self, wait: WaitId) {
-        let outcome = self.outcome();
-        let Some((what, _)) = self.dealings.waits.end(wait) else { return };
+    pub(in crate::agent) fn contract_resumed(
+        &mut self,
+        what: For,
+        outcome: Option<Result<&[u8], Failure>>,
+    ) {
         let now = self.now();
         match what {
             For::Answer { contract, from } => {
@@ -261,6 +267,23 @@ impl<A: Agent> Cx<'_, A> {
                     self.settle_job(job);
                 }
             }
+            For::Watch { .. } => {}
+        }
+    }
+
+    /// Work that takes its time is given up when whoever wants it is gone.
+    pub(super) fn watch_manager(&mut self, job: u64) {
+        if let Some(row) = self.dealings.jobs.get(&job) {
+            self.watch(row.manager, Reason::Job(job));
+        }
+    }
+
+    /// Whoever manages a job, or its host, has ended.
+    pub(in crate::agent) fn manager_is_gone(&mut self, job: u64) {
+        let now = self.now();
+        if let Some(row) = self.dealings.jobs.get_mut(&job) {
+            row.machine.order(Order::Gone, now);
+            self.settle_job(job);
         }
     }
 

@@ -5,11 +5,12 @@ use starling_protocols::{
     limits::REASON_BYTES_MAX,
 };
 
-use super::{
-    Contract, ContractId, Job,
+use super::{Contract, ContractId, Job};
+use crate::agent::{
+    Agent, Cx,
+    cx::encode,
     dealings::{Dealings, For, News},
 };
-use crate::agent::{Agent, Cx, cx::encode};
 
 /// What an agent does with contracts that others announce.
 impl<A: Agent> Cx<'_, A> {

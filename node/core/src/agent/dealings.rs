@@ -1,0 +1,225 @@
+//! What the SDK keeps for an agent beside its state: its contracts, its partners, and who watches
+//! whom.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, VecDeque},
+    ops::{Deref, DerefMut},
+    sync::LazyLock,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use starling_protocols::{
+    contract::{BidId, End, Ended, Visited},
+    ident::Address,
+    limits::{CONTRACTS_PER_AGENT_MAX, WAITS_PER_AGENT_MAX},
+    time::Time,
+};
+
+use super::{
+    Agent, Cx, Effect, WaitId,
+    contract::{Announced, JobRow, Managed},
+    cx::encode,
+    waits::{Book, Wait, What},
+    watch::Watches,
+};
+
+/// All that the SDK does for one agent beside handing it messages. Part of what is saved of it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Dealings {
+    /// The number of the next contract or job.
+    pub(super) next: u64,
+    pub(super) managed: BTreeMap<u64, Managed>,
+    pub(super) jobs: BTreeMap<u64, JobRow>,
+    pub(super) visited: Visited,
+    /// Announcements that wait because enough jobs of their sort are under way.
+    pub(super) waiting: BTreeMap<String, VecDeque<Announced>>,
+    pub(super) watches: Watches,
+    pub(crate) waits: Waits,
+    /// What the agent is to be told in this turn.
+    #[serde(skip)]
+    pub(super) news: VecDeque<News>,
+}
+
+/// The dealings of an agent, if it has ever had any: most never do, and there are many of them.
+#[derive(Debug, Default)]
+pub(crate) struct Lazy(Option<Box<Dealings>>);
+
+static NONE: LazyLock<Dealings> = LazyLock::new(Dealings::default);
+
+impl Lazy {
+    pub(crate) const fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl From<Dealings> for Lazy {
+    fn from(dealings: Dealings) -> Self {
+        Self(Some(Box::new(dealings)))
+    }
+}
+
+impl Deref for Lazy {
+    type Target = Dealings;
+    fn deref(&self) -> &Dealings {
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Lazy {
+    fn deref_mut(&mut self) -> &mut Dealings {
+        self.0.get_or_insert_default()
+    }
+}
+
+/// What something is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum For {
+    /// The answer to an announcement.
+    Answer { contract: u64, from: Address },
+    /// The report on a grant.
+    Report { contract: u64, bid: BidId },
+    /// The end of a window of a contract.
+    Window { contract: u64 },
+    /// The end of a window of a job.
+    JobWindow { job: u64 },
+    /// The end of another agent that is watched.
+    Watch { of: Address },
+}
+
+/// Why another agent is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Reason {
+    /// It manages a job that this agent does.
+    Job(u64),
+}
+
+/// What the SDK waits for on an agent's behalf. The ids are told from those of its own waits by a
+/// bit that no place in a table reaches.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Waits(Book<For>);
+
+const OF_DEALINGS: u64 = 1 << 31;
+
+impl Waits {
+    /// Whether a wait is one of these.
+    pub(crate) const fn has(wait: WaitId) -> bool {
+        wait.0 & OF_DEALINGS != 0
+    }
+
+    /// How many answers may be waited for, so that there is always room for the windows.
+    pub(super) fn room(&self) -> usize {
+        let most = WAITS_PER_AGENT_MAX - 2 * CONTRACTS_PER_AGENT_MAX - 64;
+        most.saturating_sub(self.0.len())
+    }
+
+    pub(super) fn begin(&mut self, then: For, what: What, until: Time) -> WaitId {
+        assert!(!self.0.is_full(), "the dealings of one agent wait for too much");
+        WaitId(self.0.add(Wait { then, what, until, task: None }).0 | OF_DEALINGS)
+    }
+
+    pub(super) fn end(&mut self, wait: WaitId) -> Option<(For, Time)> {
+        let Wait { then, until, .. } = self.0.take(WaitId(wait.0 & !OF_DEALINGS))?;
+        Some((then, until))
+    }
+
+    pub(crate) fn get(&self, wait: WaitId) -> Option<(What, Time)> {
+        let wait = self.0.get(WaitId(wait.0 & !OF_DEALINGS))?;
+        Some((wait.what, wait.until))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (WaitId, What, Time)> {
+        let waits = self.0.iter();
+        waits.map(|(id, wait)| (WaitId(id.0 | OF_DEALINGS), wait.what, wait.until))
+    }
+}
+
+/// What the agent is to be told.
+#[derive(Debug)]
+pub(super) enum News {
+    Bid { contract: u64, bid: BidId },
+    Closed { contract: u64 },
+    Over { contract: u64, end: End },
+    Announced { job: u64, body: Vec<u8> },
+    Granted { job: u64, body: Vec<u8> },
+    JobOver { job: u64, how: Ended },
+}
+
+impl News {
+    pub(super) const fn is_of_manager(&self) -> bool {
+        matches!(self, Self::Bid { .. } | Self::Closed { .. } | Self::Over { .. })
+    }
+}
+
+impl Dealings {
+    /// Whether there is nothing to save.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next == 0 && self.visited.is_empty() && self.watches.is_empty()
+    }
+}
+
+/// How the SDK itself asks, tells and waits.
+impl<A: Agent> Cx<'_, A> {
+    /// What was waited for has come.
+    pub(super) fn dealings_resumed(&mut self, wait: WaitId) {
+        let outcome = self.outcome();
+        let Some((what, _)) = self.dealings.waits.end(wait) else { return };
+        match what {
+            For::Answer { .. }
+            | For::Report { .. }
+            | For::Window { .. }
+            | For::JobWindow { .. } => {
+                self.contract_resumed(what, outcome);
+            }
+            For::Watch { of } => self.watch_ended(of, outcome.map(|outcome| outcome.map(drop))),
+        }
+    }
+
+    pub(super) fn ask_of(
+        &mut self,
+        to: Address,
+        name: impl Into<Cow<'static, str>>,
+        body: Vec<u8>,
+        budget: Duration,
+        until: Time,
+        what: For,
+    ) -> WaitId {
+        let wait = self.wait_for(What::Reply, until, what);
+        self.push(Effect::Request { to, name: name.into(), body, wait, budget });
+        wait
+    }
+
+    pub(super) fn tell_of<T: Serialize>(&mut self, to: Address, name: Cow<'static, str>, tell: &T) {
+        self.push(Effect::Notify { to, name, body: encode(tell) });
+    }
+
+    pub(super) fn wait_for(&mut self, what: What, until: Time, then: For) -> WaitId {
+        self.dealings.waits.begin(then, what, until)
+    }
+
+    pub(super) fn forget_wait(&mut self, wait: WaitId) {
+        if let Some((_, until)) = self.dealings.waits.end(wait) {
+            self.push(Effect::Forget { at: until, wait });
+        }
+    }
+
+    /// Changes a timer to what is due now.
+    pub(super) fn set_timer(
+        &mut self,
+        timer: Option<(WaitId, Time)>,
+        due: Option<Time>,
+        what: For,
+    ) -> Option<(WaitId, Time)> {
+        if timer.map(|(_, at)| at) == due {
+            return timer;
+        }
+        if let Some((wait, _)) = timer {
+            self.forget_wait(wait);
+        }
+        let at = due?;
+        let wait = self.wait_for(What::Timer, at, what);
+        self.push(Effect::Wake { at, wait });
+        Some((wait, at))
+    }
+}
