@@ -215,6 +215,22 @@ impl Manager {
         self.windows
     }
 
+    /// Whether the work was granted to a bid, and the contract is not over.
+    #[must_use]
+    pub fn is_granted(&self, bid: BidId) -> bool {
+        let granted = |state: &State| matches!(state, State::Granted | State::Reported(_));
+        self.phase == Phase::Granted
+            && self.offers.iter().any(|offer| offer.bid.id == bid && granted(&offer.state))
+    }
+
+    /// Whether work was granted to anybody who may have taken it up.
+    #[must_use]
+    pub fn was_granted(&self) -> bool {
+        let granted =
+            |state: &State| matches!(state, State::Granted | State::Reported(_) | State::Failed);
+        self.offers.iter().any(|offer| granted(&offer.state))
+    }
+
     /// What is left of the present window.
     #[must_use]
     pub fn left(&self, now: Time) -> Duration {
