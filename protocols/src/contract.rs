@@ -50,11 +50,10 @@
 //! | granted | a cancellation, the manager is gone, the window ends | *cancelled* | |
 //! | completed, asking | an acknowledgement | *acknowledged* | |
 //! | completed, asking | a cancellation | *cancelled* | |
-//! | completed, asking | the manager is gone | *aborted* | |
 //! | completed, asking | it is stopped | *aborted* | the manager is told that the work is taken back |
-//! | completed | nothing in time | asking | the manager is asked what has become of the contract |
+//! | completed | nothing in time, the manager is gone | asking | the manager is asked what has become of the contract |
 //! | asking | it is not over | completed | |
-//! | asking | it is not known, no answer in time | *aborted* | |
+//! | asking | it is not known, the manager is gone, no answer in time | *aborted* | |
 //!
 //! A bid stands as long as the announcement says: until the first manager of the search has
 //! decided, however many managers there are between the two.

@@ -241,7 +241,9 @@ impl Contractor {
             (Phase::Granted | Phase::Completed | Phase::Asking, Order::Cancel(why)) => {
                 self.end(Ended::Cancelled(why));
             }
-            (Phase::Completed | Phase::Asking, Order::Gone) => self.end(Ended::Aborted(gone())),
+            // It may be there again: who is recovered from its journal knows what it has counted.
+            (Phase::Completed, Order::Gone) => self.ask(now),
+            (Phase::Asking, Order::Gone) => self.end(Ended::Aborted(gone())),
             (Phase::Completed | Phase::Asking, Order::Acknowledge) => self.end(Ended::Acknowledged),
             (Phase::Asking, Order::Pending { left }) => {
                 let until = now + left.min(BUDGET_MAX) + self.decision;
@@ -263,13 +265,15 @@ impl Contractor {
             Phase::Granted => {
                 self.end(Ended::Cancelled("the report did not come in time".to_owned()));
             }
-            Phase::Completed => {
-                (self.phase, self.until) = (Phase::Asking, now + self.decision);
-                self.outputs.push_back(Work::Ask);
-            }
+            Phase::Completed => self.ask(now),
             Phase::Asking => self.end(Ended::Aborted("the manager does not answer".to_owned())),
             Phase::Ended => {}
         }
+    }
+
+    fn ask(&mut self, now: Time) {
+        (self.phase, self.until) = (Phase::Asking, now + self.decision);
+        self.outputs.push_back(Work::Ask);
     }
 
     fn leave(&mut self, from: Phase, how: Ended) -> bool {

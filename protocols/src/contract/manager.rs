@@ -402,6 +402,7 @@ impl Manager {
             }
             Ok(Reply::Defect(why)) => (why, false),
             Ok(_) => (Cow::Borrowed("it answered a grant with something else than a report"), true),
+            Err(Failure::BadBody(why)) => (Cow::Owned(why), true),
             Err(why) => (Cow::Owned(why.to_string()), true),
         };
         offer.state = State::Failed;

@@ -415,12 +415,12 @@ fn every_order_has_its_meaning_where_it_has_one() {
     let rejected = || end(Ended::Rejected);
     let expired = || end(Ended::Expired);
     let forgotten = || end(Ended::Aborted("the manager knows the contract no more".into()));
-    let granted = Some(Some(Work::Granted));
+    let (granted, ask) = (Some(Some(Work::Granted)), Some(Some(Work::Ask)));
     let expected = [
         ("announced", [None, None, None, None, None, None, expired()]),
         ("bid", [rejected(), granted, rejected(), None, None, None, expired()]),
         ("granted", [None, None, cancelled(), None, None, None, end(Ended::Cancelled(gone()))]),
-        ("completed", [None, None, cancelled(), acknowledged(), None, None, aborted()]),
+        ("completed", [None, None, cancelled(), acknowledged(), None, None, ask]),
         ("asking", [None, None, cancelled(), acknowledged(), Some(None), forgotten(), aborted()]),
     ];
     for (phase, row) in expected {

@@ -1,5 +1,6 @@
 //! Whole engines, joined by pipes in memory under a clock of the test's own.
 
+mod bad_bids;
 mod contracts;
 mod dialogs;
 mod journal;
@@ -129,6 +130,7 @@ impl Answers<Put> for Probe {
                 self.open.push(reply_to);
                 answer
             }
+            "draw" => Answer::now(cx.entropy().u64().to_string()),
             "soon" => {
                 cx.after(Duration::ZERO, Then::Soon);
                 Answer::now("soon".into())
@@ -258,7 +260,8 @@ pub(super) fn kinds() -> Kinds {
             .kind::<till::Till>()
             .kind::<journal::Purse>()
             .kind::<kept::Slippery>()
-            .kind::<trader::Trader>(),
+            .kind::<trader::Trader>()
+            .kind::<trader::Mumbler>(),
     )
 }
 

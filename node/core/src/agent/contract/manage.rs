@@ -12,7 +12,7 @@ use starling_protocols::{
     exchange::Delivery,
     ident::Address,
     interest::TopicName,
-    limits::{BODY_BYTES_MAX, CONTRACTS_PER_AGENT_MAX},
+    limits::{BODY_BYTES_MAX, BUDGET_MAX, CONTRACTS_PER_AGENT_MAX},
     wire,
 };
 
@@ -144,9 +144,11 @@ impl<A: Agent> Cx<'_, A> {
         };
         if !asked.is_empty() {
             let body = encode(&Ask::Announce(announcement.clone()));
+            // Longer than the window for bids, so that a bid that comes too late is rejected.
+            let budget = (windows.bids + windows.decision).min(BUDGET_MAX);
             for to in asked {
                 let what = For::Answer { contract: number, from: to };
-                let wait = self.ask_of(to, C::NAME, body.clone(), windows.bids, until, what);
+                let wait = self.ask_of(to, C::NAME, body.clone(), budget, now + budget, what);
                 row.asked.insert(to, wait);
             }
         }
@@ -328,7 +330,7 @@ impl<A: Agent> Cx<'_, A> {
         // Until who has reported first of all has waited for the others, and been answered.
         let Windows { bids, decision, reports } = row.machine.windows();
         let now = self.now();
-        let until = now + bids.max(reports + decision * 2);
+        let until = now + (bids + decision).max(reports + decision * 2);
         let name = row.name.clone();
         let past = Past { name, asked, outcome, until };
         for wait in self.dealings.past.insert(number, past, now) {

@@ -154,9 +154,12 @@ impl<A: Agent> Cx<'_, A> {
         let waiting = self.dealings.waiting.get(name).map_or(0, VecDeque::len);
         let full = self.dealings.jobs.len() >= CONTRACTS_PER_AGENT_MAX;
         let waits = self.dealings.jobs_of(name) >= at_once;
-        let too_many = waiting >= ANNOUNCEMENTS_WAITING_MAX
-            || self.dealings.waiting_bytes() + body.len() > ANNOUNCEMENTS_WAITING_BYTES_MAX;
-        if full || waits && too_many {
+        let bytes = ANNOUNCEMENTS_WAITING_BYTES_MAX;
+        let has_room = || {
+            waiting < ANNOUNCEMENTS_WAITING_MAX
+                && self.dealings.waiting_bytes() + body.len() <= bytes
+        };
+        if full || waits && !has_room() {
             return self.refuse_announcement(asks);
         }
         let answers = asks.then(|| self.defer_dialog());
