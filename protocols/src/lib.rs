@@ -15,6 +15,7 @@ pub mod interest;
 pub mod journal;
 pub mod limits;
 pub mod link;
+pub mod partner;
 pub mod roster;
 pub mod time;
 pub mod wire;

@@ -300,3 +300,12 @@ pub const ACKNOWLEDGEMENT_UNWATCHED: Duration = Duration::from_secs(1);
 /// How long a watch on another agent lasts before it is asked for again; the agent that is watched
 /// forgets it after twice that time.
 pub const WATCH_WINDOW: Duration = Duration::from_secs(600);
+
+/// Partnerships of one agent, in all relations; further ones are not proposed, and declined.
+pub const PARTNERS_PER_AGENT_MAX: usize = 4096;
+
+/// Partners that are told of when one of them is left; those of higher ids are left out.
+pub const BROTHERS_MAX: usize = 256;
+
+/// How long an agent waits for the answer to a proposal, unless it says otherwise.
+pub const PROPOSAL_WINDOW: Duration = Duration::from_secs(6);
