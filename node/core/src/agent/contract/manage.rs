@@ -42,8 +42,8 @@ impl<A: Agent> Cx<'_, A> {
     /// Announces work. [`Manages::closed`] comes when all have answered or the window for bids has
     /// ended, and [`Manages::ended`] in any case.
     ///
-    /// An agent that has [`CONTRACTS_PER_AGENT_MAX`] contracts under way, or waits for as much as an
-    /// agent may, asks nobody: the contract expires at once.
+    /// An agent that has [`CONTRACTS_PER_AGENT_MAX`] contracts under way, or waits for as much as
+    /// an agent may, asks nobody: the contract expires at once.
     pub fn announce<C: Contract>(&mut self, work: &C, to: To) -> ContractId<C>
     where
         A: Manages<C>,
@@ -65,8 +65,10 @@ impl<A: Agent> Cx<'_, A> {
     /// Once this agent has bid for the job, that search is over for it, and what it announces for
     /// the job begins another one: its windows end before that of the job all the same.
     ///
-    /// When the job ends and is not [acknowledged](starling_protocols::contract::Ended::Acknowledged), the contract is
-    /// [given up](Self::give_up), whatever stage it is at.
+    /// When the job ends otherwise than [acknowledged], the contract is [given up](Self::give_up),
+    /// whatever stage it is at.
+    ///
+    /// [acknowledged]: starling_protocols::contract::Ended::Acknowledged
     pub fn announce_for<C: Contract, D: Contract>(
         &mut self,
         job: Job<D>,
