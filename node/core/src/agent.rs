@@ -125,6 +125,7 @@ pub mod expiring;
 mod input;
 mod interests;
 mod message;
+pub mod partners;
 mod player;
 pub mod resources;
 pub mod tasks;
@@ -143,6 +144,9 @@ pub use input::Input;
 pub use interests::Interests;
 pub use message::{
     Answer, Answers, Await, Collects, Dialog, Notification, Outcome, ReplyTo, Request, Topic,
+};
+pub use partners::{
+    Buried, Consent, Died, Many, One, Partner, Partners, Proposing, Relation, Restarted,
 };
 pub use player::{Difference, Differs, PlayError, Side};
 pub(crate) use player::{Player, record_effects};
@@ -166,14 +170,16 @@ pub mod prelude {
         ident::{Address, AgentId, HostId},
         interest::Scope,
         journal::Durability,
+        partner::{Bond, Declined, Parted, ProposeError},
         time::{Time, WallTime},
     };
 
     pub use super::{
-        Agent, Answer, Answers, Await, BidOf, Bids, Cage, Collects, Continuation, Contract,
-        ContractId, Cx, Effect, Events, Expiring, Interests, Job, Level, Manages, Never,
-        Notification, Offer, Outcome, Periodic, ReplyTo, Request, Resources, Retry, Settled,
-        Singleton, Task, To, Topic, Undelivered, WaitId, Work,
+        Agent, Answer, Answers, Await, BidOf, Bids, Cage, Collects, Consent, Continuation,
+        Contract, ContractId, Cx, Effect, Events, Expiring, Interests, Job, Level, Manages, Many,
+        Never, Notification, Offer, One, Outcome, Partner, Partners, Periodic, Proposing, Relation,
+        ReplyTo, Request, Resources, Retry, Settled, Singleton, Task, To, Topic, Undelivered,
+        WaitId, Work, resources::Want,
     };
 }
 

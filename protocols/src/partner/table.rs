@@ -35,8 +35,6 @@ pub struct Row {
     pub partner: Address,
     /// How far it has come.
     pub stage: Stage,
-    /// What is set aside for it, by the number that the agent has for that.
-    pub allocation: Option<u64>,
     /// When it is to be asked again whether it stands.
     check_at: Option<Time>,
 }
@@ -66,8 +64,6 @@ pub struct Proposal {
     pub to: Address,
     /// What else there is to say, encoded.
     pub terms: Vec<u8>,
-    /// What is set aside for it.
-    pub allocation: Option<u64>,
     /// The partnership that it is to replace.
     pub instead_of: Option<Bond>,
     /// How many partners of the relation this side may have.
@@ -260,7 +256,7 @@ impl Partnerships {
     /// # Errors
     /// [`ProposeError`] says why not; nothing has changed.
     pub fn propose(&mut self, proposal: Proposal, me: Address) -> Result<(), ProposeError> {
-        let Proposal { bond, ends, to, terms, allocation, instead_of, most, until } = proposal;
+        let Proposal { bond, ends, to, terms, instead_of, most, until } = proposal;
         if to.agent == me.agent {
             return Err(ProposeError::Myself);
         }
@@ -278,14 +274,14 @@ impl Partnerships {
         let letter = Letter::Propose { bond, terms: Cow::Owned(terms) };
         self.post(to, &ends, letter);
         let stage = Stage::Proposed { until, instead_of };
-        self.rows.insert(bond, Row { ends, partner: to, stage, allocation, check_at: None });
+        self.rows.insert(bond, Row { ends, partner: to, stage, check_at: None });
         Ok(())
     }
 
     /// Agrees to what another has proposed.
-    pub fn accept(&mut self, bond: Bond, ends: Ends, from: Address, allocation: Option<u64>) {
+    pub fn accept(&mut self, bond: Bond, ends: Ends, from: Address) {
         self.post(from, &ends, Letter::Accept { bond });
-        let row = Row { ends, partner: from, stage: Stage::Standing, allocation, check_at: None };
+        let row = Row { ends, partner: from, stage: Stage::Standing, check_at: None };
         self.rows.insert(bond, row);
         self.outputs.push_back(Output::Watch { of: from, bond });
     }
@@ -296,12 +292,10 @@ impl Partnerships {
         self.post(from, ends, Letter::Decline { bond, why: Cow::Owned(why) });
     }
 
-    /// Agrees to what it has proposed itself and the other has accepted, and sets something aside
-    /// for it if nothing was.
-    pub fn confirm(&mut self, bond: Bond, allocation: Option<u64>) {
+    /// Agrees to what it has proposed itself and the other has accepted.
+    pub fn confirm(&mut self, bond: Bond) {
         let Some(row) = self.rows.get_mut(&bond) else { return };
         let stage = std::mem::replace(&mut row.stage, Stage::Standing);
-        row.allocation = row.allocation.or(allocation);
         let of = row.partner;
         self.outputs.push_back(Output::Watch { of, bond });
         if let Stage::Proposed { instead_of: Some(old), .. } = stage {

@@ -35,7 +35,6 @@ fn proposal(bond: Bond, to: Address) -> Proposal {
         ends: ends(),
         to,
         terms: b"for a night".to_vec(),
-        allocation: None,
         instead_of: None,
         most: 1,
         until: Time::ZERO + Duration::from_secs(6),
@@ -68,9 +67,8 @@ fn standing() -> Partnerships {
     let mut table = proposed();
     let wants = table.take(Letter::Accept { bond: BOND }, &ends(), HIGH, LOW, 1);
     assert_eq!(wants, Some(Wants::Confirmation { bond: BOND }));
-    table.confirm(BOND, Some(3));
+    table.confirm(BOND);
     assert_eq!(all(&mut table), [Output::Watch { of: HIGH, bond: BOND }]);
-    assert_eq!(table.get(BOND).expect("it is").allocation, Some(3));
     table
 }
 
@@ -101,7 +99,7 @@ fn what_is_proposed_and_agreed_to_stands_on_both_sides() {
     let terms = Cow::Borrowed(&b"for a night"[..]);
     let wants = other.take(Letter::Propose { bond: BOND, terms }, &theirs(), LOW, HIGH, 1);
     assert_eq!(wants, Some(Wants::Answer { bond: BOND, terms: b"for a night".to_vec() }));
-    other.accept(BOND, theirs(), LOW, None);
+    other.accept(BOND, theirs(), LOW);
     let accept = Letter::Accept { bond: BOND };
     let post = Output::Post { to: LOW, name: "house/guests".into(), letter: accept };
     assert_eq!(all(&mut other), [post, Output::Watch { of: LOW, bond: BOND }]);
@@ -183,7 +181,7 @@ fn of_two_that_propose_the_same_the_smaller_id_goes_on() {
 fn who_breaks_up_tells_the_other_and_names_the_brothers() {
     let mut table = Partnerships::default();
     for (bond, to) in [(BOND, HIGH), (Bond(8), THIRD)] {
-        table.accept(bond, ends(), to, None);
+        table.accept(bond, ends(), to);
     }
     all(&mut table);
     assert!(table.break_up(BOND));
@@ -306,7 +304,7 @@ fn who_is_substituted_is_told_when_the_new_one_stands_and_not_before() {
     all(&mut table);
     assert_eq!(table.standing("house/guests")[0].1.partner, HIGH);
     table.take(Letter::Accept { bond: new }, &ends(), THIRD, LOW, 1);
-    table.confirm(new, None);
+    table.confirm(new);
     let outputs = all(&mut table);
     assert_eq!(outputs[0], Output::Watch { of: THIRD, bond: new });
     assert_eq!(outputs[1], posted(HIGH, end(BOND, Leaving::Breakup, &[HIGH, THIRD])));

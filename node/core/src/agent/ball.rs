@@ -164,10 +164,7 @@ impl<A: Agent> Kind<A> {
         let mut cx = Cx::new(turn, book, dealings);
         let handled = self.take_up(state, &mut cx, input);
         if cx.dealings.is_some() {
-            cx.tell_news(state, |name| match self.does(name) {
-                Ok(Does::Contract(fns)) => Some(fns),
-                _ => None,
-            });
+            cx.tell_news(state, |name| self.does(name).ok());
         }
         handled
     }
@@ -178,38 +175,47 @@ impl<A: Agent> Kind<A> {
             Input::Stopping => {
                 state.stopping(cx);
                 cx.end_contracts();
+                cx.part_from_all();
             }
             Input::Recovered => {
                 cx.end_strange_contracts(|name| self.part(name));
                 state.recovered(cx);
             }
             Input::Undelivered { to, name, why } => {
-                state.undelivered(cx, &Undelivered { to: *to, name, why });
+                if self.0.writes_to_partners(name) {
+                    cx.letter_undelivered(*to, name, why);
+                } else {
+                    state.undelivered(cx, &Undelivered { to: *to, name, why });
+                }
             }
             Input::Request { name, dialog, body } => {
                 if cx.has_deferred(DEFERRED_PER_AGENT_MAX) {
                     return Err(Rejection::Busy);
                 }
                 let Ok(does) = self.does(name) else {
-                    let of = Everybodys::find(name).ok_or(Rejection::Unknown)?;
-                    return cx.asked_as_everybody(of);
+                    return self.asked_as_everybody(state, cx, name, body);
                 };
                 return match does {
                     Does::Answer(answer) => answer(state, cx, dialog.codec(), body),
                     Does::Contract(fns) => {
                         cx.contract_asked(name, fns.part(), dialog.codec(), body)
                     }
-                    Does::Collect { .. } => Err(Rejection::Unknown),
+                    Does::Collect { .. } | Does::Partner(_) => Err(Rejection::Unknown),
                 };
             }
             Input::Notification { name, codec, body, .. } => {
                 let Ok(does) = self.does(name) else {
-                    let of = Everybodys::find(name).ok_or(Rejection::Unknown)?;
-                    return cx.told_as_everybody(of);
+                    return match Everybodys::find(name) {
+                        Some(Everybodys::Unwatch) => cx.is_unwatched(*codec, body),
+                        Some(Everybodys::Restarted) => cx.told_of_restart(*codec, body),
+                        Some(Everybodys::Buried) => cx.told_of_burial(*codec, body),
+                        _ => Err(Rejection::Unknown),
+                    };
                 };
                 return match does {
                     Does::Collect { collect, .. } => collect(state, cx, *codec, body),
                     Does::Contract(fns) => cx.contract_told(name, fns.part(), *codec, body),
+                    Does::Partner(fns) => cx.partner_told(state, fns, *codec, body),
                     Does::Answer(_) => Err(Rejection::Unknown),
                 };
             }
@@ -232,6 +238,27 @@ impl<A: Agent> Kind<A> {
             Ok(Does::Contract(fns)) => Some(fns.part()),
             _ => None,
         }
+    }
+
+    fn asked_as_everybody(
+        &self,
+        state: &mut A,
+        cx: &mut Cx<'_, A>,
+        name: &str,
+        body: &[u8],
+    ) -> Handled {
+        match Everybodys::find(name) {
+            Some(Everybodys::Ping) => cx.answer_now(Ok(&())),
+            Some(Everybodys::Watch) => cx.is_watched(body)?,
+            Some(Everybodys::Died) => {
+                cx.told_of_death(state, body, |name| match self.does(name) {
+                    Ok(Does::Partner(fns)) => Some(fns),
+                    _ => None,
+                })?
+            }
+            _ => return Err(Rejection::Unknown),
+        }
+        Ok(())
     }
 
     fn does(&self, name: &str) -> Result<&Does<A>, Rejection> {

@@ -10,10 +10,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use starling_protocols::{
     contract::{BidId, End, Ended, Visited},
     ident::Address,
     limits::{CONTRACTS_PER_AGENT_MAX, WAITS_PER_AGENT_MAX},
+    partner::{Bond, Declined, Parted, Partnerships, Row},
     time::Time,
 };
 
@@ -21,6 +23,7 @@ use super::{
     Agent, Cx, Effect, WaitId,
     contract::{self, Announced, JobRow, Managed, PastContracts},
     cx::encode,
+    partners,
     waits::{Book, Wait, What},
     watch::Watches,
 };
@@ -36,6 +39,9 @@ pub(crate) struct Dealings {
     /// Announcements that wait because enough jobs of their sort are under way.
     pub(super) waiting: BTreeMap<String, VecDeque<Announced>>,
     pub(super) watches: Watches,
+    pub(super) partners: Partnerships,
+    /// When the next window of a proposal ends.
+    pub(super) proposals: Option<(WaitId, Time)>,
     pub(crate) waits: Waits,
     /// What the agent is to be told in this turn.
     #[serde(skip)]
@@ -87,7 +93,9 @@ pub(super) enum For {
     /// What has become of the contract of a job that is done.
     Settled { job: u64 },
     /// The end of another agent that is watched.
-    Watch { of: Address },
+    Watch { reason: Reason },
+    /// The end of the window of a proposal.
+    Proposals,
 }
 
 /// Why another agent is watched.
@@ -95,6 +103,8 @@ pub(super) enum For {
 pub(super) enum Reason {
     /// It manages a job that this agent does.
     Job(u64),
+    /// It is a partner.
+    Partner(Bond),
 }
 
 /// What the SDK waits for on an agent's behalf. The ids are told from those of its own waits by a
@@ -152,13 +162,25 @@ pub(super) enum News {
     Announced { job: u64, body: Vec<u8> },
     Granted { job: u64, body: Vec<u8> },
     JobOver { job: u64, how: Ended },
+    Partner(PartnerNews),
+}
+
+/// What has become of a partner, or of one that was to be.
+#[derive(Debug)]
+pub(super) enum PartnerNews {
+    Declined { bond: Bond, row: Row, why: Declined },
+    Parted { bond: Bond, row: Row, how: Parted, brothers: Vec<Address> },
+    Restarted { bond: Bond, before: Address },
 }
 
 impl News {
     pub(super) const fn is_of_manager(&self) -> bool {
         match self {
             Self::Bid { .. } | Self::Gone { .. } | Self::Closed { .. } | Self::Over { .. } => true,
-            Self::Announced { .. } | Self::Granted { .. } | Self::JobOver { .. } => false,
+            Self::Announced { .. }
+            | Self::Granted { .. }
+            | Self::JobOver { .. }
+            | Self::Partner(_) => false,
         }
     }
 }
@@ -171,7 +193,16 @@ impl Dealings {
             && self.visited.is_empty()
             && self.waiting.is_empty()
             && self.watches.is_empty()
+            && self.partners.is_empty()
+            && self.proposals.is_none()
             && self.waits.is_new()
+    }
+
+    /// For people: all of them, each with when it waits no longer.
+    pub(super) fn views(&self) -> Vec<(String, Time, Value)> {
+        let mut views = self.contract_views();
+        views.extend(partners::views(&self.partners));
+        views
     }
 }
 
@@ -193,7 +224,10 @@ impl<A: Agent> Cx<'_, A> {
             | For::Settled { .. } => {
                 self.contract_resumed(what, outcome, part);
             }
-            For::Watch { of } => self.watch_ended(of, outcome.map(|outcome| outcome.map(drop))),
+            For::Watch { reason } => {
+                self.watch_ended(reason, outcome.map(|outcome| outcome.map(drop)));
+            }
+            For::Proposals => self.proposals_are_due(),
         }
     }
 

@@ -7,8 +7,9 @@ use starling_protocols::{
 };
 
 use super::{
-    Agent, Answers, Bids, Collects, Contract, Cx, Manages, Notification, Request, Topic,
-    ball::Rejection, contract::ContractFns, message::Answered,
+    Agent, Answers, Bids, Collects, Contract, Cx, Manages, Many, Notification, One, Partners,
+    Relation, Request, Topic, ball::Rejection, contract::ContractFns, message::Answered,
+    partners::PartnerFns,
 };
 
 /// What a kind of agent answers, collects and listens to.
@@ -38,6 +39,7 @@ pub(super) enum Does<A: Agent> {
     },
     /// Both requests and notifications.
     Contract(ContractFns<A>),
+    Partner(PartnerFns<A>),
 }
 
 impl<A: Agent> Does<A> {
@@ -45,7 +47,7 @@ impl<A: Agent> Does<A> {
     pub(super) const fn takes(&self, is_request: bool) -> bool {
         match self {
             Self::Answer(_) => is_request,
-            Self::Collect { .. } => !is_request,
+            Self::Collect { .. } | Self::Partner(_) => !is_request,
             Self::Contract(_) => true,
         }
     }
@@ -133,6 +135,31 @@ impl<A: Agent> Interests<A> {
         self.contract::<C>(ContractFns::manages::<C>());
     }
 
+    /// Agents of this kind have one partner of this relation at most.
+    pub fn has_one<R: Relation>(&mut self)
+    where
+        A: Partners<R, Count = One>,
+    {
+        self.partners::<R>();
+    }
+
+    /// Agents of this kind have any number of partners of this relation.
+    pub fn has_many<R: Relation>(&mut self)
+    where
+        A: Partners<R, Count = Many>,
+    {
+        self.partners::<R>();
+    }
+
+    fn partners<R: Relation>(&mut self)
+    where
+        A: Partners<R>,
+    {
+        let does = Does::Partner(PartnerFns::new::<R>());
+        let show: Show = super::partners::show::<R>;
+        self.handlers.push(Handler { name: R::NAME, does, show, show_reply: None });
+    }
+
     /// A kind may have both roles in contracts of one sort.
     fn contract<C: Contract>(&mut self, fns: ContractFns<A>) {
         let same = self.handlers.iter_mut().find(|handler| handler.name == C::NAME);
@@ -142,6 +169,12 @@ impl<A: Agent> Interests<A> {
             return self.handlers.push(Handler { name: C::NAME, does, show, show_reply });
         };
         assert!(has.join(fns), "kind {} declares {} twice", A::KIND, C::NAME);
+    }
+
+    /// Whether letters of this name are told by the kind's agents to their partners.
+    pub(super) fn writes_to_partners(&self, name: &str) -> bool {
+        let writes = |does: &Does<A>| matches!(does, Does::Partner(fns) if fns.writes(name));
+        self.handlers.iter().any(|handler| writes(&handler.does))
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&Handler<A>> {

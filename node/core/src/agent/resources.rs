@@ -32,7 +32,7 @@
 //! assert_eq!(resources.usage()["ports"].free, 1000);
 //!
 //! // It belongs to a partner, and goes when that does.
-//! # let partner = Address { host: HostId([1; 32]), agent: AgentId(9) };
+//! # let partner = Bond(9);
 //! resources.bind(id, partner)?;
 //! assert_eq!(resources.released_by(partner), [id]);
 //! assert_eq!(resources.usage()["epu"].free, 500);
@@ -59,11 +59,11 @@ use std::{
 use ledger::{Ledger, Phase, Used};
 use serde::{Deserialize, Serialize};
 use starling_protocols::{
-    ident::Address,
     limits::{
         ALLOCATION_WINDOW, ALLOCATIONS_PER_AGENT_MAX, NAME_BYTES_MAX, RESOURCE_NAMES_MAX,
         RESOURCE_RANGE_VALUES_MAX,
     },
+    partner::Bond,
     time::Time,
 };
 
@@ -131,7 +131,7 @@ pub struct Allocation {
     shares: Shares,
     /// Until when it must be confirmed; none when it is.
     until: Option<Time>,
-    bound: Option<Address>,
+    bound: Option<Bond>,
     changes: BTreeSet<ModificationId>,
 }
 
@@ -150,7 +150,7 @@ impl Allocation {
 
     /// The partner it is released with.
     #[must_use]
-    pub const fn bound_to(&self) -> Option<Address> {
+    pub const fn bound_to(&self) -> Option<Bond> {
         self.bound
     }
 
@@ -371,19 +371,20 @@ impl Resources {
         self.allocations.iter().map(|(id, allocation)| (*id, allocation))
     }
 
-    /// Ties an allocation to a partner, with which it is released; to another than before, if it
-    /// was tied already.
+    /// Ties an allocation to a partnership, with which it is released (see
+    /// [`Partners::resources`](super::Partners::resources)); to another than before, if it was tied
+    /// already.
     ///
     /// # Errors
     /// [`ResourceError::Unknown`] when there is none.
-    pub fn bind(&mut self, id: AllocationId, to: Address) -> Result<(), ResourceError> {
+    pub fn bind(&mut self, id: AllocationId, to: Bond) -> Result<(), ResourceError> {
         let allocation = self.allocations.get_mut(&id).ok_or(ResourceError::Unknown(id.into()))?;
         allocation.bound = Some(to);
         Ok(())
     }
 
-    /// Releases what is tied to `partner`, and tells what that was, the oldest first.
-    pub fn released_by(&mut self, partner: Address) -> Vec<AllocationId> {
+    /// Releases what is tied to a partnership, and tells what that was, the oldest first.
+    pub fn released_by(&mut self, partner: Bond) -> Vec<AllocationId> {
         let bound = self.allocations().filter(|(_, of)| of.bound == Some(partner));
         let bound: Vec<_> = bound.map(|(id, _)| id).collect();
         for id in &bound {

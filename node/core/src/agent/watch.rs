@@ -1,22 +1,22 @@
 //! What every agent answers, whatever its kind: a ping, and a question that stays unanswered for as
 //! long as the agent lives.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use starling_protocols::{
     exchange::{Codec, Failure},
     ident::Address,
-    limits::{DEFERRED_PER_AGENT_MAX, WATCH_WINDOW},
+    limits::{BODY_BYTES_MAX, DEFERRED_PER_AGENT_MAX, WATCH_WINDOW},
+    wire,
 };
 
 use super::{
-    Agent, Cx, Dialog, Expiring, Rejection, Request, WaitId,
+    Agent, Buried, Cx, Dialog, Died, Expiring, Notification as _, Rejection, Request, Restarted,
+    WaitId,
     cx::encode,
     dealings::{For, Reason},
+    partners,
 };
 
 /// Asks an agent whether it is there. Every agent answers this, whatever its kind and without a
@@ -66,7 +66,10 @@ const UNWATCH: &str = "agent/unwatch";
 pub(super) enum Everybodys {
     Ping,
     Watch,
+    Died,
     Unwatch,
+    Restarted,
+    Buried,
 }
 
 impl Everybodys {
@@ -75,6 +78,9 @@ impl Everybodys {
             Ping::NAME => Some(Self::Ping),
             WATCH => Some(Self::Watch),
             UNWATCH => Some(Self::Unwatch),
+            Died::NAME => Some(Self::Died),
+            Restarted::NAME => Some(Self::Restarted),
+            Buried::NAME => Some(Self::Buried),
             _ => None,
         }
     }
@@ -84,11 +90,14 @@ impl Everybodys {
             Self::Ping => Ping::NAME,
             Self::Watch => WATCH,
             Self::Unwatch => UNWATCH,
+            Self::Died => Died::NAME,
+            Self::Restarted => Restarted::NAME,
+            Self::Buried => Buried::NAME,
         }
     }
 
     pub(super) const fn takes(self, is_request: bool) -> bool {
-        matches!(self, Self::Ping | Self::Watch) == is_request
+        matches!(self, Self::Ping | Self::Watch | Self::Died) == is_request
     }
 }
 
@@ -98,15 +107,9 @@ impl Everybodys {
 /// host has ended. It is asked again when its budget is over.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Watches {
-    watched: BTreeMap<Address, Watch>,
+    watched: BTreeMap<Reason, (Address, WaitId)>,
     /// The questions that this agent leaves open, until they are asked again.
-    watchers: Expiring<Address, Dialog, DEFERRED_PER_AGENT_MAX>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Watch {
-    wait: WaitId,
-    reasons: BTreeSet<Reason>,
+    watchers: Expiring<(Address, Reason), Dialog, DEFERRED_PER_AGENT_MAX>,
 }
 
 impl Watches {
@@ -119,89 +122,61 @@ impl<A: Agent> Cx<'_, A> {
     /// Wants to know when another agent, or its host, has ended. Nothing happens when it is watched
     /// for that reason already.
     pub(super) fn watch(&mut self, of: Address, reason: Reason) {
-        if let Some(watch) = self.dealings.watches.watched.get_mut(&of) {
-            watch.reasons.insert(reason);
-        } else if self.dealings.waits.room() > 0 {
-            self.ask_to_watch(of, BTreeSet::from([reason]));
+        if let Some((watched, _)) = self.dealings.watches.watched.get(&reason) {
+            if *watched == of {
+                return;
+            }
+            self.unwatch(reason);
+        }
+        if self.dealings.waits.room() > 0 {
+            let (until, body) = (self.now() + WATCH_WINDOW, encode(&reason));
+            let wait = self.ask_of(of, WATCH, body, WATCH_WINDOW, until, For::Watch { reason });
+            self.dealings.watches.watched.insert(reason, (of, wait));
         }
     }
 
     /// Does not want to know any more.
-    pub(super) fn unwatch(&mut self, of: Address, reason: Reason) {
-        let watched = &mut self.dealings.watches.watched;
-        let Some(watch) = watched.get_mut(&of) else { return };
-        watch.reasons.remove(&reason);
-        if watch.reasons.is_empty()
-            && let Some(watch) = watched.remove(&of)
-        {
-            self.forget_wait(watch.wait);
-            self.tell_of(of, UNWATCH.into(), &());
+    pub(super) fn unwatch(&mut self, reason: Reason) {
+        if let Some((of, wait)) = self.dealings.watches.watched.remove(&reason) {
+            self.forget_wait(wait);
+            self.tell_of(of, UNWATCH.into(), &reason);
         }
-    }
-
-    fn ask_to_watch(&mut self, of: Address, reasons: BTreeSet<Reason>) {
-        let until = self.now() + WATCH_WINDOW;
-        let wait = self.ask_of(of, WATCH, encode(&()), WATCH_WINDOW, until, For::Watch { of });
-        self.dealings.watches.watched.insert(of, Watch { wait, reasons });
     }
 
     /// A watch has come to an end, one way or another.
-    pub(super) fn watch_ended(&mut self, of: Address, outcome: Option<Result<(), Failure>>) {
-        let Some(Watch { reasons, .. }) = self.dealings.watches.watched.remove(&of) else { return };
-        match outcome {
-            None | Some(Err(Failure::TimedOut)) => self.ask_to_watch(of, reasons),
-            Some(Err(Failure::Gone | Failure::NoAgent | Failure::Unreachable)) => {
-                for reason in reasons {
-                    self.is_gone(of, reason);
-                }
+    pub(super) fn watch_ended(&mut self, reason: Reason, outcome: Option<Result<(), Failure>>) {
+        let Some((of, _)) = self.dealings.watches.watched.remove(&reason) else { return };
+        match (outcome, reason) {
+            (None | Some(Err(Failure::TimedOut)), _) => self.watch(of, reason),
+            (
+                Some(Err(Failure::Gone | Failure::NoAgent | Failure::Unreachable)),
+                Reason::Job(job),
+            ) => {
+                self.manager_is_gone(job);
             }
-            // It cannot be watched. Whoever wanted that has a window as well.
-            Some(_) => {}
+            // It cannot be watched. The job has a window as well.
+            (Some(_), Reason::Job(_)) => {}
+            (Some(_), Reason::Partner(bond)) => self.partner_is_gone(bond),
         }
     }
 
-    fn is_gone(&mut self, _: Address, reason: Reason) {
-        match reason {
-            Reason::Job(job) => self.manager_is_gone(job),
+    /// Another agent wants to know when this one ends.
+    pub(super) fn is_watched(&mut self, body: &[u8]) -> Result<(), Rejection> {
+        let reason = read(self.dialog().codec(), body)?;
+        let (now, from) = (self.now(), self.dialog().asker);
+        if let Reason::Partner(bond) = reason
+            && !partners::knows(&self.dealings.partners, bond, from.agent)
+        {
+            self.answer_now(Ok(&()));
+            return Ok(());
         }
-    }
-
-    /// Takes up a request that every agent understands.
-    pub(super) fn asked_as_everybody(&mut self, of: Everybodys) -> Result<(), Rejection> {
-        match of {
-            Everybodys::Ping => self.answer_now(Ok(&())),
-            Everybodys::Watch => self.is_watched()?,
-            Everybodys::Unwatch => return Err(Rejection::Unknown),
-        }
-        Ok(())
-    }
-
-    /// Takes up a notification that every agent understands.
-    pub(super) fn told_as_everybody(&mut self, of: Everybodys) -> Result<(), Rejection> {
-        if of != Everybodys::Unwatch {
-            return Err(Rejection::Unknown);
-        }
-        let (from, now) = (self.sender(), self.now());
-        if let Some(dialog) = self.dealings.watches.watchers.remove(&from, now) {
-            self.leave_unanswered(dialog);
-        }
-        Ok(())
-    }
-
-    fn is_watched(&mut self) -> Result<(), Rejection> {
-        if self.dialog().codec() == Codec::Json {
-            let why = "agents watch each other; nobody outside the mesh can";
-            return Err(Rejection::BadBody(why.to_owned()));
-        }
-        let now = self.now();
         for (_, dialog) in self.dealings.watches.watchers.sweep(now) {
             self.leave_unanswered(dialog);
         }
         let dialog = self.defer_dialog();
         // Twice the time, so that it does not end before it is asked again.
-        let kept =
-            self.dealings.watches.watchers.insert_for(dialog.asker, dialog, WATCH_WINDOW * 2, now);
-        match kept {
+        let until = now + WATCH_WINDOW * 2;
+        match self.dealings.watches.watchers.insert((from, reason), dialog, until) {
             Ok(Some(before)) => self.leave_unanswered(before),
             Ok(None) => {}
             Err(_) => {
@@ -211,6 +186,23 @@ impl<A: Agent> Cx<'_, A> {
         }
         Ok(())
     }
+
+    /// Another agent does not want to know any more.
+    pub(super) fn is_unwatched(&mut self, codec: Codec, body: &[u8]) -> Result<(), Rejection> {
+        let (from, now, reason) = (self.sender(), self.now(), read(codec, body)?);
+        if let Some(dialog) = self.dealings.watches.watchers.remove(&(from, reason), now) {
+            self.leave_unanswered(dialog);
+        }
+        Ok(())
+    }
+}
+
+fn read(codec: Codec, body: &[u8]) -> Result<Reason, Rejection> {
+    if codec == Codec::Json {
+        let why = "agents watch each other; nobody outside the mesh can";
+        return Err(Rejection::BadBody(why.to_owned()));
+    }
+    wire::decode(body, BODY_BYTES_MAX).map_err(|why| Rejection::BadBody(why.to_string()))
 }
 
 #[cfg(test)]
@@ -226,13 +218,16 @@ mod tests {
         fn interests(_: &mut Interests<Self>) {}
     }
 
+    const WHY: Reason = Reason::Job(7);
+
     fn asked(name: &'static str) -> Input<'static> {
-        Input::Request { name: name.into(), dialog: DIALOG, body: encode(&()).into() }
+        let body = if name == WATCH { encode(&WHY) } else { encode(&()) };
+        Input::Request { name: name.into(), dialog: DIALOG, body: body.into() }
     }
 
     fn told(name: &'static str) -> Input<'static> {
         let (from, codec) = (Cage::<Quiet>::ASKER, Codec::Native);
-        let body = encode(&()).into();
+        let body = encode(&WHY).into();
         Input::Notification { name: name.into(), from, topic: None, codec, body }
     }
 
@@ -263,7 +258,7 @@ mod tests {
         cage.input(asked(WATCH));
         cage.advance(WATCH_WINDOW * 2);
         let other = crate::agent::Dialog { asker: Cage::<Quiet>::ME, ..DIALOG };
-        let (name, body) = (WATCH.into(), encode(&()).into());
+        let (name, body) = (WATCH.into(), encode(&WHY).into());
         cage.input(Input::Request { name, dialog: other, body });
         assert_eq!(cage.deferred(), 1);
         cage.replay();

@@ -104,7 +104,6 @@ impl World {
             ends: neighbours(),
             to,
             terms: Vec::new(),
-            allocation: None,
             instead_of,
             most,
             until: self.now + Duration::from_secs(6),
@@ -218,12 +217,12 @@ impl World {
         let mut stands = None;
         match table.take(letter, &neighbours(), sender, me, most) {
             Some(Wants::Answer { bond, .. }) if agrees => {
-                table.accept(bond, neighbours(), sender, None);
+                table.accept(bond, neighbours(), sender);
                 stands = Some(bond);
             }
             Some(Wants::Answer { bond, .. }) => table.decline(bond, &neighbours(), sender, "no"),
             Some(Wants::Confirmation { bond }) if agrees => {
-                table.confirm(bond, None);
+                table.confirm(bond);
                 stands = Some(bond);
             }
             Some(Wants::Confirmation { bond }) => table.reconsider(bond, "no"),

@@ -13,6 +13,7 @@ use super::{
 use crate::agent::{
     Agent, Cx,
     dealings::{News, Reason},
+    interests::Does,
 };
 
 /// How often an agent may be told something in one turn: one that announces to nobody whenever it
@@ -88,10 +89,10 @@ impl<A: Agent> ContractFns<A> {
 /// How an agent hears of its contracts.
 impl<A: Agent> Cx<'_, A> {
     /// Tells the agent what has come of its contracts in this turn, and what comes of that.
-    pub(crate) fn tell_news<'f>(
+    pub(in crate::agent) fn tell_news<'f>(
         &mut self,
         agent: &mut A,
-        find: impl Fn(&str) -> Option<&'f ContractFns<A>>,
+        find: impl Fn(&str) -> Option<&'f Does<A>>,
     ) where
         A: 'f,
     {
@@ -106,12 +107,21 @@ impl<A: Agent> Cx<'_, A> {
         &mut self,
         agent: &mut A,
         news: News,
-        find: &impl Fn(&str) -> Option<&'f ContractFns<A>>,
+        find: &impl Fn(&str) -> Option<&'f Does<A>>,
     ) where
         A: 'f,
     {
         let name = self.dealings.name_of(&news).map(ToOwned::to_owned);
-        let Some(fns) = name.as_deref().and_then(find) else { return self.tell_nobody(&news) };
+        let fns = match name.as_deref().and_then(find) {
+            Some(Does::Contract(fns)) => fns,
+            Some(Does::Partner(fns)) => {
+                if let News::Partner(news) = news {
+                    self.tell_partner(agent, fns, news);
+                }
+                return;
+            }
+            _ => return self.tell_nobody(&news),
+        };
         match (&fns.manages, &fns.bids) {
             (Some(manages), _) if news.is_of_manager() => self.tell_manager(agent, manages, news),
             (_, Some(bids)) if !news.is_of_manager() => self.tell_contractor(agent, bids, news),
@@ -143,8 +153,8 @@ impl<A: Agent> Cx<'_, A> {
     }
 
     fn job_over(&mut self, job: u64) {
-        if let Some(row) = self.dealings.jobs.remove(&job) {
-            self.unwatch(row.manager, Reason::Job(job));
+        if self.dealings.jobs.remove(&job).is_some() {
+            self.unwatch(Reason::Job(job));
         }
     }
 

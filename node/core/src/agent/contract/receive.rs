@@ -291,7 +291,7 @@ impl<A: Agent> Cx<'_, A> {
                     self.settle_job(job);
                 }
             }
-            For::Watch { .. } => {}
+            For::Watch { .. } | For::Proposals => {}
         }
     }
 

@@ -10,7 +10,7 @@ use starling_protocols::{
 
 use crate::agent::{
     Dialog, WaitId,
-    dealings::{Dealings, News},
+    dealings::{Dealings, News, PartnerNews},
 };
 
 /// A contract that the agent has announced.
@@ -87,7 +87,7 @@ impl Dealings {
     }
 
     /// The name of the contract that something is told of.
-    pub(super) fn name_of(&self, news: &News) -> Option<&str> {
+    pub(super) fn name_of<'n>(&'n self, news: &'n News) -> Option<&'n str> {
         match news {
             News::Bid { contract, .. }
             | News::Gone { contract, .. }
@@ -97,6 +97,12 @@ impl Dealings {
             }
             News::Announced { job, .. } | News::Granted { job, .. } | News::JobOver { job, .. } => {
                 self.jobs.get(job).map(|row| row.name.as_str())
+            }
+            News::Partner(PartnerNews::Declined { row, .. } | PartnerNews::Parted { row, .. }) => {
+                Some(&row.ends.mine)
+            }
+            News::Partner(PartnerNews::Restarted { bond, .. }) => {
+                self.partners.get(*bond).map(|row| row.ends.mine.as_ref())
             }
         }
     }
@@ -113,7 +119,7 @@ impl Dealings {
 
     /// For people: each contract and job, and when its window ends. Of very many, the first, and
     /// how many there are beside them.
-    pub(crate) fn views(&self) -> Vec<(String, Time, Value)> {
+    pub(in crate::agent) fn contract_views(&self) -> Vec<(String, Time, Value)> {
         let mut room = BIDS_SHOWN_MAX;
         let mut views: Vec<_> = Vec::new();
         for (number, row) in self.managed.iter().take(ROWS_SHOWN_MAX) {

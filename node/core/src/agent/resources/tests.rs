@@ -3,7 +3,6 @@
 mod model;
 
 use starling_protocols::{
-    ident::{AgentId, HostId},
     limits::{NAME_BYTES_MAX, RESOURCE_NAMES_MAX},
     wire,
 };
@@ -16,8 +15,8 @@ pub(super) fn at(secs: u64) -> Time {
     Time::from_nanos(secs * 1_000_000_000)
 }
 
-pub(super) fn partner(number: u128) -> Address {
-    Address { host: HostId([1; 32]), agent: AgentId(number) }
+pub(super) const fn partner(number: u128) -> Bond {
+    Bond(number)
 }
 
 pub(super) fn saved(resources: &Resources) -> Resources {

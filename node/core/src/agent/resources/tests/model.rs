@@ -28,7 +28,7 @@ struct Alloc {
     epu: u64,
     ports: BTreeSet<u64>,
     until: Option<Time>,
-    bound: Option<Address>,
+    bound: Option<Bond>,
 }
 
 #[derive(Clone, Debug)]

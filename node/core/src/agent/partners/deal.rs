@@ -1,0 +1,281 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use starling_protocols::{
+    exchange::{Codec, Failure},
+    ident::{Address, AgentId},
+    limits::{BODY_BYTES_MAX, BUDGET_MAX},
+    partner::{Bond, Letter, Output, Partnerships, Proposal, ProposeError, Row, Stage, Wants},
+    time::Time,
+    wire,
+};
+
+use super::{
+    Buried, Count, Died, One, Partner, PartnerFns, Partners, Proposing, Relation, Restarted, ends,
+};
+use crate::agent::{
+    Agent, Cx, Effect, Rejection,
+    cx::encode,
+    dealings::{For, News, PartnerNews, Reason},
+};
+
+/// What an agent does with its partners.
+impl<A: Agent> Cx<'_, A> {
+    /// Proposes a partnership. [`Partners::initiate`] comes when the other side agrees, and
+    /// [`Partners::declined`] when it does not, cannot, or has not done so in time.
+    ///
+    /// # Errors
+    /// [`ProposeError`] says why nothing was proposed; nothing has changed.
+    pub fn propose<R: Relation>(
+        &mut self,
+        to: impl Into<Proposing>,
+        terms: &<R::Inverse as Relation>::Terms,
+    ) -> Result<Bond, ProposeError>
+    where
+        A: Partners<R>,
+    {
+        let Proposing { to, instead_of, within } = to.into();
+        let bond = Bond(self.entropy().u128());
+        let (until, terms) = (self.now() + within.min(BUDGET_MAX), encode(terms));
+        let most = <A as Partners<R>>::Count::MOST;
+        let me = self.address();
+        let proposal = Proposal { bond, ends: ends::<R>(), to, terms, instead_of, most, until };
+        self.dealings.partners.propose(proposal, me)?;
+        self.settle_partners();
+        Ok(bond)
+    }
+
+    /// Ends a partnership, or withdraws what was proposed. [`Partners::parted`] or
+    /// [`Partners::declined`] follows after this handler. Gives whether there was such.
+    pub fn break_up(&mut self, bond: Bond) -> bool {
+        let was_there = self.dealings.partners.get(bond).is_some();
+        if was_there {
+            self.dealings.partners.break_up(bond);
+            self.settle_partners();
+        }
+        was_there
+    }
+
+    /// The partners of a relation, in the order of their ids.
+    #[must_use]
+    pub fn partners<R: Relation>(&self) -> Vec<Partner<R>>
+    where
+        A: Partners<R>,
+    {
+        let standing = self.dealings.partners.standing(R::NAME).into_iter();
+        standing.map(|(bond, row)| Partner::new(bond, row.partner)).collect()
+    }
+
+    /// The one partner of a relation, if there is one.
+    #[must_use]
+    pub fn partner<R: Relation>(&self) -> Option<Partner<R>>
+    where
+        A: Partners<R, Count = One>,
+    {
+        self.partners::<R>().into_iter().next()
+    }
+
+    /// Does what the partnerships want done, and looks when they want to be called again.
+    fn settle_partners(&mut self) {
+        while let Some(output) = self.dealings.partners.poll() {
+            match output {
+                Output::Post { to, name, letter } => {
+                    self.push(Effect::Post { to, name, body: encode(&letter) });
+                }
+                Output::Watch { of, bond } => self.watch(of, Reason::Partner(bond)),
+                Output::Unwatch { bond, .. } => self.unwatch(Reason::Partner(bond)),
+                Output::Declined { bond, row, why } => {
+                    self.hear(PartnerNews::Declined { bond, row, why });
+                }
+                Output::Parted { bond, row, how, brothers } => {
+                    self.hear(PartnerNews::Parted { bond, row, how, brothers });
+                }
+                Output::Restarted { bond, before } => {
+                    self.hear(PartnerNews::Restarted { bond, before });
+                }
+            }
+        }
+        let (timer, due) = (self.dealings.proposals, self.dealings.partners.next_deadline());
+        if timer.is_some() || due.is_some() {
+            self.dealings.proposals = self.set_timer(timer, due, For::Proposals);
+        }
+    }
+
+    fn hear(&mut self, news: PartnerNews) {
+        self.dealings.news.push_back(News::Partner(news));
+    }
+
+    pub(in crate::agent) fn proposals_are_due(&mut self) {
+        let now = self.now();
+        self.dealings.proposals = None;
+        self.dealings.partners.expire(now);
+        self.settle_partners();
+    }
+
+    /// A partner, or its host, has ended, or says that it knows nothing of this.
+    pub(in crate::agent) fn partner_is_gone(&mut self, bond: Bond) {
+        self.dealings.partners.gone(bond);
+        self.settle_partners();
+    }
+
+    /// A letter of the kind's own relations was not delivered.
+    pub(in crate::agent) fn letter_undelivered(&mut self, to: Address, name: &str, why: &Failure) {
+        let now = self.now();
+        self.dealings.partners.undelivered(to, name, why, now);
+        self.settle_partners();
+    }
+
+    /// The agent is about to end in good order.
+    pub(in crate::agent) fn part_from_all(&mut self) {
+        if !self.dealings.partners.is_empty() {
+            self.dealings.partners.shut_down();
+            self.settle_partners();
+        }
+    }
+
+    /// A letter has come.
+    pub(in crate::agent) fn partner_told(
+        &mut self,
+        agent: &mut A,
+        fns: &PartnerFns<A>,
+        codec: Codec,
+        body: &[u8],
+    ) -> Result<(), Rejection> {
+        let letter: Letter<'_> = read(codec, body)?;
+        let (from, me) = (self.sender(), self.address());
+        let wants = self.dealings.partners.take(letter, &fns.ends, from, me, fns.most);
+        self.settle_partners();
+        match wants {
+            Some(Wants::Answer { bond, terms }) => {
+                let consent = (fns.initiate)(agent, self, bond, from, Some(&terms));
+                let ends = fns.ends.clone();
+                let partners = &mut self.dealings.partners;
+                match &consent.0 {
+                    Ok(()) => partners.accept(bond, ends, from),
+                    Err(why) => partners.decline(bond, &ends, from, why),
+                }
+                if consent.0.is_err() {
+                    release(agent, fns, bond);
+                }
+            }
+            Some(Wants::Confirmation { bond }) => {
+                let consent = (fns.initiate)(agent, self, bond, from, None);
+                let partners = &mut self.dealings.partners;
+                match consent.0 {
+                    Ok(()) => partners.confirm(bond),
+                    Err(why) => partners.reconsider(bond, &why),
+                }
+            }
+            None => {}
+        }
+        self.settle_partners();
+        Ok(())
+    }
+
+    /// Tells the agent what has become of a partner.
+    pub(in crate::agent) fn tell_partner(
+        &mut self,
+        agent: &mut A,
+        fns: &PartnerFns<A>,
+        news: PartnerNews,
+    ) {
+        match news {
+            PartnerNews::Declined { bond, row, why } => {
+                (fns.declined)(agent, self, bond, row.partner, &why);
+                release(agent, fns, bond);
+            }
+            PartnerNews::Parted { bond, row, how, brothers } => {
+                (fns.parted)(agent, self, bond, row.partner, how, &brothers);
+                release(agent, fns, bond);
+            }
+            PartnerNews::Restarted { bond, before } => {
+                if let Some(at) = self.dealings.partners.get(bond).map(|row| row.partner) {
+                    (fns.restarted)(agent, self, bond, at, before);
+                }
+            }
+        }
+    }
+
+    /// Somebody says that an agent has died. Each relation it was a partner of is asked whether the
+    /// agent volunteers; the longest time it gives is the answer.
+    pub(in crate::agent) fn told_of_death<'f>(
+        &mut self,
+        agent: &mut A,
+        body: &[u8],
+        find: impl Fn(&str) -> Option<&'f PartnerFns<A>>,
+    ) -> Result<(), Rejection>
+    where
+        A: 'f,
+    {
+        let Died { who, brothers } = read(self.dialog().codec(), body)?;
+        let rows: Vec<(Bond, Row)> =
+            self.dealings.partners.with(who).map(|(bond, row)| (bond, row.clone())).collect();
+        let mut volunteers: Option<Duration> = None;
+        for (bond, row) in rows {
+            if let Some(fns) = find(&row.ends.mine) {
+                let needs = (fns.died)(agent, self, bond, row.partner, &brothers);
+                volunteers = volunteers.max(needs);
+            }
+        }
+        self.answer_now(Ok(&volunteers));
+        Ok(())
+    }
+
+    pub(in crate::agent) fn told_of_restart(
+        &mut self,
+        codec: Codec,
+        body: &[u8],
+    ) -> Result<(), Rejection> {
+        let Restarted { who, at } = read(codec, body)?;
+        self.dealings.partners.restarted(who, at);
+        self.settle_partners();
+        Ok(())
+    }
+
+    pub(in crate::agent) fn told_of_burial(
+        &mut self,
+        codec: Codec,
+        body: &[u8],
+    ) -> Result<(), Rejection> {
+        let Buried { who, brothers } = read(codec, body)?;
+        self.dealings.partners.buried(who, &brothers);
+        self.settle_partners();
+        Ok(())
+    }
+}
+
+/// What was set aside for a partnership is free again.
+fn release<A: Agent>(agent: &mut A, fns: &PartnerFns<A>, bond: Bond) {
+    if let Some(resources) = (fns.resources)(agent) {
+        resources.released_by(bond);
+    }
+}
+
+fn read<'a, T: serde::Deserialize<'a>>(codec: Codec, body: &'a [u8]) -> Result<T, Rejection> {
+    if codec == Codec::Json {
+        let why = "partners are agents; nobody outside the mesh is one";
+        return Err(Rejection::BadBody(why.to_owned()));
+    }
+    wire::decode_borrowed(body, BODY_BYTES_MAX).map_err(|why| Rejection::BadBody(why.to_string()))
+}
+
+/// For people: each partnership, and until when it waits for something.
+pub(in crate::agent) fn views(partners: &Partnerships) -> Vec<(String, Time, Value)> {
+    let view = |(bond, row): (Bond, &Row)| {
+        let (stage, until) = match row.stage {
+            Stage::Proposed { until, .. } => ("proposed", until),
+            Stage::Standing => ("standing", Time::ZERO),
+        };
+        let then = json!({
+            "relation": row.ends.mine, "bond": bond.to_string(), "stage": stage,
+            "partner": row.partner.to_string(),
+        });
+        ("partner".to_owned(), until, then)
+    };
+    partners.iter().map(view).collect()
+}
+
+/// Whether an agent is a partner.
+pub(in crate::agent) fn knows(partners: &Partnerships, bond: Bond, who: AgentId) -> bool {
+    partners.get(bond).is_some_and(|row| row.partner.agent == who)
+}
