@@ -304,6 +304,22 @@ pub const CLAIMS_PER_PROBLEM_MAX: u32 = 32;
 /// How often an agent is sent on from one that solves no more to the next, before it claims again.
 pub const HOPS_PER_CLAIM_MAX: u32 = 16;
 
+/// Bytes of the announcements that wait for one agent, of all sorts together. At the cap further
+/// ones are refused.
+pub const ANNOUNCEMENTS_WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a manager elsewhere may have a bid stand, where the contractor's own windows allow no
+/// more. What is asked beyond it is taken for this.
+pub const BID_STANDS_MAX: Duration = Duration::from_secs(60);
+
+/// Contracts that have ended and are remembered by who announced them, for late bids and for
+/// contractors that ask. At the cap the one that would be forgotten next is forgotten.
+pub const PAST_CONTRACTS_PER_AGENT_MAX: usize = 4096;
+
+/// How long a contractor that has reported waits for its acknowledgement before it watches its
+/// manager: most are acknowledged before.
+pub const ACKNOWLEDGEMENT_UNWATCHED: Duration = Duration::from_secs(1);
+
 /// How long a watch on another agent lasts before it is asked for again; the agent that is watched
 /// forgets it after twice that time.
 pub const WATCH_WINDOW: Duration = Duration::from_secs(600);

@@ -3,7 +3,10 @@ use std::{collections::VecDeque, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::Windows;
-use crate::{limits::BUDGET_MAX, time::Time};
+use crate::{
+    limits::{BID_STANDS_MAX, BUDGET_MAX},
+    time::Time,
+};
 
 /// Who is asked to do work; see the [table](super#the-contractor).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,8 +14,10 @@ pub struct Contractor {
     phase: Phase,
     /// When the phase ends by itself.
     until: Time,
-    /// How long a bid of its stands, and how long it waits to be acknowledged.
-    windows: Windows,
+    /// Until when a bid of its stands.
+    stands: Time,
+    /// How long it waits to be acknowledged, and to be told what has become of the contract.
+    decision: Duration,
     outputs: VecDeque<Work>,
 }
 
@@ -22,6 +27,7 @@ enum Phase {
     Bid,
     Granted,
     Completed,
+    Asking,
     Ended,
 }
 
@@ -39,7 +45,14 @@ pub enum Order {
     Cancel(String),
     /// All reports have come.
     Acknowledge,
-    /// The manager is not there any more.
+    /// Asked what has become of the contract: it is not over.
+    Pending {
+        /// What is left of the time for the reports of others.
+        left: Duration,
+    },
+    /// Asked what has become of the contract: it is not known there.
+    Unknown,
+    /// The manager is not there any more, or does not answer.
     Gone,
 }
 
@@ -48,6 +61,8 @@ pub enum Order {
 pub enum Work {
     /// It is to do the work.
     Granted,
+    /// The manager is to be asked what has become of the contract; the answer is an [`Order`].
+    Ask,
     /// The contract has ended.
     Ended(Ended),
 }
@@ -61,15 +76,18 @@ pub enum Ended {
     Delegated,
     /// It bid, and its bid was not taken.
     Rejected,
+    /// It bid, and took its bid back.
+    Withdrawn,
     /// It had not bid when the window for bids ended, or it was told nothing of its bid for as
     /// long as that stood.
     Expired,
-    /// What it had been granted was taken back before it was done, and why.
+    /// What it had been granted was taken back, before or after it was done, and why.
     Cancelled(String),
     /// It could not do what it had been granted.
     Defected,
-    /// It has done the work, and was told later that it is not wanted, and why; or was told
-    /// nothing more.
+    /// It has done the work, and cannot learn whether that counts: the manager is gone, or does not
+    /// answer, or remembers the contract no more; or it was stopped itself before it learned. What
+    /// is known, in words.
     Aborted(String),
     /// It has done the work, and so have all others.
     Acknowledged,
@@ -84,14 +102,18 @@ impl Ended {
 }
 
 impl Contractor {
-    /// Work was announced, with so much time left for bids.
+    /// Work was announced, with so much time `left` for bids, each of which `stands` for so long
+    /// from now on. `windows` are those that this side knows for such work.
     #[must_use]
-    pub fn announced(left: Duration, windows: Windows, now: Time) -> Self {
+    pub fn announced(left: Duration, stands: Duration, windows: Windows, now: Time) -> Self {
         let windows = windows.capped();
+        let left = left.min(windows.bids);
+        let stands = stands.min(windows.stands().max(BID_STANDS_MAX)).max(left);
         Self {
             phase: Phase::Announced,
-            until: now + left.min(BUDGET_MAX),
-            windows,
+            until: now + left,
+            stands: now + stands,
+            decision: windows.decision,
             outputs: VecDeque::new(),
         }
     }
@@ -113,6 +135,30 @@ impl Contractor {
         self.until.since(now)
     }
 
+    /// For how long a bid of its stands.
+    #[must_use]
+    pub fn stands(&self, now: Time) -> Duration {
+        self.stands.since(now)
+    }
+
+    /// Whether work may still be bid for.
+    #[must_use]
+    pub fn may_bid(&self) -> bool {
+        self.phase == Phase::Announced
+    }
+
+    /// Whether a bid of its stands.
+    #[must_use]
+    pub fn has_bid(&self) -> bool {
+        self.phase == Phase::Bid
+    }
+
+    /// Whether the end of its manager means something to it: the work was granted, done or not.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        matches!(self.phase, Phase::Granted | Phase::Completed | Phase::Asking)
+    }
+
     /// Whether the contract has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
@@ -127,18 +173,30 @@ impl Contractor {
             Phase::Bid => "bid",
             Phase::Granted => "granted",
             Phase::Completed => "completed",
+            Phase::Asking => "asking",
             Phase::Ended => "ended",
         }
     }
 
     /// It bids. Gives whether that was possible; if not, nothing has changed. The bid stands until
-    /// the last others may have bid and the manager has decided.
+    /// the first manager of the search has decided.
     pub fn bid(&mut self) -> bool {
         let may = self.phase == Phase::Announced;
         if may {
-            (self.phase, self.until) = (Phase::Bid, self.until + self.windows.decision);
+            (self.phase, self.until) = (Phase::Bid, self.stands);
         }
         may
+    }
+
+    /// It takes back its bid, or the work that it has done but not heard of since. Gives whether
+    /// that was possible; then its manager is to be told.
+    pub fn withdraw(&mut self, why: &str) -> bool {
+        match self.phase {
+            Phase::Bid => self.end(Ended::Withdrawn),
+            Phase::Completed | Phase::Asking => self.end(Ended::Aborted(why.to_owned())),
+            _ => return false,
+        }
+        true
     }
 
     /// It does not bid. Gives whether that was possible.
@@ -156,7 +214,7 @@ impl Contractor {
         let may = self.phase == Phase::Granted;
         if may {
             // The others may need all the time there is, and then it is the manager's turn.
-            self.until = self.until.max(now) + self.windows.decision;
+            self.until = self.until.max(now) + self.decision;
             self.phase = Phase::Completed;
         }
         may
@@ -170,6 +228,7 @@ impl Contractor {
     /// Its manager has told it something. Gives whether that had a meaning where it stands.
     pub fn order(&mut self, order: Order, now: Time) -> bool {
         let gone = || "the manager is gone".to_owned();
+        let unknown = || "the manager knows the contract no more".to_owned();
         match (self.phase, order) {
             (Phase::Bid, Order::Grant { left }) => {
                 (self.phase, self.until) = (Phase::Granted, now + left.min(BUDGET_MAX));
@@ -178,11 +237,19 @@ impl Contractor {
             // A grant that did not arrive is taken back.
             (Phase::Bid, Order::Reject | Order::Cancel(_)) => self.end(Ended::Rejected),
             (Phase::Announced | Phase::Bid, Order::Gone) => self.end(Ended::Expired),
-            (Phase::Granted, Order::Cancel(why)) => self.end(Ended::Cancelled(why)),
             (Phase::Granted, Order::Gone) => self.end(Ended::Cancelled(gone())),
-            (Phase::Completed, Order::Cancel(why)) => self.end(Ended::Aborted(why)),
-            (Phase::Completed, Order::Gone) => self.end(Ended::Aborted(gone())),
-            (Phase::Completed, Order::Acknowledge) => self.end(Ended::Acknowledged),
+            (Phase::Granted | Phase::Completed | Phase::Asking, Order::Cancel(why)) => {
+                self.end(Ended::Cancelled(why));
+            }
+            // It may be there again: who is recovered from its journal knows what it has counted.
+            (Phase::Completed, Order::Gone) => self.ask(now),
+            (Phase::Asking, Order::Gone) => self.end(Ended::Aborted(gone())),
+            (Phase::Completed | Phase::Asking, Order::Acknowledge) => self.end(Ended::Acknowledged),
+            (Phase::Asking, Order::Pending { left }) => {
+                let until = now + left.min(BUDGET_MAX) + self.decision;
+                (self.phase, self.until) = (Phase::Completed, until);
+            }
+            (Phase::Asking, Order::Unknown) => self.end(Ended::Aborted(unknown())),
             _ => return false,
         }
         true
@@ -193,13 +260,20 @@ impl Contractor {
         if self.until > now {
             return;
         }
-        let late = |what: &str| format!("the {what} did not come in time");
         match self.phase {
             Phase::Announced | Phase::Bid => self.end(Ended::Expired),
-            Phase::Granted => self.end(Ended::Cancelled(late("report"))),
-            Phase::Completed => self.end(Ended::Aborted(late("acknowledgement"))),
+            Phase::Granted => {
+                self.end(Ended::Cancelled("the report did not come in time".to_owned()));
+            }
+            Phase::Completed => self.ask(now),
+            Phase::Asking => self.end(Ended::Aborted("the manager does not answer".to_owned())),
             Phase::Ended => {}
         }
+    }
+
+    fn ask(&mut self, now: Time) {
+        (self.phase, self.until) = (Phase::Asking, now + self.decision);
+        self.outputs.push_back(Work::Ask);
     }
 
     fn leave(&mut self, from: Phase, how: Ended) -> bool {

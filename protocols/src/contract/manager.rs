@@ -26,6 +26,8 @@ pub struct Manager {
     /// Whether others may bid too, because the work was announced to an interest.
     open: bool,
     offers: Vec<Offer>,
+    /// The bids that were granted and did not stand.
+    in_vain: Vec<BidId>,
     further: bool,
     outputs: VecDeque<Output>,
 }
@@ -41,6 +43,8 @@ enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Offer {
     bid: Bid,
+    /// Who sent it: the bidder, or one who handed it over.
+    from: Address,
     state: State,
 }
 
@@ -50,6 +54,8 @@ enum State {
     Open,
     /// It was not taken.
     Rejected,
+    /// It was taken back, or did not stand any more when it was granted.
+    Gone,
     /// It was handed over to this manager's own manager.
     Elected,
     /// It was taken.
@@ -92,6 +98,9 @@ pub enum Output {
 pub enum Event {
     /// A bid has come.
     Bid(BidId),
+    /// A bid does not stand any more: its bidder took it back, or knew nothing of it when it was
+    /// granted.
+    Gone(BidId),
     /// No more bids come: it is time to grant.
     Closed,
     /// The contract has ended.
@@ -103,6 +112,12 @@ pub enum Event {
 pub enum End {
     /// All who were granted the work have done it.
     Completed,
+    /// Some of the bids that were granted did not stand any more. All others who were granted the
+    /// work, at least one, have done it, and that counts.
+    Partial {
+        /// The bids that did not stand.
+        gone: Vec<BidId>,
+    },
     /// Nobody bid whose bid was taken. `further` says whether the search stopped for its reach, so
     /// that asking farther may find somebody.
     Expired {
@@ -158,6 +173,7 @@ impl Manager {
             asked: asked.into_iter().collect(),
             open,
             offers: Vec::new(),
+            in_vain: Vec::new(),
             further,
             outputs: VecDeque::new(),
         };
@@ -191,6 +207,34 @@ impl Manager {
     /// The bids that stand, in the order in which they came.
     pub fn bids(&self) -> impl Iterator<Item = &Bid> {
         self.offers.iter().filter(|offer| offer.state == State::Open).map(|offer| &offer.bid)
+    }
+
+    /// How long each side waits.
+    #[must_use]
+    pub const fn windows(&self) -> Windows {
+        self.windows
+    }
+
+    /// Whether the work was granted to a bid, and the contract is not over.
+    #[must_use]
+    pub fn is_granted(&self, bid: BidId) -> bool {
+        let granted = |state: &State| matches!(state, State::Granted | State::Reported(_));
+        self.phase == Phase::Granted
+            && self.offers.iter().any(|offer| offer.bid.id == bid && granted(&offer.state))
+    }
+
+    /// Whether work was granted to anybody who may have taken it up.
+    #[must_use]
+    pub fn was_granted(&self) -> bool {
+        let granted =
+            |state: &State| matches!(state, State::Granted | State::Reported(_) | State::Failed);
+        self.offers.iter().any(|offer| granted(&offer.state))
+    }
+
+    /// What is left of the present window.
+    #[must_use]
+    pub fn left(&self, now: Time) -> Duration {
+        self.until.since(now)
     }
 
     /// The `count` cheapest of the bids that stand; of those that cost the same, the earliest
@@ -230,7 +274,7 @@ impl Manager {
     pub fn answered(&mut self, from: Address, reply: Result<Reply<'_>, Failure>, now: Time) {
         let was_asked = self.asked.remove(&from);
         match reply {
-            Ok(Reply::Bid(bid)) => self.take_bid(bid, was_asked),
+            Ok(Reply::Bid(bid)) => self.take_bid(bid, from, was_asked),
             Ok(Reply::Refused { further }) => self.further |= further && was_asked,
             _ => {}
         }
@@ -239,26 +283,45 @@ impl Manager {
         }
     }
 
-    /// A bid has come that is no answer to a question.
-    pub fn bid(&mut self, bid: Bid) {
-        self.take_bid(bid, self.open);
+    /// A bid has come `from` somebody that is no answer to a question.
+    pub fn bid(&mut self, bid: Bid, from: Address) {
+        self.take_bid(bid, from, self.open);
     }
 
-    fn take_bid(&mut self, bid: Bid, welcome: bool) {
+    fn take_bid(&mut self, bid: Bid, from: Address, welcome: bool) {
         let id = bid.id;
-        let second = self.offers.iter().any(|offer| offer.bid.id.bidder == id.bidder);
+        // The same bid may come twice.
+        if self.offers.iter().any(|offer| offer.bid.id == id) {
+            return;
+        }
+        // Who hands over the bid of another cannot keep that other from bidding itself.
+        let second = |offer: &Offer| {
+            offer.from == from || from != id.bidder && offer.bid.id.bidder == id.bidder
+        };
         let bytes: usize = self.offers.iter().map(|offer| offer.bid.body.len()).sum();
         let full = self.offers.len() >= BIDS_PER_CONTRACT_MAX
             || bytes + bid.body.len() > BIDS_PER_CONTRACT_BYTES_MAX;
-        if self.phase != Phase::Announced || !welcome || second || full {
-            // The first bid of who has bid twice stands, also when it comes again.
-            if !self.offers.iter().any(|offer| offer.bid.id == id) {
-                self.outputs.push_back(Output::Reject(id));
-            }
-            return;
+        if self.phase != Phase::Announced || !welcome || full || self.offers.iter().any(second) {
+            return self.outputs.push_back(Output::Reject(id));
         }
-        self.offers.push(Offer { bid, state: State::Open });
+        self.offers.push(Offer { bid, from, state: State::Open });
         self.outputs.push_back(Output::Event(Event::Bid(id)));
+    }
+
+    /// A bidder takes its bid back, or the work that it has done for it, and why.
+    pub fn withdrawn(&mut self, bid: BidId, why: &str) {
+        if self.may_grant() && self.settle(bid, State::Gone) {
+            self.outputs.push_back(Output::Event(Event::Gone(bid)));
+            return self.end_when_none_is_left();
+        }
+        let reported =
+            |offer: &&mut Offer| offer.bid.id == bid && matches!(offer.state, State::Reported(_));
+        if self.phase == Phase::Granted
+            && let Some(offer) = self.offers.iter_mut().find(reported)
+        {
+            offer.state = State::Failed;
+            self.cancel(bid, &cut(why));
+        }
     }
 
     /// Rejects a bid that stands. Gives whether it did.
@@ -266,11 +329,15 @@ impl Manager {
         let stood = self.may_grant() && self.settle(bid, State::Rejected);
         if stood {
             self.outputs.push_back(Output::Reject(bid));
-            if self.phase == Phase::Closed && self.bids().next().is_none() {
-                self.end(End::Expired { further: self.further });
-            }
+            self.end_when_none_is_left();
         }
         stood
+    }
+
+    fn end_when_none_is_left(&mut self) {
+        if self.phase == Phase::Closed && self.bids().next().is_none() {
+            self.end(End::Expired { further: self.further });
+        }
     }
 
     /// Grants the work to these bids, each with what is granted, to be reported on within `window`
@@ -322,24 +389,43 @@ impl Manager {
         if self.phase != Phase::Granted {
             return;
         }
-        let unsure = reply.is_err();
-        let why = match reply {
+        let (why, unsure) = match reply {
             Ok(Reply::Report(report)) => {
                 offer.state = State::Reported(report.into_owned());
                 return self.complete_when_reported();
             }
-            Ok(Reply::Defect(why)) => why,
-            Ok(_) => Cow::Borrowed("it answered a grant with something else than a report"),
-            Err(why) => Cow::Owned(why.to_string()),
+            Ok(Reply::NoBid) | Err(Failure::NoAgent | Failure::Unknown(_)) => {
+                offer.state = State::Gone;
+                self.in_vain.push(bid);
+                self.outputs.push_back(Output::Event(Event::Gone(bid)));
+                return self.go_on_without(bid);
+            }
+            Ok(Reply::Defect(why)) => (why, false),
+            Ok(_) => (Cow::Borrowed("it answered a grant with something else than a report"), true),
+            Err(Failure::BadBody(why)) => (Cow::Owned(why), true),
+            Err(why) => (Cow::Owned(why.to_string()), true),
         };
         offer.state = State::Failed;
-        let why: String = why.chars().take(REASON_BYTES_MAX / 4).collect();
+        let why = cut(&why);
         if unsure {
             // It may be at work.
             self.outputs.push_back(Output::Cancel { bid, why: why.clone() });
         }
-        self.cancel_granted(&why);
-        self.end(End::Cancelled { bid, why });
+        self.cancel(bid, &why);
+    }
+
+    /// A bid that was granted did not stand: nobody was granted anything by it.
+    fn go_on_without(&mut self, bid: BidId) {
+        let counts = |offer: &Offer| matches!(offer.state, State::Granted | State::Reported(_));
+        if self.offers.iter().any(counts) {
+            return self.complete_when_reported();
+        }
+        self.end(End::Cancelled { bid, why: "no such bid stands".to_owned() });
+    }
+
+    fn cancel(&mut self, bid: BidId, why: &str) {
+        self.cancel_granted(why);
+        self.end(End::Cancelled { bid, why: why.to_owned() });
     }
 
     /// Ends the contract, whatever stage it is at.
@@ -390,7 +476,8 @@ impl Manager {
         }
         let reported: Vec<_> = self.reports().map(|(bid, _)| bid.id).collect();
         self.outputs.extend(reported.into_iter().map(Output::Acknowledge));
-        self.end(End::Completed);
+        let gone = std::mem::take(&mut self.in_vain);
+        self.end(if gone.is_empty() { End::Completed } else { End::Partial { gone } });
     }
 
     fn reject_open(&mut self) {
@@ -424,11 +511,17 @@ impl Manager {
     }
 }
 
+/// At most so much of a reason as goes into a message.
+fn cut(why: &str) -> String {
+    why.chars().take(REASON_BYTES_MAX / 4).collect()
+}
+
 impl State {
     const fn word(&self) -> &'static str {
         match self {
             Self::Open => "bid",
             Self::Rejected => "rejected",
+            Self::Gone => "gone",
             Self::Elected => "handed over",
             Self::Granted => "granted",
             Self::Reported(_) => "reported",

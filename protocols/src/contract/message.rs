@@ -42,12 +42,15 @@ pub struct Announcement<'a> {
     pub reach: Option<u8>,
     /// What is left of the time for bids.
     pub left: Duration,
+    /// How long a bid has to stand: what is left until the first manager of the search has
+    /// decided, with something for the way back.
+    pub stands: Duration,
     /// The work, as the contract's type encodes it.
     #[serde(borrow, with = "serde_bytes")]
     pub body: Cow<'a, [u8]>,
 }
 
-/// What a manager asks a contractor as a request, so that it learns at once when there is no
+/// What the two ask each other as a request, so that who asks learns at once when there is no
 /// answer to be had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask<'a> {
@@ -67,9 +70,18 @@ pub enum Ask<'a> {
         #[serde(borrow, with = "serde_bytes")]
         body: Cow<'a, [u8]>,
     },
+    /// A contractor that has reported and heard nothing since asks its manager what has become of
+    /// the contract. The answer is [`Reply::Acknowledged`], [`Reply::Cancelled`],
+    /// [`Reply::Pending`] or [`Reply::Forgotten`].
+    Settle {
+        /// The manager's number for the contract.
+        contract: u64,
+        /// The bidder's number of the bid.
+        bid: u64,
+    },
 }
 
-/// What a contractor answers to an [`Ask`].
+/// What is answered to an [`Ask`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply<'a> {
     /// It bids, or hands over the bid of another.
@@ -85,6 +97,19 @@ pub enum Reply<'a> {
     Report(#[serde(borrow, with = "serde_bytes")] Cow<'a, [u8]>),
     /// It cannot do the work after all, and why.
     Defect(#[serde(borrow)] Cow<'a, str>),
+    /// No such bid stands there, so that nothing was granted.
+    NoBid,
+    /// The contract is completed.
+    Acknowledged,
+    /// The contract has ended otherwise, and why.
+    Cancelled(#[serde(borrow)] Cow<'a, str>),
+    /// The contract is not over.
+    Pending {
+        /// What is left of the time for the reports of others.
+        left: Duration,
+    },
+    /// There is no such contract, as far as the manager remembers.
+    Forgotten,
 }
 
 /// What the two tell each other without waiting for an answer.
@@ -99,6 +124,16 @@ pub enum Tell<'a> {
         contract: u64,
         /// The bid.
         bid: Bid,
+    },
+    /// A bid is taken back, or work that was done for it, because who bid is no longer there.
+    Withdraw {
+        /// The manager's number for the contract.
+        contract: u64,
+        /// The bidder's number of the bid.
+        bid: u64,
+        /// Why, in words.
+        #[serde(borrow)]
+        why: Cow<'a, str>,
     },
     /// A bid is not taken.
     Reject {

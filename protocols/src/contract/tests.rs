@@ -41,7 +41,11 @@ fn drain(manager: &mut Manager) -> Vec<String> {
             Output::Cancel { bid, why } => format!("cancel {}: {why}", agent(bid)),
             Output::Acknowledge(bid) => format!("acknowledge {}", agent(bid)),
             Output::Event(Event::Bid(bid)) => format!("bid {}", agent(bid)),
+            Output::Event(Event::Gone(bid)) => format!("gone {}", agent(bid)),
             Output::Event(Event::Closed) => "closed".into(),
+            Output::Event(Event::Ended(End::Partial { gone })) => {
+                format!("partial without {:?}", gone.into_iter().map(agent).collect::<Vec<_>>())
+            }
             Output::Event(Event::Ended(End::Expired { further })) => {
                 format!("expired{}", if further { ", further" } else { "" })
             }
@@ -88,19 +92,19 @@ fn bids_close_with_the_last_answer_and_the_cheapest_is_found() {
 #[test]
 fn of_equal_costs_the_earliest_is_the_cheapest() {
     let mut manager = open();
-    (1..4).for_each(|number| manager.bid(bid(number, 5)));
+    (1..4).for_each(|number| manager.bid(bid(number, 5), address(number)));
     assert_eq!(manager.cheapest(2), [id(1), id(2)]);
 }
 
 #[test]
 fn a_second_bid_from_one_bidder_is_rejected_and_the_first_stands() {
     let mut manager = open();
-    manager.bid(bid(1, 5));
+    manager.bid(bid(1, 5), address(1));
     let mut second = bid(1, 1);
     second.id.number = 9;
-    manager.bid(second);
+    manager.bid(second, address(1));
     // The same bid that comes twice is one bid.
-    manager.bid(bid(1, 5));
+    manager.bid(bid(1, 5), address(1));
     assert_eq!(drain(&mut manager), ["bid 1", "reject 9"]);
     assert_eq!(manager.cheapest(5), [id(1)]);
 }
@@ -108,10 +112,73 @@ fn a_second_bid_from_one_bidder_is_rejected_and_the_first_stands() {
 #[test]
 fn a_bid_from_one_never_asked_is_rejected() {
     let mut manager = Manager::announce([address(1)], false, false, Windows::DEFAULT, NOW);
-    manager.bid(bid(7, 1));
+    manager.bid(bid(7, 1), address(7));
     manager.answered(address(8), Ok(Reply::Bid(bid(8, 1))), NOW);
     assert_eq!(drain(&mut manager), ["reject 7", "reject 8"]);
     assert_eq!(manager.phase(), "announced");
+}
+
+#[test]
+fn who_names_another_as_bidder_cannot_keep_it_from_bidding() {
+    let forged = |number| {
+        let id = BidId { bidder: address(7), number };
+        Bid { id, cost: -1, body: Vec::new() }
+    };
+    let mut manager = open();
+    manager.bid(forged(70), address(1));
+    // Nor has it more bids than anybody else.
+    manager.bid(forged(71), address(1));
+    manager.bid(bid(1, 3), address(1));
+    manager.bid(bid(7, 5), address(7));
+    assert_eq!(drain(&mut manager), ["bid 70", "reject 71", "reject 1", "bid 7"]);
+    // Once it has bid itself, nobody hands over another bid of its.
+    manager.bid(forged(72), address(2));
+    assert_eq!(drain(&mut manager), ["reject 72"]);
+}
+
+#[test]
+fn a_bid_that_does_not_stand_spoils_no_other_grant() {
+    for no_bid in [Ok(Reply::NoBid), Err(Failure::NoAgent), Err(Failure::Unknown("it".into()))] {
+        let report = |number: u8| Ok(Reply::Report(vec![number].into()));
+        let mut manager = granted(&[1, 2, 3]);
+        manager.reported(id(2), no_bid.clone());
+        manager.reported(id(1), report(1));
+        assert_eq!(drain(&mut manager), ["gone 2"]);
+        manager.reported(id(3), report(3));
+        let expected = ["acknowledge 1", "acknowledge 3", "partial without [2]"];
+        assert_eq!(drain(&mut manager), expected);
+        assert_eq!(manager.reports().count(), 2);
+        // As the last answer.
+        let mut manager = granted(&[1, 2]);
+        manager.reported(id(1), report(1));
+        manager.reported(id(2), no_bid.clone());
+        let expected = ["gone 2", "acknowledge 1", "partial without [2]"];
+        assert_eq!(drain(&mut manager), expected);
+        // And when nothing else was granted.
+        let mut manager = granted(&[2]);
+        manager.reported(id(2), no_bid);
+        assert_eq!(drain(&mut manager), ["gone 2", "cancelled by 2: no such bid stands"]);
+    }
+}
+
+#[test]
+fn a_bid_may_be_taken_back_and_so_may_work_that_is_reported() {
+    let mut manager = with_three_bids();
+    manager.withdrawn(id(2), "stopped");
+    manager.withdrawn(id(2), "stopped");
+    manager.withdrawn(id(9), "stopped");
+    assert_eq!(drain(&mut manager), ["gone 2"]);
+    assert_eq!(manager.cheapest(9), [id(3), id(1)]);
+    manager.withdrawn(id(1), "stopped");
+    manager.withdrawn(id(3), "stopped");
+    assert_eq!(drain(&mut manager), ["gone 1", "gone 3", "expired"]);
+    let mut manager = granted(&[1, 2]);
+    // What was granted is answered for by the grant.
+    manager.withdrawn(id(1), "stopped");
+    assert_eq!(drain(&mut manager), Vec::<String>::new());
+    manager.reported(id(1), Ok(Reply::Report(Cow::Borrowed(&[1]))));
+    manager.withdrawn(id(1), "stopped");
+    assert_eq!(drain(&mut manager), ["cancel 2: stopped", "cancelled by 1: stopped"]);
 }
 
 #[test]
@@ -156,9 +223,9 @@ fn the_window_of_bids_ends() {
     manager.expire(after(10));
     assert_eq!(drain(&mut manager), ["expired"]);
     let mut manager = open();
-    manager.bid(bid(1, 1));
+    manager.bid(bid(1, 1), address(1));
     manager.expire(after(10));
-    manager.bid(bid(2, 0));
+    manager.bid(bid(2, 0), address(2));
     assert_eq!(drain(&mut manager), ["bid 1", "closed", "reject 2"]);
 }
 
@@ -169,7 +236,7 @@ fn a_bid_may_be_rejected_early_and_the_last_one_ends_a_closed_contract() {
     assert!(manager.reject(id(2)) && manager.reject(id(3)));
     assert_eq!(drain(&mut manager), ["reject 1", "reject 2", "reject 3", "expired"]);
     let mut manager = open();
-    manager.bid(bid(1, 1));
+    manager.bid(bid(1, 1), address(1));
     manager.reject(id(1));
     assert_eq!(drain(&mut manager), ["bid 1", "reject 1"]);
     assert_eq!(manager.phase(), "announced");
@@ -187,9 +254,9 @@ fn a_grant_goes_to_one_or_several_and_all_others_are_rejected() {
 #[test]
 fn a_grant_may_come_before_the_window_ends() {
     let mut manager = open();
-    manager.bid(bid(1, 1));
+    manager.bid(bid(1, 1), address(1));
     manager.grant(vec![(id(1), vec![])], S * 3, NOW).expect("it stands");
-    manager.bid(bid(2, 0));
+    manager.bid(bid(2, 0), address(2));
     assert_eq!(drain(&mut manager), ["bid 1", "grant 1 [] 3s", "reject 2"]);
     assert_eq!(manager.next_deadline(), Some(after(3)));
 }
@@ -248,6 +315,7 @@ fn a_defect_cancels_all_that_was_granted() {
         let gone = reply.is_err();
         manager.reported(id(2), reply);
         // Who may have got the grant is told, too.
+        let gone = gone || why.starts_with("it answered");
         let unsure = gone.then(|| format!("cancel 2: {why}"));
         let expected = [
             format!("cancel 1: {why}"),
@@ -280,7 +348,7 @@ fn it_may_be_given_up_at_any_time_and_only_once() {
     assert_eq!(drain(&mut manager), ["cancel 2: enough", "givenup"]);
     let mut manager = open();
     manager.give_up("enough");
-    manager.bid(bid(1, 1));
+    manager.bid(bid(1, 1), address(1));
     assert_eq!(drain(&mut manager), ["givenup", "reject 1"]);
 }
 
@@ -299,24 +367,30 @@ fn more_bids_than_a_contract_takes_are_rejected() {
     for number in 0..crate::limits::BIDS_PER_CONTRACT_MAX as u64 + 1 {
         let bidder = Address { host: HostId([1; 32]), agent: AgentId(u128::from(number)) };
         let id = BidId { bidder, number };
-        manager.bid(Bid { id, cost: 0, body: Vec::new() });
+        manager.bid(Bid { id, cost: 0, body: Vec::new() }, bidder);
     }
     let rejected = drain(&mut manager).into_iter().filter(|output| output.starts_with("reject"));
     assert_eq!(rejected.collect::<Vec<_>>(), ["reject 4096"]);
 }
 
+const PHASES: [&str; 5] = ["announced", "bid", "granted", "completed", "asking"];
+
 /// A contractor at a stage of its work, told what is to come.
 fn contractor(phase: &str) -> Contractor {
-    let mut contractor = Contractor::announced(S * 6, Windows::DEFAULT, NOW);
+    let mut contractor = Contractor::announced(S * 6, S * 18, Windows::DEFAULT, NOW);
     if phase != "announced" {
         assert!(contractor.bid());
     }
-    if phase == "granted" || phase == "completed" {
+    if ["granted", "completed", "asking"].contains(&phase) {
         assert!(contractor.order(Order::Grant { left: S * 5 }, NOW));
         assert_eq!(contractor.poll(), Some(Work::Granted));
     }
-    if phase == "completed" {
+    if phase == "completed" || phase == "asking" {
         assert!(contractor.complete(NOW));
+    }
+    if phase == "asking" {
+        contractor.expire(after(15));
+        assert_eq!(contractor.poll(), Some(Work::Ask));
     }
     assert_eq!(contractor.phase(), phase);
     contractor
@@ -329,36 +403,25 @@ fn every_order_has_its_meaning_where_it_has_one() {
         Order::Grant { left: S },
         Order::Cancel("no".into()),
         Order::Acknowledge,
+        Order::Pending { left: S },
+        Order::Unknown,
         Order::Gone,
     ];
     let gone = || "the manager is gone".to_owned();
     let end = |ended| Some(Some(Work::Ended(ended)));
+    let cancelled = || end(Ended::Cancelled("no".into()));
+    let aborted = || end(Ended::Aborted(gone()));
+    let acknowledged = || end(Ended::Acknowledged);
+    let rejected = || end(Ended::Rejected);
+    let expired = || end(Ended::Expired);
+    let forgotten = || end(Ended::Aborted("the manager knows the contract no more".into()));
+    let (granted, ask) = (Some(Some(Work::Granted)), Some(Some(Work::Ask)));
     let expected = [
-        ("announced", [None, None, None, None, end(Ended::Expired)]),
-        (
-            "bid",
-            [
-                end(Ended::Rejected),
-                Some(Some(Work::Granted)),
-                end(Ended::Rejected),
-                None,
-                end(Ended::Expired),
-            ],
-        ),
-        (
-            "granted",
-            [None, None, end(Ended::Cancelled("no".into())), None, end(Ended::Cancelled(gone()))],
-        ),
-        (
-            "completed",
-            [
-                None,
-                None,
-                end(Ended::Aborted("no".into())),
-                end(Ended::Acknowledged),
-                end(Ended::Aborted(gone())),
-            ],
-        ),
+        ("announced", [None, None, None, None, None, None, expired()]),
+        ("bid", [rejected(), granted, rejected(), None, None, None, expired()]),
+        ("granted", [None, None, cancelled(), None, None, None, end(Ended::Cancelled(gone()))]),
+        ("completed", [None, None, cancelled(), acknowledged(), None, None, ask]),
+        ("asking", [None, None, cancelled(), acknowledged(), Some(None), forgotten(), aborted()]),
     ];
     for (phase, row) in expected {
         for (order, expected) in orders.iter().zip(row) {
@@ -384,7 +447,7 @@ fn what_a_contractor_may_do_depends_on_where_it_stands() {
         ("granted", Contractor::defect, "ended", Some(Ended::Defected)),
     ];
     for (from, does, to, told) in does {
-        for phase in ["announced", "bid", "granted", "completed"] {
+        for phase in PHASES {
             let mut contractor = contractor(phase);
             assert_eq!(does(&mut contractor), phase == from);
             assert_eq!(contractor.phase(), if phase == from { to } else { phase });
@@ -395,35 +458,82 @@ fn what_a_contractor_may_do_depends_on_where_it_stands() {
 }
 
 #[test]
+fn a_contractor_may_take_back_its_bid_or_what_it_has_done() {
+    let stopped = || Ended::Aborted("stopped".into());
+    let ends = [None, Some(Ended::Withdrawn), None, Some(stopped()), Some(stopped())];
+    for (phase, end) in PHASES.into_iter().zip(ends) {
+        let mut contractor = contractor(phase);
+        assert_eq!(contractor.withdraw("stopped"), end.is_some(), "{phase}");
+        assert_eq!(contractor.poll(), end.map(Work::Ended), "{phase}");
+    }
+}
+
+#[test]
 fn every_window_of_a_contractor_ends() {
     let late = |what: &str| format!("the {what} did not come in time");
-    for (phase, at, ended) in [
-        ("announced", 6, Ended::Expired),
-        ("bid", 16, Ended::Expired),
-        ("granted", 5, Ended::Cancelled(late("report"))),
-        ("completed", 15, Ended::Aborted(late("acknowledgement"))),
+    for (phase, at, told) in [
+        ("announced", 6, Work::Ended(Ended::Expired)),
+        ("bid", 18, Work::Ended(Ended::Expired)),
+        ("granted", 5, Work::Ended(Ended::Cancelled(late("report")))),
+        ("completed", 15, Work::Ask),
+        ("asking", 25, Work::Ended(Ended::Aborted("the manager does not answer".into()))),
     ] {
         let mut contractor = contractor(phase);
         assert_eq!(contractor.next_deadline(), Some(after(at)), "{phase}");
         contractor.expire(after(at - 1));
         assert_eq!(contractor.poll(), None, "{phase}");
         contractor.expire(after(at));
-        assert_eq!(contractor.poll(), Some(Work::Ended(ended)), "{phase}");
-        assert_eq!(contractor.next_deadline(), None);
+        let asks = told == Work::Ask;
+        assert_eq!(contractor.poll(), Some(told), "{phase}");
+        assert_eq!(contractor.next_deadline(), asks.then(|| after(at + 10)));
         contractor.expire(after(1000));
-        assert_eq!(contractor.poll(), None, "{phase}");
+        assert_eq!(contractor.poll().is_some(), asks, "{phase}");
     }
+}
+
+#[test]
+fn who_hears_that_it_is_not_over_waits_on_and_asks_again() {
+    let mut contractor = contractor("asking");
+    assert!(contractor.order(Order::Pending { left: S * 3 }, after(16)));
+    assert_eq!((contractor.phase(), contractor.poll()), ("completed", None));
+    assert_eq!(contractor.next_deadline(), Some(after(29)));
+    contractor.expire(after(29));
+    assert_eq!(contractor.poll(), Some(Work::Ask));
+}
+
+/// A bid that came through several steps must not expire before the first manager decides, whose
+/// windows its bidder does not know.
+#[test]
+fn a_bid_stands_as_long_as_the_announcement_says() {
+    let short = Windows { bids: S, decision: S, reports: S };
+    let stands = |seconds| {
+        let mut contractor = Contractor::announced(S, S * seconds, short, NOW);
+        assert!(contractor.bid());
+        contractor.next_deadline()
+    };
+    assert_eq!(stands(20), Some(after(20)));
+    // But nobody can have it stand for ever, nor shorter than the window for bids.
+    assert_eq!(stands(90_000), Some(NOW + crate::limits::BID_STANDS_MAX));
+    assert_eq!(stands(0), Some(after(1)));
+    let own = Windows { bids: S * 100, decision: S * 100, reports: S };
+    let contractor = Contractor::announced(S * 9, S * 90_000, own, NOW);
+    assert_eq!(contractor.stands(NOW), S * 210);
+    assert_eq!(Windows::DEFAULT.stands(), S * 21);
 }
 
 #[test]
 fn a_search_comes_once_and_is_forgotten_when_it_is_over() {
     let mut visited = Visited::default();
     let search = Traversal(7);
-    assert_eq!(visited.arrive(search, address(1), after(5), NOW), Arrival::First);
-    assert_eq!(visited.arrive(search, address(2), after(5), NOW), Arrival::Again);
-    assert!(visited.came_from(search, address(2)) && !visited.came_from(search, address(3)));
+    let mut arrive = |name, from| visited.arrive(name, search, address(from), after(5), NOW);
+    assert_eq!(arrive("a", 1), Arrival::First);
+    assert_eq!(arrive("a", 2), Arrival::Again);
+    // For work of another sort it is another search.
+    assert_eq!(arrive("b", 3), Arrival::First);
+    let from = |name, from| visited.came_from(name, search, address(from));
+    assert!(from("a", 2) && !from("a", 3) && from("b", 3) && !from("b", 2));
     visited.sweep(after(4));
-    assert_eq!(visited.len(), 1);
+    assert_eq!(visited.len(), 2);
     visited.sweep(after(5));
     assert!(visited.is_empty());
 }
@@ -433,16 +543,18 @@ fn more_searches_than_an_agent_remembers_are_not_taken_part_in() {
     let max = crate::limits::TRAVERSALS_PER_AGENT_MAX as u128;
     let mut visited = Visited::default();
     for number in 0..max {
-        visited.begin(Traversal(number), after(5), NOW);
+        let name = if number % 2 == 0 { "a" } else { "b" };
+        visited.begin(name, Traversal(number), after(5), NOW);
     }
-    let mut arrive = |now| visited.arrive(Traversal(max), address(1), after(9), now);
+    let mut arrive = |now| visited.arrive("a", Traversal(max), address(1), after(9), now);
     assert_eq!(arrive(after(4)), Arrival::TooMany);
     assert_eq!(arrive(after(5)), Arrival::First);
 }
 
 #[test]
-fn a_nested_manager_has_a_tenth_less_time() {
-    let windows = Windows::DEFAULT.nested(S * 6);
+fn a_nested_manager_has_a_tenth_less_time_for_bids_and_decides_when_its_own_bid_is_decided() {
+    let windows = Windows::DEFAULT.nested(S * 6, S * 17);
     assert_eq!(windows.bids, Duration::from_millis(5400));
-    assert_eq!(Windows::DEFAULT.nested(S * 60).bids, S * 10);
+    assert_eq!(windows.decision, S * 17);
+    assert_eq!(Windows::DEFAULT.nested(S * 60, S), Windows::DEFAULT);
 }

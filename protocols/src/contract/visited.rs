@@ -17,9 +17,12 @@ const SWEPT_MIN: usize = 64;
 /// This is what makes a search end on every graph: an agent takes part in it once. Two neighbours
 /// that ask each other take the other's question for its answer, so that at most two messages
 /// cross each edge (the echo algorithm, Chang 1982).
+///
+/// A search that goes on with work of another sort is another search there: each is remembered
+/// with the name of the contracts it is for.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Visited {
-    seen: BTreeMap<Traversal, Seen>,
+    seen: BTreeMap<String, BTreeMap<Traversal, Seen>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,37 +44,48 @@ pub enum Arrival {
 }
 
 impl Visited {
-    /// A search that lasts until then has come `from` an agent.
+    /// A search for contracts of that `name`, which lasts until then, has come `from` an agent.
     pub fn arrive(
         &mut self,
+        name: &str,
         traversal: Traversal,
         from: Address,
         until: Time,
         now: Time,
     ) -> Arrival {
-        if let Some(seen) = self.seen.get_mut(&traversal) {
+        let seen = self.seen.get_mut(name).and_then(|seen| seen.get_mut(&traversal));
+        if let Some(seen) = seen {
             if seen.from.len() < VISITORS_PER_TRAVERSAL_MAX {
                 seen.from.insert(from);
             }
             return Arrival::Again;
         }
         self.make_room(now);
-        if self.seen.len() >= TRAVERSALS_PER_AGENT_MAX {
+        if self.len() >= TRAVERSALS_PER_AGENT_MAX {
             return Arrival::TooMany;
         }
-        self.seen.insert(traversal, Seen { until, from: BTreeSet::from([from]) });
+        self.insert(name, traversal, Seen { until, from: BTreeSet::from([from]) });
         Arrival::First
     }
 
-    /// This agent begins a search itself.
-    pub fn begin(&mut self, traversal: Traversal, until: Time, now: Time) {
-        self.make_room(now);
-        self.seen.entry(traversal).or_insert(Seen { until, from: BTreeSet::new() });
+    /// This agent asks others in a search itself.
+    pub fn begin(&mut self, name: &str, traversal: Traversal, until: Time, now: Time) {
+        if !self.seen.get(name).is_some_and(|seen| seen.contains_key(&traversal)) {
+            self.make_room(now);
+            self.insert(name, traversal, Seen { until, from: BTreeSet::new() });
+        }
+    }
+
+    fn insert(&mut self, name: &str, traversal: Traversal, seen: Seen) {
+        match self.seen.get_mut(name) {
+            Some(of_name) => drop(of_name.insert(traversal, seen)),
+            None => drop(self.seen.insert(name.to_owned(), BTreeMap::from([(traversal, seen)]))),
+        }
     }
 
     /// Forgets what is over, now and then: whenever the table has doubled.
     fn make_room(&mut self, now: Time) {
-        let len = self.seen.len();
+        let len = self.len();
         if len >= TRAVERSALS_PER_AGENT_MAX || len >= SWEPT_MIN && len.is_power_of_two() {
             self.sweep(now);
         }
@@ -79,14 +93,15 @@ impl Visited {
 
     /// Whether the agent at that address has brought the search here.
     #[must_use]
-    pub fn came_from(&self, traversal: Traversal, address: Address) -> bool {
-        self.seen.get(&traversal).is_some_and(|seen| seen.from.contains(&address))
+    pub fn came_from(&self, name: &str, traversal: Traversal, address: Address) -> bool {
+        let seen = self.seen.get(name).and_then(|seen| seen.get(&traversal));
+        seen.is_some_and(|seen| seen.from.contains(&address))
     }
 
     /// How many searches are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.seen.len()
+        self.seen.values().map(BTreeMap::len).sum()
     }
 
     /// Whether none is.
@@ -97,6 +112,9 @@ impl Visited {
 
     /// Forgets the searches that are over.
     pub fn sweep(&mut self, now: Time) {
-        self.seen.retain(|_, seen| seen.until > now);
+        self.seen.retain(|_, of_name| {
+            of_name.retain(|_, seen| seen.until > now);
+            !of_name.is_empty()
+        });
     }
 }

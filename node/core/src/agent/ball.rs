@@ -12,6 +12,7 @@ use starling_protocols::{
 
 use super::{
     Agent, Cx, Dialog, Input, Interests, Undelivered, WaitId,
+    contract::Part,
     cx::Turn,
     dealings::{Dealings, Lazy, Waits},
     interests::{Does, read_json},
@@ -196,7 +197,10 @@ impl<A: Agent> Kind<A> {
                 cx.end_problems();
                 cx.part_from_all();
             }
-            Input::Recovered => state.recovered(cx),
+            Input::Recovered => {
+                cx.end_strange_contracts(|name| self.part(name));
+                state.recovered(cx);
+            }
             Input::Undelivered { to, name, why } => {
                 if self.0.writes_to_partners(name) {
                     cx.letter_undelivered(*to, name, why);
@@ -242,10 +246,20 @@ impl<A: Agent> Kind<A> {
                     missed(state, cx, topic.clone(), *count);
                 }
             }
-            Input::Resume { wait, .. } if Waits::has(*wait) => cx.dealings_resumed(*wait),
+            Input::Resume { wait, .. } if Waits::has(*wait) => {
+                cx.dealings_resumed(*wait, |name| self.part(name));
+            }
             Input::Resume { wait, .. } => cx.resume(state, *wait),
         }
         Ok(())
+    }
+
+    /// What the kind takes part in, of contracts of that name.
+    fn part(&self, name: &str) -> Option<Part> {
+        match self.does(name) {
+            Ok(Does::Contract(fns)) => Some(fns.part()),
+            _ => None,
+        }
     }
 
     fn asked_as_everybody(

@@ -73,6 +73,18 @@ impl<A: Agent> Cage<A> {
         }
     }
 
+    /// The agent as another version of its code, `B`, finds it after an upgrade; it is to be given
+    /// [`Input::Recovered`] next.
+    ///
+    /// # Panics
+    /// When `B` cannot read the state.
+    #[must_use]
+    pub fn upgraded<B: Agent>(&self) -> Cage<B> {
+        let begin = encode(&self.ball);
+        let (kind, ball, seed) = (Kind::new(), decode(&begin), Entropy::from_seed([1; 32]));
+        Cage { kind, ball, seed, now: self.now, begin, record: Vec::new() }
+    }
+
     /// The agent's state.
     #[must_use]
     pub const fn state(&self) -> &A {

@@ -60,16 +60,22 @@
 
 mod dispatch;
 mod manage;
+mod past;
 mod receive;
 mod rows;
 mod work;
 
 pub(super) use dispatch::{ContractFns, show};
+pub(super) use past::PastContracts;
+pub(super) use receive::Part;
 pub(super) use rows::{Announced, JobRow, Managed};
 
 use std::{fmt, marker::PhantomData};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeOwned, Error as _},
+};
 use starling_protocols::{
     contract::{BidId, End, Ended, Windows},
     ident::Address,
@@ -109,7 +115,7 @@ pub trait Bids<C: Contract>: Agent {
     fn granted(&mut self, cx: &mut Cx<'_, Self>, job: Job<C>, grant: C::Grant) -> Work<C>;
 
     /// The contract has ended for it. [`Ended::undoes`] says whether what it had done or set aside
-    /// for it is to be undone.
+    /// for it is to be undone. At [`Ended::Aborted`] it cannot know what its manager believes.
     fn ended(&mut self, cx: &mut Cx<'_, Self>, job: Job<C>, how: &Ended) {
         let _ = (cx, job, how);
     }
@@ -119,6 +125,14 @@ pub trait Bids<C: Contract>: Agent {
 pub trait Manages<C: Contract>: Agent {
     /// A bid has come. It may be granted or rejected at once; usually it waits for the others.
     fn bid(&mut self, cx: &mut Cx<'_, Self>, contract: ContractId<C>, bid: &BidOf<C>) {
+        let _ = (cx, contract, bid);
+    }
+
+    /// A bid does not stand any more: its bidder took it back or, when it was granted, knew nothing
+    /// of it, as one does in whose name another has bid. Nothing needs to be done: the contract goes
+    /// on without it, and ends [partial](End::Partial) when it was granted beside others that are
+    /// done. Who wants all or nothing [gives it up](Cx::give_up) here.
+    fn bid_gone(&mut self, cx: &mut Cx<'_, Self>, contract: ContractId<C>, bid: BidId) {
         let _ = (cx, contract, bid);
     }
 
@@ -133,7 +147,8 @@ pub trait Manages<C: Contract>: Agent {
 pub struct Settled<C: Contract> {
     /// How.
     pub end: End,
-    /// What was reported, where it was [completed](End::Completed): by whom, and what.
+    /// What was reported, where it was [completed](End::Completed), at least in
+    /// [part](End::Partial): by whom, and what.
     pub reports: Vec<(BidId, C::Report)>,
     /// How many bids had come.
     pub bids: usize,
@@ -196,12 +211,30 @@ impl To {
 macro_rules! handle {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Serialize, Deserialize)]
-        #[serde(transparent, bound = "")]
         pub struct $name<C> {
             pub(super) number: u64,
-            #[serde(skip)]
             of: PhantomData<fn() -> C>,
+        }
+
+        /// As sixteen hexadecimal digits in JSON, whose numbers lose digits.
+        impl<C> Serialize for $name<C> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    rows::hex(self.number).serialize(serializer)
+                } else {
+                    self.number.serialize(serializer)
+                }
+            }
+        }
+
+        impl<'de, C> Deserialize<'de> for $name<C> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if !deserializer.is_human_readable() {
+                    return u64::deserialize(deserializer).map(Self::new);
+                }
+                let digits = String::deserialize(deserializer)?;
+                u64::from_str_radix(&digits, 16).map(Self::new).map_err(D::Error::custom)
+            }
         }
 
         impl<C> $name<C> {
@@ -209,7 +242,7 @@ macro_rules! handle {
                 Self { number, of: PhantomData }
             }
 
-            /// Its number, unique in the life of its agent.
+            /// Its number: a random one, so that whoever names it has been told it.
             #[must_use]
             pub const fn number(self) -> u64 {
                 self.number
@@ -246,7 +279,7 @@ macro_rules! handle {
 
         impl<C: Contract> fmt::Debug for $name<C> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({} of {})", stringify!($name), self.number, C::NAME)
+                write!(f, "{}({:016x} of {})", stringify!($name), self.number, C::NAME)
             }
         }
     };

@@ -363,6 +363,11 @@ impl<'a, A: Agent> Cx<'a, A> {
         self.book.add(Wait { then, what, until, task: self.task })
     }
 
+    /// How many effects more this input may cause.
+    pub(super) fn effects_left(&self) -> usize {
+        EFFECTS_PER_INPUT_MAX - self.turn.effects.len()
+    }
+
     pub(super) fn push(&mut self, effect: Effect) {
         let effects = self.turn.effects.len();
         assert!(effects < EFFECTS_PER_INPUT_MAX, "one input caused {effects} effects");

@@ -21,7 +21,7 @@ use starling_protocols::{
 
 use super::{
     Agent, Cx, Effect, WaitId,
-    contract::{Announced, JobRow, Managed},
+    contract::{self, Announced, JobRow, Managed, PastContracts},
     cx::encode,
     partners,
     solve::{Awaited, Problems},
@@ -32,9 +32,9 @@ use super::{
 /// All that the SDK does for one agent beside handing it messages. Part of what is saved of it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Dealings {
-    /// The number of the next contract or job.
-    pub(super) next: u64,
     pub(super) managed: BTreeMap<u64, Managed>,
+    /// Contracts that have ended, as far as they are remembered.
+    pub(super) past: PastContracts,
     pub(super) jobs: BTreeMap<u64, JobRow>,
     pub(super) visited: Visited,
     /// Announcements that wait because enough jobs of their sort are under way.
@@ -94,6 +94,8 @@ pub(super) enum For {
     JobWindow { job: u64 },
     /// Something for a problem of a group.
     Problem { problem: u64, what: Awaited },
+    /// What has become of the contract of a job that is done.
+    Settled { job: u64 },
     /// The end of another agent that is watched.
     Watch { reason: Reason },
     /// The end of the window of a proposal.
@@ -120,6 +122,11 @@ impl Waits {
     /// Whether a wait is one of these.
     pub(crate) const fn has(wait: WaitId) -> bool {
         wait.0 & OF_DEALINGS != 0
+    }
+
+    /// Whether nothing was ever waited for: the ids of waits are not given twice.
+    fn is_new(&self) -> bool {
+        self.0.is_new()
     }
 
     /// How many answers may be waited for, so that there is always room for the windows.
@@ -153,6 +160,7 @@ impl Waits {
 #[derive(Debug)]
 pub(super) enum News {
     Bid { contract: u64, bid: BidId },
+    Gone { contract: u64, bid: BidId },
     Closed { contract: u64 },
     Over { contract: u64, end: End },
     Announced { job: u64, body: Vec<u8> },
@@ -171,19 +179,28 @@ pub(super) enum PartnerNews {
 
 impl News {
     pub(super) const fn is_of_manager(&self) -> bool {
-        matches!(self, Self::Bid { .. } | Self::Closed { .. } | Self::Over { .. })
+        match self {
+            Self::Bid { .. } | Self::Gone { .. } | Self::Closed { .. } | Self::Over { .. } => true,
+            Self::Announced { .. }
+            | Self::Granted { .. }
+            | Self::JobOver { .. }
+            | Self::Partner(_) => false,
+        }
     }
 }
 
 impl Dealings {
     /// Whether there is nothing to save.
     pub(crate) fn is_empty(&self) -> bool {
-        self.next == 0
+        let contracts = self.managed.is_empty() && self.jobs.is_empty() && self.past.is_empty();
+        contracts
             && self.visited.is_empty()
+            && self.waiting.is_empty()
             && self.watches.is_empty()
             && self.partners.is_empty()
             && self.proposals.is_none()
             && self.problems.is_empty()
+            && self.waits.is_new()
     }
 
     /// For people: all of them, each with when it waits no longer.
@@ -198,15 +215,20 @@ impl Dealings {
 /// How the SDK itself asks, tells and waits.
 impl<A: Agent> Cx<'_, A> {
     /// What was waited for has come.
-    pub(super) fn dealings_resumed(&mut self, wait: WaitId) {
+    pub(super) fn dealings_resumed(
+        &mut self,
+        wait: WaitId,
+        part: impl Fn(&str) -> Option<contract::Part>,
+    ) {
         let outcome = self.outcome();
         let Some((what, _)) = self.dealings.waits.end(wait) else { return };
         match what {
             For::Answer { .. }
             | For::Report { .. }
             | For::Window { .. }
-            | For::JobWindow { .. } => {
-                self.contract_resumed(what, outcome);
+            | For::JobWindow { .. }
+            | For::Settled { .. } => {
+                self.contract_resumed(what, outcome, part);
             }
             For::Problem { problem, what } => self.problem_resumed(problem, what, outcome),
             For::Watch { reason } => {

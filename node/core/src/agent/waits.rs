@@ -72,6 +72,11 @@ impl<T> Book<T> {
         self.places.len() - self.free.len()
     }
 
+    /// Whether there was never any.
+    pub(crate) const fn is_new(&self) -> bool {
+        self.places.is_empty()
+    }
+
     /// Whether no further wait may be added.
     pub(crate) fn is_full(&self) -> bool {
         self.len() >= WAITS_PER_AGENT_MAX

@@ -53,7 +53,10 @@ pub(super) struct Row {
     pub(super) id: AgentId,
     pub(super) ball: AnyBall,
     pub(super) name: Option<Box<str>>,
+    /// The number of its next input.
     pub(super) inputs: u64,
+    /// The number of its first input.
+    pub(super) born: u64,
     pub(super) waiting: u32,
     pub(super) kind: u16,
     /// Gaps that the agent is about to be told of.
@@ -212,6 +215,17 @@ impl Engine {
     }
 
     pub(super) fn start_as(&mut self, id: AgentId, start: Start) -> Result<(), StartError> {
+        self.start_from(id, start, 0)
+    }
+
+    /// Starts an agent whose inputs are numbered from `born` on: an id that is used again must not
+    /// draw what was drawn under it before.
+    pub(super) fn start_from(
+        &mut self,
+        id: AgentId,
+        start: Start,
+        born: u64,
+    ) -> Result<(), StartError> {
         let Start { kind: kind_name, name, init } = start;
         self.check_name(name.as_deref())?;
         if self.agents.len() >= AGENTS_PER_HOST_MAX {
@@ -238,11 +252,12 @@ impl Engine {
             id,
             ball,
             name: boxed,
-            inputs: 0,
+            inputs: born,
+            born,
             waiting: 1,
             kind: number,
             missed: BTreeMap::new(),
-            recordings: Recordings::default(),
+            recordings: Recordings { upto: born, ..Recordings::default() },
             topics: Topics::new(&topics),
             stops: false,
         };

@@ -107,6 +107,7 @@ impl Engine {
             ball,
             name,
             inputs: player.number,
+            born: 0,
             waiting: 0,
             kind,
             missed: std::collections::BTreeMap::new(),

@@ -164,7 +164,8 @@ impl Engine {
             self.answer(*dialog, Err(Failure::Gone));
         }
         // One that dies of its very first input would die of it again.
-        let lived = self.agents.get(agent).is_some_and(|row| row.inputs > 1);
+        let row = self.agents.get(agent);
+        let (lived, next) = row.map_or((false, 0), |row| (row.inputs - row.born > 1, row.inputs));
         let ended = self.remove(agent, Ended::Died);
         if let Mail::Stop(asked) = mail {
             self.has_stopped(*asked);
@@ -173,18 +174,18 @@ impl Engine {
             self.counters.add(Counter::AgentsDied, 1);
             self.tell(Event::AgentDied { agent, kind: kind.to_owned(), why });
             if lived {
-                self.restart_resident(agent, kind);
+                self.restart_resident(agent, kind, next);
             }
         }
     }
 
     /// Residents live as long as their host: one that died begins anew, with its kind's first
     /// state.
-    fn restart_resident(&mut self, agent: AgentId, kind: &str) {
+    fn restart_resident(&mut self, agent: AgentId, kind: &str, next: u64) {
         if agent.0 < AgentId::RESERVED && !self.record.left {
             let start = super::Start { kind: kind.to_owned(), ..super::Start::default() };
             // It started once, so its kind is known and its default is good.
-            let _ = self.start_as(agent, start);
+            let _ = self.start_from(agent, start, next);
         }
     }
 

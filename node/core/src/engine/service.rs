@@ -204,7 +204,7 @@ impl Engine {
             agent: row.id,
             name: row.name.as_deref().map(str::to_owned),
             kind: self.kinds[usize::from(row.kind)].name().to_owned(),
-            inputs: row.inputs,
+            inputs: row.inputs - row.born,
             waiting: row.waiting,
         }
     }

@@ -1,5 +1,6 @@
 //! Whole engines, joined by pipes in memory under a clock of the test's own.
 
+mod bad_bids;
 mod contracts;
 mod dialogs;
 mod journal;
@@ -131,6 +132,7 @@ impl Answers<Put> for Probe {
                 self.open.push(reply_to);
                 answer
             }
+            "draw" => Answer::now(cx.entropy().u64().to_string()),
             "soon" => {
                 cx.after(Duration::ZERO, Then::Soon);
                 Answer::now("soon".into())
@@ -260,6 +262,7 @@ pub(super) fn kinds() -> Kinds {
         .kind::<journal::Purse>()
         .kind::<kept::Slippery>()
         .kind::<trader::Trader>()
+        .kind::<trader::Mumbler>()
         .kind::<solver::Fixer<false>>()
         .kind::<solver::Fixer<true>>();
     crate::society::with_residents(partners::kinds(kinds))

@@ -8,7 +8,7 @@ use starling_protocols::{
 
 use super::{
     BidOf, Bids, Contract, ContractId, Job, Managed, Manages, Offered, Settled, Worked,
-    receive::Part,
+    receive::Part, rows::hex,
 };
 use crate::agent::{
     Agent, Cx,
@@ -39,7 +39,10 @@ struct BidFns<A: Agent> {
 
 struct ManageFns<A: Agent> {
     bid: OnBid<A>,
+    gone: OnBid<A>,
     closed: fn(&mut A, &mut Cx<'_, A>, u64),
+    /// Whether a report is one.
+    reads: fn(&[u8]) -> bool,
     ended: fn(&mut A, &mut Cx<'_, A>, u64, Managed, End),
 }
 
@@ -58,8 +61,9 @@ impl<A: Agent> ContractFns<A> {
     where
         A: Manages<C>,
     {
-        let (bid, closed) = (bid::<A, C>, closed::<A, C>);
-        let manages = ManageFns { bid, closed, ended: ended::<A, C> };
+        let (bid, gone, closed) = (bid::<A, C>, gone::<A, C>, closed::<A, C>);
+        let reads = |report: &[u8]| decode::<C::Report>(report).is_some();
+        let manages = ManageFns { bid, gone, closed, reads, ended: ended::<A, C> };
         Self { windows: C::WINDOWS, bids: None, manages: Some(manages) }
     }
 
@@ -77,7 +81,8 @@ impl<A: Agent> ContractFns<A> {
 
     pub(in crate::agent) fn part(&self) -> Part {
         let bids = self.bids.as_ref().map(|bids| bids.concurrency);
-        Part { bids, windows: self.windows }
+        let reads = self.manages.as_ref().map(|manages| manages.reads);
+        Part { bids, reads, windows: self.windows }
     }
 }
 
@@ -115,21 +120,48 @@ impl<A: Agent> Cx<'_, A> {
                 }
                 return;
             }
-            _ => return,
+            _ => return self.tell_nobody(&news),
         };
         match (&fns.manages, &fns.bids) {
             (Some(manages), _) if news.is_of_manager() => self.tell_manager(agent, manages, news),
-            (_, Some(bids)) => self.tell_contractor(agent, bids, news),
-            _ => {}
+            (_, Some(bids)) if !news.is_of_manager() => self.tell_contractor(agent, bids, news),
+            _ => self.tell_nobody(&news),
         }
         if let Some(name) = name {
             self.next_job(&name, fns.part());
         }
     }
 
+    /// The kind takes no part in such contracts any more: what has ended is forgotten all the same.
+    fn tell_nobody(&mut self, news: &News) {
+        match news {
+            News::Over { contract, end } => drop(self.contract_over(*contract, end)),
+            News::JobOver { job, .. } => self.job_over(*job),
+            _ => {}
+        }
+    }
+
+    /// Takes out a contract that has ended.
+    fn contract_over(&mut self, contract: u64, end: &End) -> Option<Managed> {
+        let mut row = self.dealings.managed.remove(&contract)?;
+        if let Some(job) = row.job.and_then(|job| self.dealings.jobs.get_mut(&job)) {
+            job.further |= matches!(end, End::Expired { further: true });
+            job.nested.remove(&contract);
+        }
+        self.remember(contract, &mut row, end);
+        Some(row)
+    }
+
+    fn job_over(&mut self, job: u64) {
+        if self.dealings.jobs.remove(&job).is_some() {
+            self.unwatch(Reason::Job(job));
+        }
+    }
+
     fn tell_manager(&mut self, agent: &mut A, fns: &ManageFns<A>, news: News) {
         match news {
             News::Bid { contract, bid } => (fns.bid)(agent, self, contract, bid),
+            News::Gone { contract, bid } => (fns.gone)(agent, self, contract, bid),
             News::Closed { contract } => {
                 let row = self.dealings.managed.get(&contract);
                 if row.is_some_and(|row| row.machine.may_grant()) {
@@ -137,11 +169,7 @@ impl<A: Agent> Cx<'_, A> {
                 }
             }
             News::Over { contract, end } => {
-                let Some(row) = self.dealings.managed.remove(&contract) else { return };
-                let farther = matches!(end, End::Expired { further: true });
-                if let Some(job) = row.job.and_then(|job| self.dealings.jobs.get_mut(&job)) {
-                    job.further |= farther;
-                }
+                let Some(row) = self.contract_over(contract, &end) else { return };
                 (fns.ended)(agent, self, contract, row, end);
             }
             _ => {}
@@ -153,9 +181,7 @@ impl<A: Agent> Cx<'_, A> {
             News::Announced { job, body } => (fns.announced)(agent, self, job, &body),
             News::Granted { job, body } => (fns.granted)(agent, self, job, &body),
             News::JobOver { job, how } => {
-                if self.dealings.jobs.remove(&job).is_some() {
-                    self.unwatch(Reason::Job(job));
-                }
+                self.job_over(job);
                 (fns.ended)(agent, self, job, &how);
             }
             _ => {}
@@ -205,6 +231,10 @@ fn bid<A: Manages<C>, C: Contract>(agent: &mut A, cx: &mut Cx<'_, A>, number: u6
     }
 }
 
+fn gone<A: Manages<C>, C: Contract>(agent: &mut A, cx: &mut Cx<'_, A>, number: u64, id: BidId) {
+    agent.bid_gone(cx, ContractId::new(number), id);
+}
+
 fn closed<A: Manages<C>, C: Contract>(agent: &mut A, cx: &mut Cx<'_, A>, number: u64) {
     agent.closed(cx, ContractId::new(number));
 }
@@ -216,7 +246,7 @@ fn ended<A: Manages<C>, C: Contract>(
     row: Managed,
     end: End,
 ) {
-    let completed = end == End::Completed;
+    let completed = matches!(end, End::Completed | End::Partial { .. });
     let reports = row.machine.reports().filter(|_| completed);
     let reports = reports.filter_map(|(bid, report)| Some((bid.id, decode(report)?))).collect();
     let settled = Settled { end, reports, bids: row.machine.story().count() };
@@ -229,23 +259,29 @@ pub(crate) fn show<C: Contract>(body: &[u8]) -> Option<Value> {
     if let Ok(ask) = wire::decode_borrowed::<Ask<'_>>(body, BODY_BYTES_MAX) {
         return Some(match ask {
             Ask::Announce(of) => json!({
-                "announce": value(&of.body), "contract": of.contract, "level": of.level,
+                "announce": value(&of.body), "contract": hex(of.contract), "level": of.level,
                 "left_ms": u64::try_from(of.left.as_millis()).unwrap_or(u64::MAX),
             }),
             Ask::Grant { bid, contract, body, .. } => json!({
                 "grant": decode::<C::Grant>(&body).and_then(|of| serde_json::to_value(&of).ok()),
-                "bid": bid, "contract": contract,
+                "bid": hex(bid), "contract": hex(contract),
             }),
+            Ask::Settle { contract, bid } => {
+                json!({ "settle": hex(bid), "contract": hex(contract) })
+            }
         });
     }
     Some(match wire::decode_borrowed::<Tell<'_>>(body, BODY_BYTES_MAX).ok()? {
-        Tell::Announce(of) => json!({ "announce": value(&of.body), "contract": of.contract }),
+        Tell::Announce(of) => json!({ "announce": value(&of.body), "contract": hex(of.contract) }),
         Tell::Bid { contract, bid } => json!({
-            "bid": bid.id.number, "contract": contract, "cost": bid.cost,
+            "bid": hex(bid.id.number), "contract": hex(contract), "cost": bid.cost,
             "says": decode::<C::Bid>(&bid.body).and_then(|of| serde_json::to_value(&of).ok()),
         }),
-        Tell::Reject { bid } => json!({ "reject": bid }),
-        Tell::Cancel { bid, why } => json!({ "cancel": bid, "why": why }),
-        Tell::Acknowledge { bid } => json!({ "acknowledge": bid }),
+        Tell::Withdraw { contract, bid, why } => {
+            json!({ "withdraw": hex(bid), "contract": hex(contract), "why": why })
+        }
+        Tell::Reject { bid } => json!({ "reject": hex(bid) }),
+        Tell::Cancel { bid, why } => json!({ "cancel": hex(bid), "why": why }),
+        Tell::Acknowledge { bid } => json!({ "acknowledge": hex(bid) }),
     })
 }

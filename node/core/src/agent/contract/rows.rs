@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,6 +45,12 @@ pub(in crate::agent) struct JobRow {
     pub(super) answers: Option<Dialog>,
     /// Others may be asked for it, and were not for the search's reach.
     pub(super) further: bool,
+    /// The contracts that were announced for it and have not ended.
+    pub(super) nested: BTreeSet<u64>,
+    /// When its manager is watched, where it is not yet: the work is done and not acknowledged.
+    pub(super) watch_at: Option<Time>,
+    /// What waits for the manager to say what has become of the contract.
+    pub(super) settles: Option<WaitId>,
     pub(super) timer: Option<(WaitId, Time)>,
 }
 
@@ -58,19 +64,33 @@ pub(in crate::agent) struct Announced {
     pub(super) level: u8,
     pub(super) reach: Option<u8>,
     pub(super) until: Time,
+    /// Until when a bid has to stand.
+    pub(super) stands: Time,
     pub(super) body: Vec<u8>,
 }
 
+/// Bids that are shown of all contracts of one agent together.
+const BIDS_SHOWN_MAX: usize = 512;
+/// Contracts and jobs that are shown, each.
+const ROWS_SHOWN_MAX: usize = 256;
+
+/// A number of a contract, a job or a bid as people see it. A JSON number loses digits.
+pub(super) fn hex(number: u64) -> String {
+    format!("{number:016x}")
+}
+
 impl Dealings {
-    pub(super) fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+    /// Whether a contract, past or present, or a job has that number.
+    pub(super) fn has_number(&self, number: u64) -> bool {
+        let past = self.past.get(number).is_some();
+        past || self.managed.contains_key(&number) || self.jobs.contains_key(&number)
     }
 
     /// The name of the contract that something is told of.
     pub(super) fn name_of<'n>(&'n self, news: &'n News) -> Option<&'n str> {
         match news {
             News::Bid { contract, .. }
+            | News::Gone { contract, .. }
             | News::Closed { contract }
             | News::Over { contract, .. } => {
                 self.managed.get(contract).map(|row| row.name.as_str())
@@ -92,25 +112,60 @@ impl Dealings {
         self.jobs.values().filter(|job| job.name == name).count()
     }
 
-    /// For people: each contract and job, and when its window ends.
+    /// Announcements that wait, in bytes.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting.values().flatten().map(|announced| announced.body.len()).sum()
+    }
+
+    /// For people: each contract and job, and when its window ends. Of very many, the first, and
+    /// how many there are beside them.
     pub(in crate::agent) fn contract_views(&self) -> Vec<(String, Time, Value)> {
-        let contracts = self.managed.iter().map(|(number, row)| {
-            let bids = row.machine.story().map(|(bid, state)| {
-                json!({ "bidder": bid.id.bidder.to_string(), "cost": bid.cost, "is": state })
-            });
+        let mut room = BIDS_SHOWN_MAX;
+        let mut views: Vec<_> = Vec::new();
+        for (number, row) in self.managed.iter().take(ROWS_SHOWN_MAX) {
+            let then = row.view(*number, &mut room);
+            let until = row.machine.next_deadline().unwrap_or_default();
+            views.push(("manager".to_owned(), until, then));
+        }
+        views.extend(more("manager", self.managed.len()));
+        for (number, row) in self.jobs.iter().take(ROWS_SHOWN_MAX) {
             let then = json!({
-                "contract": row.name, "number": number, "phase": row.machine.phase(),
-                "unanswered": row.asked.len(), "bids": bids.collect::<Vec<_>>(),
+                "contract": row.name, "number": hex(*number), "phase": row.machine.phase(),
+                "manager": row.manager.to_string(), "managers_number": hex(row.contract),
+                "level": row.level,
             });
-            ("manager".to_owned(), row.machine.next_deadline().unwrap_or_default(), then)
+            let until = row.machine.next_deadline().unwrap_or_default();
+            views.push(("contractor".to_owned(), until, then));
+        }
+        views.extend(more("contractor", self.jobs.len()));
+        views
+    }
+}
+
+fn more(what: &str, all: usize) -> Option<(String, Time, Value)> {
+    let more = all.checked_sub(ROWS_SHOWN_MAX + 1)? + 1;
+    Some((what.to_owned(), Time::ZERO, json!({ "more": more })))
+}
+
+impl Managed {
+    fn view(&self, number: u64, room: &mut usize) -> Value {
+        let bids = self.machine.story().take(*room).map(|(bid, state)| {
+            json!({
+                "bidder": bid.id.bidder.to_string(), "number": hex(bid.id.number),
+                "cost": bid.cost, "is": state,
+            })
         });
-        let jobs = self.jobs.iter().map(|(number, row)| {
-            let then = json!({
-                "contract": row.name, "number": number, "phase": row.machine.phase(),
-                "manager": row.manager.to_string(), "level": row.level,
-            });
-            ("contractor".to_owned(), row.machine.next_deadline().unwrap_or_default(), then)
+        let bids: Vec<Value> = bids.collect();
+        *room -= bids.len();
+        let mut view = json!({
+            "contract": self.name, "number": hex(number), "phase": self.machine.phase(),
+            "unanswered": self.asked.len(),
         });
-        contracts.chain(jobs).collect()
+        let more = self.machine.story().count() - bids.len();
+        view["bids"] = bids.into();
+        if more > 0 {
+            view["more_bids"] = more.into();
+        }
+        view
     }
 }

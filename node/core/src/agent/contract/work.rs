@@ -1,8 +1,8 @@
 use std::{borrow::Cow, time::Duration};
 
 use starling_protocols::{
-    contract::{Bid, BidId, Reply, Tell, Work as Told},
-    limits::REASON_BYTES_MAX,
+    contract::{Ask, Bid, BidId, Ended, Reply, Tell, Work as Told},
+    limits::{ACKNOWLEDGEMENT_UNWATCHED, REASON_BYTES_MAX},
 };
 
 use super::{Contract, ContractId, Job};
@@ -36,7 +36,7 @@ impl<A: Agent> Cx<'_, A> {
 
     /// Hands a bid that came for a contract of its own over to the manager of a job: what is
     /// granted and reported goes past this agent. All other bids of that contract are rejected, and
-    /// it ends. Gives whether that was possible.
+    /// it ends, as do all others that were announced for the job. Gives whether that was possible.
     pub fn hand_over<C: Contract>(
         &mut self,
         job: Job<C>,
@@ -45,13 +45,41 @@ impl<A: Agent> Cx<'_, A> {
     ) -> bool {
         let dealings: &mut Dealings = self.dealings;
         let row = dealings.jobs.get_mut(&job.number);
-        let Some(row) = row.filter(|row| row.machine.phase() == "announced") else { return false };
+        let Some(row) = row.filter(|row| row.machine.may_bid()) else { return false };
         let nested = dealings.managed.get_mut(&contract.number);
         let Some(bid) = nested.and_then(|nested| nested.machine.elect(bid)) else { return false };
         row.machine.hand_over();
         self.send_bid(job.number, bid);
         self.give_up_number(contract.number, "a bid was handed over");
         true
+    }
+
+    /// Takes back a bid that has not been granted: the manager is told. Gives whether it stood. A
+    /// bid that was handed over is gone as well, but its present manager learns that only when it
+    /// grants it.
+    pub fn withdraw<C: Contract>(&mut self, job: Job<C>) -> bool {
+        let row = self.dealings.jobs.get(&job.number);
+        let stands = row.is_some_and(|row| row.machine.has_bid());
+        stands && self.withdraw_number(job.number, "the bidder took it back")
+    }
+
+    fn withdraw_number(&mut self, number: u64, why: &str) -> bool {
+        let Some(row) = self.dealings.jobs.get_mut(&number) else { return false };
+        let withdraws = row.machine.withdraw(why);
+        if withdraws {
+            let (to, name) = (row.manager, Cow::Owned(row.name.clone()));
+            let contract = row.contract;
+            self.tell_of(to, name, &Tell::Withdraw { contract, bid: number, why: why.into() });
+            self.settle_job(number);
+        }
+        withdraws
+    }
+
+    /// Takes no part any more, whatever stage the job is at.
+    pub(super) fn leave_number(&mut self, number: u64, why: &str) {
+        let _ = self.refuse_number(number)
+            || self.withdraw_number(number, why)
+            || self.defect_number(number, why);
     }
 
     /// Does not bid for a job whose announcement was put off. Gives whether that was possible.
@@ -74,6 +102,9 @@ impl<A: Agent> Cx<'_, A> {
         let completes = row.is_some_and(|row| row.machine.complete(now));
         if completes {
             self.answer_manager(job.number, &Reply::Report(Cow::Owned(encode(report))));
+            if let Some(row) = self.dealings.jobs.get_mut(&job.number) {
+                row.watch_at = Some(now + ACKNOWLEDGEMENT_UNWATCHED);
+            }
             self.settle_job(job.number);
         }
         completes
@@ -122,19 +153,52 @@ impl<A: Agent> Cx<'_, A> {
                 None => break,
                 // The agent is told with what was granted.
                 Some(Told::Granted) => {}
+                Some(Told::Ask) => self.ask_manager(number),
                 Some(Told::Ended(how)) => {
-                    // Whoever still waits for an answer is not left without one.
-                    let further = row.further;
-                    self.answer_manager(number, &Reply::Refused { further });
+                    self.close_job(number, &how);
                     self.dealings.news.push_back(News::JobOver { job: number, how });
                 }
             }
         }
         let Some(row) = self.dealings.jobs.get(&number) else { return };
         let (timer, due) = (row.timer, row.machine.next_deadline());
+        let due = due.map(|due| row.watch_at.map_or(due, |at| at.min(due)));
         let timer = self.set_timer(timer, due, For::JobWindow { job: number });
         if let Some(row) = self.dealings.jobs.get_mut(&number) {
             row.timer = timer;
+        }
+    }
+
+    /// Asks what has become of the contract.
+    fn ask_manager(&mut self, number: u64) {
+        let now = self.now();
+        let Some(row) = self.dealings.jobs.get(&number) else { return };
+        let (to, name, left) = (row.manager, Cow::Owned(row.name.clone()), row.machine.left(now));
+        let ask = encode(&Ask::Settle { contract: row.contract, bid: number });
+        let wait = self.ask_of(to, name, ask, left, now + left, For::Settled { job: number });
+        if let Some(row) = self.dealings.jobs.get_mut(&number) {
+            row.settles = Some(wait);
+        }
+    }
+
+    /// Of a job that has ended nobody is left waiting, and nothing is done for it any more.
+    fn close_job(&mut self, number: u64, how: &Ended) {
+        let Some(row) = self.dealings.jobs.get_mut(&number) else { return };
+        let nested = std::mem::take(&mut row.nested);
+        let (settles, further) = (row.settles.take(), row.further);
+        row.watch_at = None;
+        let reply = match how {
+            Ended::Cancelled(why) => Reply::Defect(why.into()),
+            _ => Reply::Refused { further },
+        };
+        self.answer_manager(number, &reply);
+        if let Some(wait) = settles {
+            self.forget_wait(wait);
+        }
+        if *how != Ended::Acknowledged {
+            for contract in nested {
+                self.give_up_number(contract, "the job it was for has ended");
+            }
         }
     }
 }

@@ -4,51 +4,79 @@ use super::{
 };
 
 impl Mesh {
-    fn trader(&mut self, host: usize, trader: &Trader) -> Address {
-        let init = Init::Json(serde_json::to_string(trader).expect("JSON"));
-        let start = Start { kind: "trader".into(), name: None, init };
+    pub(super) fn start(&mut self, host: usize, kind: &str, state: &impl Serialize) -> Address {
+        let init = Init::Json(serde_json::to_string(state).expect("JSON"));
+        let start = Start { kind: kind.into(), name: None, init };
         let agent = self.engines[host].start(start).expect("the kind is known");
-        let now = self.now();
-        self.engines[host].handle(Input::Tick, now);
-        self.settle();
+        self.tick(host);
         Address { host: self.host(host), agent }
     }
 
-    fn seller(&mut self, host: usize, cost: i64, style: &str) -> Address {
+    pub(super) fn tick(&mut self, host: usize) {
+        let now = self.now();
+        self.engines[host].handle(Input::Tick, now);
+        self.settle();
+    }
+
+    pub(super) fn place(&self, agent: Address) -> usize {
+        let mut hosts = 0..self.engines.len();
+        hosts.find(|host| self.host(*host) == agent.host).expect("a host of the test")
+    }
+
+    pub(super) fn trader(&mut self, host: usize, trader: &Trader) -> Address {
+        self.start(host, "trader", trader)
+    }
+
+    pub(super) fn seller(&mut self, host: usize, cost: i64, style: &str) -> Address {
         self.trader(host, &Trader { cost: Some(cost), style: style.into(), ..Trader::default() })
     }
 
-    fn order(&mut self, trader: Address, order: &Order) {
-        let host = (0..self.engines.len()).find(|host| self.host(*host) == trader.host);
+    /// A trader that asks its neighbours.
+    pub(super) fn asker(&mut self, host: usize, neighbours: &[Address], style: &str) -> Address {
+        let (neighbours, style) = (neighbours.to_vec(), style.into());
+        self.trader(host, &Trader { neighbours, style, ..Trader::default() })
+    }
+
+    pub(super) fn order(&mut self, trader: Address, order: &Order) {
         let body = serde_json::to_string(order).expect("JSON");
-        let ticket = self.ask(host.expect("a host"), trader, "trader/order", &body);
+        let ticket = self.ask(self.place(trader), trader, "trader/order", &body);
         assert_eq!(self.answers[&ticket].as_deref(), Ok("null"));
     }
 
-    fn announce(&mut self, manager: Address, to: &[Address]) {
+    pub(super) fn announce(&mut self, manager: Address, to: &[Address]) {
         self.order(manager, &Order::Announce { to: to.to_vec(), mesh: false, reach: None });
     }
 
-    fn log_of(&mut self, trader: Address) -> Vec<String> {
-        let (log, waits) = self.look_at(trader);
+    pub(super) fn announce_to_all(&mut self, manager: Address) {
+        self.order(manager, &Order::Announce { to: Vec::new(), mesh: true, reach: None });
+    }
+
+    pub(super) fn log_of(&mut self, trader: Address) -> Vec<String> {
+        let (state, waits) = self.look_at(trader);
         assert_eq!(waits, serde_json::json!([]), "nothing is left behind");
-        log
+        state.log
     }
 
-    fn log_of_busy(&mut self, trader: Address) -> Vec<String> {
-        self.look_at(trader).0
+    pub(super) fn log_of_busy(&mut self, trader: Address) -> Vec<String> {
+        self.look_at(trader).0.log
     }
 
-    fn look_at(&mut self, trader: Address) -> (Vec<String>, serde_json::Value) {
-        let host = (0..self.engines.len()).find(|host| self.host(*host) == trader.host);
+    pub(super) fn look_at(&mut self, trader: Address) -> (Trader, serde_json::Value) {
         let to = Address { host: trader.host, agent: AgentId::HOST };
         let body = format!(r#"{{"agent":"{}"}}"#, trader.agent);
-        let ticket = self.ask(host.expect("a host"), to, "host/inspect", &body);
+        let ticket = self.ask(self.place(trader), to, "host/inspect", &body);
         let reply = self.answers[&ticket].as_ref().expect("the host agent answers");
         let detail: serde_json::Value = serde_json::from_str(reply).expect("JSON");
         let state = detail["state"].as_str().expect("a state");
         let state: Trader = serde_json::from_str(state).expect("JSON");
-        (state.log, detail["waits"].clone())
+        (state, detail["waits"].clone())
+    }
+
+    pub(super) fn stop_agent(&mut self, of: Address) {
+        let host = self.place(of);
+        let agent = self.engines[host].agents.find(of.agent).expect("it lives");
+        self.engines[host].stop(agent, None);
+        self.tick(host);
     }
 }
 
@@ -57,7 +85,7 @@ fn in_an_auction_over_three_hosts_the_cheapest_wins() {
     let mut mesh = Mesh::recorded(3);
     let manager = mesh.trader(0, &Trader::default());
     let sellers = [(0, 30), (1, 10), (2, 20)].map(|(host, cost)| mesh.seller(host, cost, "done"));
-    mesh.order(manager, &Order::Announce { to: Vec::new(), mesh: true, reach: None });
+    mesh.announce_to_all(manager);
     // How many there are is not known: the window lasts to its end.
     mesh.advance(Duration::from_secs(9));
     assert_eq!(mesh.engines[0].backlog(), 0);
@@ -111,8 +139,8 @@ fn a_defect_and_a_death_end_a_contract_at_once() {
         mesh.announce(manager, &[bad, good]);
         let log = mesh.log_of(manager);
         assert_eq!(log, ["bids for 10, for 20".to_owned(), format!("cancelled: {why}")]);
-        let aborted = format!("job Aborted({why:?})");
-        assert_eq!(mesh.log_of(good), ["announced a boat", "granted take it", &*aborted]);
+        let cancelled = format!("job Cancelled({why:?})");
+        assert_eq!(mesh.log_of(good), ["announced a boat", "granted take it", &*cancelled]);
     }
 }
 
@@ -167,7 +195,7 @@ fn what_is_reported_later_completes_it_and_what_is_given_up_is_cancelled() {
 }
 
 #[test]
-fn a_grant_that_is_never_reported_on_is_aborted_on_both_sides() {
+fn a_grant_that_is_never_answered_is_aborted_on_both_sides() {
     let mut mesh = Mesh::new(2);
     let manager = mesh.trader(0, &Trader::default());
     let seller = mesh.seller(1, 10, "later");
@@ -183,11 +211,7 @@ fn an_agent_that_is_stopped_ends_its_contracts() {
     let manager = mesh.trader(0, &Trader::default());
     let seller = mesh.seller(1, 10, "later");
     mesh.announce(manager, &[seller]);
-    let agent = mesh.engines[0].agents.find(manager.agent).expect("it lives");
-    mesh.engines[0].stop(agent, None);
-    let now = mesh.now();
-    mesh.engines[0].handle(Input::Tick, now);
-    mesh.settle();
+    mesh.stop_agent(manager);
     assert_eq!(mesh.log_of(seller)[2], "job Cancelled(\"the manager was stopped\")");
 }
 
@@ -294,5 +318,300 @@ fn a_search_ends_on_every_graph_with_at_most_two_messages_for_each_edge() {
     for (edges, nodes) in graphs {
         let messages = messages(&edges, nodes);
         assert!(messages <= 2 * edges.len() as u64, "{messages} messages for {edges:?}");
+    }
+}
+
+#[test]
+fn a_bid_that_comes_after_the_contract_has_ended_is_rejected_at_once() {
+    let mut mesh = Mesh::new(2);
+    let manager = mesh.trader(0, &Trader::default());
+    let thinker = mesh.seller(1, 3, "think");
+    let between = mesh.asker(0, &[thinker], "");
+    // As an answer, handed over by another, and as a notification.
+    for to in [&[thinker][..], &[between], &[]] {
+        let (to, mesh_wide) = (to.to_vec(), to.is_empty());
+        mesh.order(manager, &Order::Announce { to, mesh: mesh_wide, reach: None });
+        let before = mesh.log_of_busy(thinker).len();
+        mesh.order(manager, &Order::GiveUp);
+        mesh.order(thinker, &Order::Bid);
+        assert_eq!(mesh.log_of(thinker)[before..], ["bid: true", "job Rejected"]);
+        assert_eq!(mesh.log_of(manager).last().expect("a log"), "GivenUp after 0 bids");
+    }
+}
+
+/// The first manager of a search decides at its leisure, however short the windows have become on
+/// the way to the bidder.
+#[test]
+fn a_bid_that_came_through_several_steps_stands_until_the_first_manager_decides() {
+    let mut mesh = Mesh::new(2);
+    let far = mesh.seller(1, 7, "done");
+    let second = mesh.asker(0, &[far], "");
+    let first = mesh.asker(1, &[second], "");
+    let silent = mesh.seller(0, 1, "think");
+    let manager = mesh.trader(0, &Trader { style: "wait".into(), ..Trader::default() });
+    mesh.announce(manager, &[first, silent]);
+    // Its window for bids is over after ten seconds, and that for its decision after twenty.
+    mesh.advance(Duration::from_secs(19));
+    mesh.order(manager, &Order::Grant);
+    assert_eq!(mesh.log_of(manager), ["bids for 7", "completed here it is"]);
+}
+
+#[test]
+fn contracts_and_jobs_have_numbers_that_nobody_guesses() {
+    let mut mesh = Mesh::recorded(1);
+    let manager = mesh.trader(0, &Trader::default());
+    let thinker = mesh.seller(0, 3, "think");
+    mesh.announce(manager, &[thinker]);
+    mesh.announce(manager, &[thinker]);
+    let (state, waits) = mesh.look_at(manager);
+    let mut numbers: Vec<u64> = state.asked.keys().map(|contract| contract.number()).collect();
+    let shown: Vec<String> = numbers.iter().map(|number| format!("{number:016x}")).collect();
+    for (number, wait) in shown.iter().zip(waits.as_array().expect("a list")) {
+        let wait: serde_json::Value =
+            serde_json::from_str(wait.as_str().expect("text")).expect("JSON");
+        assert_eq!(wait["then"]["number"], **number);
+    }
+    let (state, _) = mesh.look_at(thinker);
+    numbers.extend(state.seen.iter().map(|job| job.number()));
+    // Each has a bit among the upper half, and no two of them are near each other.
+    numbers.sort_unstable();
+    let apart = numbers.windows(2).all(|pair| pair[1] - pair[0] > u64::from(u32::MAX));
+    assert!(numbers.len() == 4 && numbers[0] > u64::from(u32::MAX) && apart, "{numbers:x?}");
+    let job = state.seen[0];
+    let json = serde_json::to_string(&job).expect("JSON");
+    assert_eq!(json, format!("\"{:016x}\"", job.number()));
+    assert_eq!(serde_json::from_str::<Job<super::trader::Sell>>(&json).expect("JSON"), job);
+    mesh.advance(Duration::from_secs(1));
+    assert!(mesh.replay_all(0) > 0);
+}
+
+#[test]
+fn an_agent_that_begins_anew_under_its_id_draws_other_numbers() {
+    let mut mesh = Mesh::recorded(1);
+    let resident = AgentId(9);
+    let start = Start { kind: "probe".into(), ..Start::default() };
+    mesh.engines[0].start_as(resident, start).expect("the kind is known");
+    let probe = Address { agent: resident, ..mesh.probe(0) };
+    let drawn = [(); 3].map(|()| {
+        let ticket = mesh.put(0, probe, "draw");
+        let drawn = mesh.answers[&ticket].clone().expect("an answer");
+        mesh.put(0, probe, "die");
+        drawn
+    });
+    assert!(drawn[0] != drawn[1] && drawn[1] != drawn[2] && drawn[0] != drawn[2], "{drawn:?}");
+    mesh.advance(Duration::from_secs(1));
+    assert!(mesh.replay_all(0) > 0);
+}
+
+#[test]
+fn an_agent_that_has_no_room_to_end_all_its_contracts_is_stopped_in_good_order() {
+    let mut mesh = Mesh::new(2);
+    let manager = mesh.trader(0, &Trader { style: "chatty".into(), ..Trader::default() });
+    let sellers = [(); 4].map(|()| mesh.seller(1, 10, "later"));
+    sellers.iter().for_each(|seller| mesh.announce(manager, &[*seller]));
+    mesh.stop_agent(manager);
+    let ended = |(_, event): &(usize, Event)| match event {
+        Event::AgentStopped { agent, .. } => *agent == manager.agent,
+        Event::AgentDied { why, .. } => panic!("it died: {why}"),
+        _ => false,
+    };
+    assert!(mesh.events.iter().any(ended));
+    // The engine tells those that it did not.
+    for seller in sellers {
+        assert_eq!(mesh.log_of(seller)[2], "job Cancelled(\"the manager is gone\")");
+    }
+}
+
+#[test]
+fn announcements_that_wait_are_capped_by_their_bytes() {
+    let mut mesh = Mesh::new(1);
+    let seller = mesh.seller(0, 10, "later");
+    let managers = [(); 7].map(|()| mesh.trader(0, &Trader::default()));
+    for manager in managers {
+        let to = vec![seller];
+        mesh.order(manager, &Order::AnnounceLarge { to, bytes: 1_000_000 });
+    }
+    // Two are under way, four wait, and four mebibytes have no room for another.
+    let refused = managers
+        .map(|manager| mesh.log_of_busy(manager) == ["Expired { further: false } after 0 bids"]);
+    assert_eq!(refused, [false, false, false, false, false, false, true]);
+    (0..3).for_each(|_| mesh.order(seller, &Order::Complete));
+    assert_eq!(mesh.log_of(managers[5]), ["bids for 10", "completed late"]);
+}
+
+#[test]
+fn a_contractor_that_is_stopped_takes_back_its_bid_and_what_it_has_done() {
+    let mut mesh = Mesh::new(2);
+    let manager = mesh.trader(0, &Trader { style: "wait".into(), count: 2, ..Trader::default() });
+    let [done, later] = ["done", "later"].map(|style| mesh.seller(1, 5, style));
+    mesh.announce(manager, &[done]);
+    mesh.announce_to_all(manager);
+    mesh.stop_agent(done);
+    let expired = "Expired { further: false } after 1 bids";
+    assert_eq!(
+        mesh.log_of_busy(manager),
+        ["bids for 5", "a bid is gone", expired, "a bid is gone"]
+    );
+    mesh.order(manager, &Order::GiveUp);
+    let done = mesh.seller(1, 5, "done");
+    mesh.announce(manager, &[done, later]);
+    mesh.order(manager, &Order::Grant);
+    mesh.stop_agent(done);
+    assert_eq!(
+        mesh.log_of(manager).last().expect("a log"),
+        "cancelled: the contractor was stopped"
+    );
+    let log = mesh.log_of(later);
+    assert_eq!(log.last().expect("a log"), "job Cancelled(\"the contractor was stopped\")");
+}
+
+#[test]
+fn a_bid_may_be_taken_back_before_it_is_granted() {
+    let mut mesh = Mesh::new(2);
+    let manager = mesh.trader(0, &Trader { style: "wait".into(), ..Trader::default() });
+    let [one, two] = [5, 9].map(|cost| mesh.seller(1, cost, "done"));
+    mesh.announce(manager, &[one, two]);
+    mesh.order(one, &Order::Withdraw);
+    mesh.order(manager, &Order::Grant);
+    let log = mesh.log_of(manager);
+    assert_eq!(log, ["bids for 5, for 9", "a bid is gone", "completed here it is"]);
+    mesh.order(two, &Order::Withdraw);
+    assert_eq!(mesh.log_of(one)[1..], ["withdrew 1", "job Withdrawn"]);
+    assert_eq!(mesh.log_of(two)[2..], ["job Acknowledged", "withdrew 0"]);
+}
+
+#[test]
+fn one_search_goes_through_an_agent_for_each_sort_of_work() {
+    let mut mesh = Mesh::new(1);
+    let both = mesh.seller(0, 9, "done");
+    let (style, neighbours) = ("mend".into(), vec![both]);
+    let mends = mesh.trader(0, &Trader { cost: Some(3), style, neighbours, ..Trader::default() });
+    let manager = mesh.trader(0, &Trader::default());
+    mesh.announce(manager, &[both, mends]);
+    assert_eq!(mesh.log_of(manager), ["bids for 3, for 9", "completed here it is"]);
+    let log = mesh.log_of(both);
+    assert_eq!(log, ["announced a boat", "announced mending", "job Rejected"]);
+    let log = mesh.log_of(mends);
+    let expected = ["announced a boat", "1 would mend it", "granted take it", "mended by 1"];
+    assert_eq!(log[..4], expected);
+}
+
+#[test]
+fn what_is_announced_for_work_that_was_granted_is_a_search_of_its_own() {
+    let mut mesh = Mesh::new(2);
+    // It was asked in the first search as well, and was too dear.
+    let helper = mesh.seller(1, 9, "done");
+    let (style, neighbours) = ("ask".into(), vec![helper]);
+    let seller = mesh.trader(1, &Trader { cost: Some(3), style, neighbours, ..Trader::default() });
+    let manager = mesh.trader(0, &Trader::default());
+    let to = vec![helper, seller];
+    mesh.order(manager, &Order::Announce { to, mesh: false, reach: Some(0) });
+    assert_eq!(mesh.log_of(manager), ["bids for 3, for 9", "completed here it is"]);
+    let twice = ["announced a boat", "job Rejected", "announced a boat", "granted take it"];
+    assert_eq!(mesh.log_of(helper)[..4], twice);
+}
+
+#[test]
+fn a_contract_is_given_up_when_the_job_it_was_for_ends() {
+    let mut mesh = Mesh::new(2);
+    let [part, other] = [1, 2].map(|cost| mesh.seller(1, cost, "later"));
+    let tree = mesh.asker(1, &[part, other], "tree");
+    let cheap = mesh.seller(0, 0, "done");
+    let manager = mesh.trader(0, &Trader::default());
+    mesh.announce(manager, &[tree, cheap]);
+    let rejected = ["announced a boat", "job Rejected"];
+    assert_eq!(mesh.log_of(tree).last().expect("a log"), "job Rejected");
+    assert_eq!(
+        (mesh.log_of(part), mesh.log_of(other)),
+        (rejected.map(Into::into).into(), rejected.map(Into::into).into())
+    );
+    // Also what has been granted on.
+    mesh.announce(manager, &[tree]);
+    mesh.order(manager, &Order::GiveUp);
+    assert_eq!(mesh.log_of(tree).last().expect("a log"), "job Cancelled(\"enough\")");
+    let why = "job Cancelled(\"the job it was for has ended\")";
+    for part in [part, other] {
+        assert_eq!(mesh.log_of(part)[2..], ["announced a boat", "granted a part", why]);
+    }
+}
+
+#[test]
+fn a_whole_tree_is_granted_and_reports() {
+    let mut mesh = Mesh::new(3);
+    let [one, two, three] =
+        [(1, 1), (2, 2), (2, 3)].map(|(host, cost)| mesh.seller(host, cost, "done"));
+    let inner = mesh.asker(1, &[two, three], "tree");
+    let outer = mesh.asker(2, &[one, inner], "tree");
+    let silent = mesh.seller(0, 1, "think");
+    let manager = mesh.trader(0, &Trader { style: "wait".into(), ..Trader::default() });
+    mesh.announce(manager, &[outer, silent]);
+    // The bids of the leaves stand until the root has decided.
+    mesh.advance(Duration::from_secs(19));
+    mesh.order(manager, &Order::Grant);
+    let done = "completed here it is, here it is, here it is";
+    assert_eq!(mesh.log_of(manager), ["bids in parts", done]);
+    for node in [one, two, three, inner, outer] {
+        assert_eq!(mesh.log_of(node).last().expect("a log"), "job Acknowledged");
+    }
+}
+
+#[test]
+fn a_leaf_that_defects_ends_the_whole_tree() {
+    let mut mesh = Mesh::new(3);
+    let [one, two, bad] = [(1, "later"), (2, "later"), (2, "defect")]
+        .map(|(host, style)| mesh.seller(host, 1, style));
+    let inner = mesh.asker(1, &[two, bad], "tree");
+    let outer = mesh.asker(2, &[one, inner], "tree");
+    let manager = mesh.trader(0, &Trader::default());
+    mesh.announce(manager, &[outer]);
+    assert_eq!(mesh.log_of(manager), ["bids in parts", "cancelled: a part was not done"]);
+    let last = |mesh: &mut Mesh, of| mesh.log_of(of).last().expect("a log").clone();
+    for node in [bad, inner, outer] {
+        assert_eq!(last(&mut mesh, node), "job Defected");
+    }
+    assert_eq!(last(&mut mesh, two), "job Cancelled(\"it is broken\")");
+    assert_eq!(last(&mut mesh, one), "job Cancelled(\"a part was not done\")");
+}
+
+#[test]
+fn whoever_has_reported_hears_at_once_that_the_manager_is_gone() {
+    let mut mesh = Mesh::new(2);
+    let manager = mesh.trader(0, &Trader { count: 2, ..Trader::default() });
+    let [done, later] = ["done", "later"].map(|style| mesh.seller(1, 1, style));
+    mesh.announce(manager, &[done, later]);
+    mesh.advance(Duration::from_secs(1));
+    mesh.restart(0, 2);
+    mesh.settle();
+    assert_eq!(mesh.log_of(done)[2], "job Aborted(\"the manager is gone\")");
+    assert_eq!(mesh.log_of(later)[2], "job Cancelled(\"the manager is gone\")");
+}
+
+#[test]
+fn a_search_that_goes_on_by_topic_counts_its_steps() {
+    let mut mesh = Mesh::new(3);
+    let asks_mesh = Trader { asks_mesh: true, ..Trader::default() };
+    let far = mesh.seller(2, 7, "done");
+    // Those who hear of it by topic might go on the same way for ever.
+    let others = [0, 1, 2].map(|host| mesh.trader(host, &asks_mesh));
+    let between = mesh.trader(1, &asks_mesh);
+    let manager = mesh.trader(0, &Trader::default());
+    let further = "Expired { further: true } after 0 bids";
+    let done = ["bids for 7", "completed here it is"];
+    for (reach, expected) in [(Some(0), &[further][..]), (Some(1), &done), (None, &done)] {
+        let before = mesh.log_of(manager).len();
+        let heard = mesh.log_of(far).len();
+        let handled = mesh.engines[2].counters().get(Counter::Inputs);
+        mesh.order(manager, &Order::Announce { to: vec![between], mesh: false, reach });
+        mesh.advance(Duration::from_secs(11));
+        assert_eq!(mesh.log_of(manager)[before..], *expected, "reach {reach:?}");
+        let heard = mesh.log_of(far).len() - heard;
+        assert_eq!(heard, if reach == Some(0) { 0 } else { 3 }, "it comes once");
+        for other in others {
+            assert!(
+                mesh.log_of(other).iter().filter(|line| line.starts_with("announced")).count() <= 2
+            );
+        }
+        let handled = mesh.engines[2].counters().get(Counter::Inputs) - handled;
+        assert!(handled < 40, "{handled} inputs at one host");
     }
 }
