@@ -9,12 +9,21 @@ mod mishaps;
 mod money;
 mod rosters;
 mod topics;
+mod trades;
 mod waits;
 
 pub use self::{
-    acknowledged::AcknowledgedIsDurable, answers::EveryCallEnds, at_most_once::AtMostOnce,
-    caps::CapsHold, letters::LettersOnceInOrder, mishaps::NobodyDies, money::MoneyIsKept,
-    rosters::RostersConverge, topics::OrderedTopics, waits::WaitsGoOn,
+    acknowledged::AcknowledgedIsDurable,
+    answers::EveryCallEnds,
+    at_most_once::AtMostOnce,
+    caps::CapsHold,
+    letters::LettersOnceInOrder,
+    mishaps::NobodyDies,
+    money::MoneyIsKept,
+    rosters::RostersConverge,
+    topics::OrderedTopics,
+    trades::{NobodyIsGrantedTwice, NothingIsLeftOfContracts, TradersAgree},
+    waits::WaitsGoOn,
 };
 
 use serde::de::DeserializeOwned;
@@ -77,6 +86,8 @@ pub struct Finding {
     pub agent: AgentId,
     /// Its state.
     pub state: Value,
+    /// What it waits for, as people are shown it; nothing for one whose host ended.
+    pub waits: Vec<Value>,
     /// Whether it lives at the end of the run.
     pub alive: bool,
 }
@@ -91,15 +102,17 @@ impl Findings {
             incarnation: ended.incarnation,
             agent: ended.agent,
             state: ended.state,
+            waits: Vec::new(),
             alive: false,
         });
         let mut all: Vec<Finding> = ended.collect();
         for host in sim.hosts() {
             for agent in agents {
-                if let Some(state) = sim.examine(host, *agent) {
+                if let Some((state, waits)) = sim.examine_all(host, *agent) {
                     let (id, incarnation) = (sim.id(host), sim.incarnation(host));
                     let agent = *agent;
-                    all.push(Finding { host, id, incarnation, agent, state, alive: true });
+                    let alive = true;
+                    all.push(Finding { host, id, incarnation, agent, state, waits, alive });
                 }
             }
         }

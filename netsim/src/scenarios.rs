@@ -3,14 +3,15 @@
 mod crashes;
 mod dialogs;
 mod durable;
+mod market;
 mod membership;
 mod mixed;
 mod quiet;
 mod topics;
 
 pub use self::{
-    crashes::Crashes, dialogs::Dialogs, durable::Durable, membership::Membership, mixed::Mixed,
-    quiet::Quiet, topics::Topics,
+    crashes::Crashes, dialogs::Dialogs, durable::Durable, market::Market, membership::Membership,
+    mixed::Mixed, quiet::Quiet, topics::Topics,
 };
 
 use std::time::Duration;
@@ -27,6 +28,20 @@ use crate::{
 
 /// Everything that can happen to hosts and the network between them.
 const EVERYTHING: &[FaultKind] = FaultKind::without_disks();
+
+/// These kinds of fault but those of gossip, of which there are two.
+const fn without_gossip<const KINDS: usize>(of: &[FaultKind]) -> [FaultKind; KINDS] {
+    let mut kinds = [FaultKind::Loss; KINDS];
+    let (mut from, mut to) = (0, 0);
+    while from < of.len() {
+        if !matches!(of[from], FaultKind::GossipLoss | FaultKind::GossipDuplicates) {
+            kinds[to] = of[from];
+            to += 1;
+        }
+        from += 1;
+    }
+    kinds
+}
 
 /// What each till has at first.
 const FIRST_BALANCE: i64 = 10_000;

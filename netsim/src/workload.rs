@@ -4,12 +4,14 @@
 mod caller;
 mod crier;
 mod till;
+mod trader;
 mod worker;
 
 pub use self::{
     caller::{Caller, Came, Rest},
     crier::{Crier, Stream, Whisper, Word},
     till::{Balance, Deposit, Money, Till},
+    trader::{Commission, Deal, Errand, Flaw, Hold, Part, Plan, Receipt, Shop, Stall, Trader},
     worker::{Do, How, Worker},
 };
 
@@ -32,10 +34,17 @@ pub const CRIER: AgentId = AgentId(902);
 /// Where the till of each host lives. It outlives the daemon.
 pub const TILL: AgentId = AgentId(903);
 
+/// Where the trader of each host lives that begins anew with it.
+pub const STALL: AgentId = AgentId(904);
+
+/// Where the trader of each host lives that outlives the daemon.
+pub const SHOP: AgentId = AgentId(905);
+
 /// The kinds of all of them.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::new().kind::<Worker>().kind::<Caller>().kind::<Crier>().kind::<Till>()
+    let kinds = Kinds::new().kind::<Worker>().kind::<Caller>().kind::<Crier>().kind::<Till>();
+    kinds.kind::<Stall>().kind::<Shop>()
 }
 
 /// How an agent with this state is started.

@@ -1,6 +1,6 @@
 use starling_protocols::{entropy::Entropy, ident::AgentId};
 
-use super::{EVERYTHING, caller, start_members, tell_to_rest, worker, workers};
+use super::{EVERYTHING, caller, start_members, tell_to_rest, without_gossip, worker, workers};
 use crate::{
     faults::FaultKind,
     invariants::{AtMostOnce, CapsHold, EveryCallEnds, Invariant, NobodyDies, RostersConverge},
@@ -24,7 +24,7 @@ impl Scenario for Dialogs {
 
     fn faults(&self) -> &'static [FaultKind] {
         // There is no gossip in it.
-        const FAULTS: [FaultKind; 13] = without_gossip();
+        const FAULTS: [FaultKind; 13] = without_gossip(EVERYTHING);
         &FAULTS
     }
 
@@ -50,18 +50,4 @@ impl Scenario for Dialogs {
             Box::new(AtMostOnce),
         ]
     }
-}
-
-/// All kinds of fault but those of gossip.
-pub(super) const fn without_gossip() -> [FaultKind; 13] {
-    let mut kinds = [FaultKind::Loss; 13];
-    let (mut from, mut to) = (0, 0);
-    while from < EVERYTHING.len() {
-        if !matches!(EVERYTHING[from], FaultKind::GossipLoss | FaultKind::GossipDuplicates) {
-            kinds[to] = EVERYTHING[from];
-            to += 1;
-        }
-        from += 1;
-    }
-    kinds
 }

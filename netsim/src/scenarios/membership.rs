@@ -46,7 +46,7 @@ impl Scenario for Membership {
     }
 
     fn faults(&self) -> &'static [FaultKind] {
-        const FAULTS: [FaultKind; 13] = super::dialogs::without_gossip();
+        const FAULTS: [FaultKind; 13] = super::without_gossip(super::EVERYTHING);
         &FAULTS
     }
 

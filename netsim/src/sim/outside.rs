@@ -93,6 +93,15 @@ impl Sim {
     /// anything: so nothing else happens, and it can be put to a host that is about to end. It
     /// counts among the inputs of the run.
     pub fn examine(&mut self, host: HostNo, agent: AgentId) -> Option<Value> {
+        self.examine_all(host, agent).map(|(state, _)| state)
+    }
+
+    /// The same, and what the agent waits for, as people are shown it.
+    pub(crate) fn examine_all(
+        &mut self,
+        host: HostNo,
+        agent: AgentId,
+    ) -> Option<(Value, Vec<Value>)> {
         const STEPS_MAX: usize = 100_000;
         let now = self.hosts[host.index()].running.as_ref()?.last?;
         let to = self.address(host, AgentId::HOST);
@@ -115,7 +124,8 @@ impl Sim {
         let asked = self.hosts[host.index()].asked.remove(&ticket)?;
         let Asked::Answered(Ok(detail)) = asked else { return None };
         let state: Value = serde_json::from_str(detail["state"].as_str()?).ok()?;
-        (!state.is_string()).then_some(state)
+        let waits = detail["waits"].as_array().cloned().unwrap_or_default();
+        (!state.is_string()).then_some((state, waits))
     }
 
     pub(super) fn on_outside(&mut self, host: HostNo, what: Outside) {

@@ -138,6 +138,11 @@ impl Dealings {
             views.push(("contractor".to_owned(), until, then));
         }
         views.extend(more("contractor", self.jobs.len()));
+        for (name, queue) in self.waiting.iter().filter(|(_, queue)| !queue.is_empty()) {
+            let until = queue.iter().map(|announced| announced.until).max().unwrap_or_default();
+            let then = json!({ "contract": name, "announcements": queue.len() });
+            views.push(("its turn".to_owned(), until, then));
+        }
         views
     }
 }

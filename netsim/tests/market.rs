@@ -1,0 +1,156 @@
+//! Contracts as agents write them: whatever goes wrong, nobody is granted twice, both sides agree,
+//! and nothing is left behind. That these promises can be broken is shown by traders that make
+//! mistakes.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use starling_netsim::{
+    FaultKind, Options, Outcome, Sim,
+    invariants::{Findings, Invariant},
+    run, run_seed,
+    scenario::{Make, Scenario},
+    scenarios::Market,
+    workload::{Flaw, SHOP, STALL, Trader},
+};
+use starling_protocols::{entropy::Entropy, ident::AgentId};
+
+const SEEDS: u64 = 12;
+
+fn options() -> Options {
+    Options { scenario: "market".into(), hosts: 8, minutes: 2, ..Options::default() }
+}
+
+fn failures(make: Make, seeds: u64, options: &Options) -> Vec<Outcome> {
+    let all = (1..=seeds).map(|seed| run_seed(make, options, seed, None));
+    all.filter(|outcome| outcome.broken.is_some()).collect()
+}
+
+#[test]
+fn nobody_is_granted_twice_and_nothing_leaks_over_some_seeds() {
+    let report = run(&Options { seeds: SEEDS, ..options() }).expect("a scenario");
+    assert_eq!(report.failures, [], "{report}");
+}
+
+/// How often a deal and a part ended in which way, over all seeds of one test.
+static ENDS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+/// A market of which is counted how everything ended.
+struct Counted(Market);
+
+impl Scenario for Counted {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn about(&self) -> &'static str {
+        self.0.about()
+    }
+    fn faults(&self) -> &'static [FaultKind] {
+        self.0.faults()
+    }
+    fn set_up(&mut self, sim: &mut Sim, hosts: u32, entropy: &Entropy) {
+        self.0.set_up(sim, hosts, entropy);
+    }
+    fn rest(&mut self, sim: &mut Sim) {
+        self.0.rest(sim);
+    }
+    fn watched(&self) -> &'static [AgentId] {
+        self.0.watched()
+    }
+    fn invariants(&self) -> Vec<Box<dyn Invariant>> {
+        vec![Box::new(Count)]
+    }
+}
+
+struct Count;
+
+impl Invariant for Count {
+    fn name(&self) -> &'static str {
+        "count"
+    }
+    fn source(&self) -> &'static str {
+        "this test"
+    }
+    fn at_end(&mut self, _: &Sim, findings: &Findings) -> Result<(), String> {
+        let stalls = findings.states::<Trader<false>>(STALL)?.into_iter();
+        let shops = findings.states::<Trader<true>>(SHOP)?.into_iter();
+        let ends = stalls.map(|(_, of)| of.ends).chain(shops.map(|(_, of)| of.ends));
+        let mut all = ENDS.lock().unwrap_or_else(PoisonError::into_inner);
+        for (end, times) in ends.flatten() {
+            *all.entry(end).or_default() += times;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn every_way_in_which_a_contract_can_end_comes_up() {
+    let counted: Make = || Box::new(Counted(Market::default()));
+    let failed = failures(counted, 8, &options());
+    assert!(failed.is_empty(), "{:?}", failed.first().map(|failed| &failed.broken));
+    let ends = ENDS.lock().expect("nobody panicked");
+    let known: Vec<(&str, u64)> = ends.iter().map(|(end, times)| (end.as_str(), *times)).collect();
+    let words: Vec<&str> = known.iter().map(|(end, _)| *end).collect();
+    let expected = [
+        "bid gone",
+        "contract aborted",
+        "contract cancelled",
+        "contract completed",
+        "contract expired",
+        "contract given up",
+        "contract partial",
+        "job aborted",
+        "job acknowledged",
+        "job cancelled",
+        "job defected",
+        "job delegated",
+        "job expired",
+        "job refused",
+        "job rejected",
+        "job withdrawn",
+    ];
+    assert_eq!(words, expected, "{known:?}");
+}
+
+#[test]
+fn where_nothing_goes_wrong_both_sides_agree_on_all() {
+    let calm = Options { only: Some(Vec::new()), seeds: 4, ..options() };
+    let report = run(&calm).expect("a scenario");
+    assert_eq!(report.failures, []);
+}
+
+/// Which promise the first failing seed of some breaks.
+fn found(make: Make) -> String {
+    let first = (1..=SEEDS).map(|seed| run_seed(make, &options(), seed, None));
+    let broken = first.filter_map(|outcome| outcome.broken).next();
+    let broken = broken.expect("one of the seeds finds it");
+    format!("{}: {}", broken.invariant, broken.why)
+}
+
+#[test]
+fn a_seller_that_forgets_to_release_what_was_rejected_is_found() {
+    let found = found(|| Box::new(Market { flaw: Flaw::KeepsRejected }));
+    assert!(found.contains("allocations are there"), "{found}");
+}
+
+#[test]
+fn a_seller_that_keeps_what_was_taken_back_is_found() {
+    let found = found(|| Box::new(Market { flaw: Flaw::KeepsCancelled }));
+    assert!(found.starts_with("nothing-is-left-of-contracts: "), "{found}");
+    assert!(found.contains("still holds"), "{found}");
+}
+
+#[test]
+fn a_seller_that_believes_what_it_cannot_know_is_found() {
+    let found = found(|| Box::new(Market { flaw: Flaw::Hopes }));
+    assert!(found.starts_with("traders-agree: "), "{found}");
+    assert!(found.contains("it is acknowledged, for its manager"), "{found}");
+}
+
+#[test]
+fn a_manager_that_grants_the_same_twice_is_found() {
+    let found = found(|| Box::new(Market { flaw: Flaw::OrdersTwice }));
+    assert!(found.starts_with("nobody-is-granted-twice: of order "), "{found}");
+}
