@@ -117,8 +117,10 @@
 mod ball;
 mod bytes;
 mod cage;
+mod call_error;
 mod contract;
 mod cx;
+mod discover;
 mod effect;
 pub mod expiring;
 mod input;
@@ -126,15 +128,18 @@ mod interests;
 mod message;
 mod player;
 pub mod resources;
+mod standing;
 pub mod tasks;
 mod waits;
 
 pub(crate) use ball::{AnyBall, AnyKind, Kind, WaitView};
 pub use ball::{Handled, Init, Rejection};
 pub use cage::Cage;
+pub use call_error::CallError;
 pub use contract::{BidOf, Bids, Contract, ContractId, Job, Manages, Offer, Settled, To, Work};
 pub use cx::Cx;
 pub(crate) use cx::Turn;
+pub use discover::{Discover, Found};
 pub use effect::{Effect, Level};
 pub use expiring::Expiring;
 pub use input::Input;
@@ -145,6 +150,7 @@ pub use message::{
 pub use player::{Difference, Differs, PlayError, Side};
 pub(crate) use player::{Player, record_effects};
 pub use resources::Resources;
+pub(crate) use standing::Standing;
 pub use tasks::{Events, Periodic, Retry, Singleton};
 
 pub(crate) use waits::What;
@@ -161,16 +167,17 @@ pub mod prelude {
         contract::{BidId, End, Ended, Windows},
         exchange::{Delivery, Failure},
         ident::{Address, AgentId, HostId},
-        interest::Scope,
+        interest::{Scope, ServiceError},
         journal::Durability,
+        limits::DISCOVERY_WINDOW,
         time::{Time, WallTime},
     };
 
     pub use super::{
-        Agent, Answer, Answers, Await, BidOf, Bids, Cage, Collects, Continuation, Contract,
-        ContractId, Cx, Effect, Events, Expiring, Interests, Job, Level, Manages, Never,
-        Notification, Offer, Outcome, Periodic, ReplyTo, Request, Resources, Retry, Settled,
-        Singleton, Task, To, Topic, Undelivered, WaitId, Work,
+        Agent, Answer, Answers, Await, BidOf, Bids, Cage, CallError, Collects, Continuation,
+        Contract, ContractId, Cx, Discover, Effect, Events, Expiring, Found, Interests, Job, Level,
+        Manages, Never, Notification, Offer, Outcome, Periodic, ReplyTo, Request, Resources, Retry,
+        Settled, Singleton, Task, To, Topic, Undelivered, WaitId, Work,
     };
 }
 

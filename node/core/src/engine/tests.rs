@@ -2,6 +2,7 @@
 
 mod contracts;
 mod dialogs;
+mod discovery;
 mod journal;
 mod kept;
 mod lanes;
@@ -258,7 +259,8 @@ pub(super) fn kinds() -> Kinds {
             .kind::<till::Till>()
             .kind::<journal::Purse>()
             .kind::<kept::Slippery>()
-            .kind::<trader::Trader>(),
+            .kind::<trader::Trader>()
+            .kind::<discovery::Porter>(),
     )
 }
 
