@@ -100,6 +100,7 @@ pub(crate) enum Command {
     Members(commands::members::Members),
     Agents(commands::agents::Agents),
     Kinds(commands::kinds::Kinds),
+    Find(commands::find::Find),
     Inspect(commands::inspect::Inspect),
     Start(commands::start::Start),
     Stop(commands::stop::Stop),

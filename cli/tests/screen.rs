@@ -118,6 +118,83 @@ fn an_agent_is_inspected() {
     assert!(text.contains("state\n  {\n    \"value\": 3\n  }\nwaits for\n"), "{text}");
 }
 
+fn providers(missing: &Value) -> String {
+    let row = |agent: &str, name: Option<&str>, kind: &str, host: &str| {
+        let mut row = json!({ "agent": agent, "kind": kind, "host": "h", "host_name": host });
+        if let Some(name) = name {
+            row["name"] = json!(name);
+        }
+        row
+    };
+    let items = [
+        row("abcdefghijkl", Some("visits"), "counter", "alpha"),
+        row("mnopqrstuvwx", None, "till", "be\u{1b}ta"),
+    ];
+    json!({ "items": items, "missing": missing }).to_string()
+}
+
+#[test]
+fn who_offers_a_service_is_a_table() {
+    let fake = Fake::serve(vec![
+        ("GET /v1/find?service=counter/add", 200, providers(&json!([]))),
+        ("GET /v1/find?service=counter/add&shard=true", 200, providers(&json!([]))),
+    ]);
+    let expected = "\
+NAME    AGENT     KIND     HOST
+visits  abcdefgh  counter  alpha
+        mnopqrst  till     be\\u{1b}ta
+";
+    let output = fake.run(&["find", "counter/add"]);
+    assert_eq!((stdout(&output).as_str(), output.status.code()), (expected, Some(0)));
+    assert_eq!(stdout(&fake.run(&["find", "counter/add", "--shard"])), expected);
+    let ids = stdout(&fake.run(&["find", "counter/add", "-q"]));
+    assert_eq!(ids, "abcdefghijkl\nmnopqrstuvwx\n");
+    let json = stdout(&fake.run(&["find", "counter/add", "--format", "json"]));
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json["schema"], &json["data"][1]["kind"]), (&json!("p2p.find/1"), &json!("till")));
+}
+
+#[test]
+fn nobody_offers_it_and_not_everybody_was_asked_are_told_apart() {
+    let nobody = json!({ "items": [] }).to_string();
+    let silent = json!([{ "host": "gamma", "why": "no answer in time" }]);
+    let unsure = json!({ "items": [], "missing": silent }).to_string();
+    let fake = Fake::serve(vec![
+        ("GET /v1/find?service=a", 200, nobody),
+        ("GET /v1/find?service=b", 200, providers(&silent)),
+        ("GET /v1/find?service=c", 200, unsure),
+    ]);
+    let output = fake.run(&["find", "a", "--no-header"]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(5), String::new()));
+    assert!(stderr(&output).starts_with("error: no agent offers \"a\"\n  next: "), "{output:?}");
+    for (service, lines) in [("b", 3), ("c", 1)] {
+        let output = fake.run(&["find", service]);
+        assert_eq!(output.status.code(), Some(6), "{service}");
+        assert_eq!(stdout(&output).lines().count(), lines);
+        assert_eq!(stderr(&output), "warning: nothing from gamma: no answer in time\n");
+    }
+}
+
+#[test]
+fn an_answer_that_is_an_error_is_printed_and_fails() {
+    let answer = |reply: Value| json!({ "agent": "a", "host": "h", "reply": reply }).to_string();
+    for (reply, code) in [
+        (json!({ "Err": { "TooPoor": { "missing": 2 } } }), 1),
+        (json!({ "Ok": 3 }), 0),
+        (json!({ "Err": 1, "Ok": 2 }), 0),
+    ] {
+        let fake = Fake::serve(vec![("POST /v1/request", 200, answer(reply.clone()))]);
+        let output = fake.run(&["request", "account", "bank/withdraw", "{}"]);
+        assert_eq!(output.status.code(), Some(code), "{reply}");
+        assert_eq!(serde_json::from_str::<Value>(&stdout(&output)).expect("JSON"), reply);
+        assert_eq!(stderr(&output), "");
+        let output = fake.run(&["request", "account", "bank/withdraw", "{}", "--format", "json"]);
+        assert_eq!(output.status.code(), Some(code), "{reply}");
+        let printed: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        assert_eq!(printed["data"]["reply"], reply);
+    }
+}
+
 #[test]
 fn help_has_a_topic_for_exit_codes() {
     let output = p2p(&["help", "exit-codes"]).output().expect("p2p runs");

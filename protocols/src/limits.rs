@@ -63,6 +63,27 @@ pub const EFFECTS_PER_INPUT_MAX: usize = 65_536;
 /// Topics one agent may listen to.
 pub const TOPICS_PER_AGENT_MAX: usize = 16_384;
 
+/// Services that one agent offers beside what its kind answers and bids for. Further ones are not
+/// offered, and counted.
+pub const SERVICES_PER_AGENT_MAX: usize = 256;
+
+/// Agents that one host names when it is asked who offers a service; a longer list says that it was
+/// cut.
+pub const PROVIDERS_PER_HOST_MAX: usize = 1024;
+
+/// Agents that a look around the mesh finds. At the cap it says that there are more.
+pub const DISCOVERED_AGENTS_MAX: usize = 4096;
+
+/// How long a look around the mesh takes at most, where nothing else is said.
+pub const DISCOVERY_WINDOW: Duration = Duration::from_secs(3);
+
+/// The longest time that a look around the mesh may take; a longer one is cut.
+pub const DISCOVERY_WINDOW_MAX: Duration = Duration::from_secs(60);
+
+/// Questions that a host agent may have open while it looks around. A look that needs more is
+/// refused.
+pub const DISCOVERY_QUESTIONS_MAX: usize = 32_768;
+
 /// Entries of a map whose entries expire, where its type names no other cap. At the cap a new key
 /// is refused and given back.
 pub const EXPIRING_ENTRIES_MAX: usize = 65_536;

@@ -100,6 +100,7 @@ async fn then(session: &Session, who: Who, at: At, file: Option<PathBuf>) -> Res
     fact(out, "inputs", &seen.inputs.to_string())?;
     fact(out, "since", &text::when(seen.at_ms))?;
     fact(out, "listens to", &seen.topics.join(", "))?;
+    fact(out, "offers", &seen.offers.join(", "))?;
     state_and_waits(out, &seen.state, &seen.waits)
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod events;
 pub(crate) mod exit_codes;
+pub(crate) mod find;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod invite;
@@ -38,6 +39,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Members(members) => members.run(session).await,
         Command::Agents(agents) => agents.run(session).await,
         Command::Kinds(kinds) => kinds.run(session).await,
+        Command::Find(find) => find.run(session).await,
         Command::Inspect(inspect) => inspect.run(session).await,
         Command::Start(start) => start.run(session).await,
         Command::Stop(stop) => stop.run(session).await,

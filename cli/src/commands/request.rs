@@ -3,15 +3,21 @@
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::Value;
 use starling_node::api::{Answered, Ask};
 
-use crate::{failure::Failure, json, session::Session};
+use crate::{
+    failure::{Exit, Failure},
+    json,
+    session::Session,
+};
 
 /// The daemon ends the wait, so that it can say why; we only guard against the daemon.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Ask an agent something, and print its reply as JSON
 ///
+/// An answer `{"Err": …}` is the agent's own error: it is printed, and the exit code is 1.
 /// Exit code 6 means that the host cannot be reached or that no answer came in time: the agent
 /// may or may not have done what was asked.
 #[derive(Debug, Args)]
@@ -45,8 +51,15 @@ impl Request {
         let within = self.timeout.saturating_add(GRACE);
         let answered: Answered = session.client()?.post_within("/v1/request", &ask, within).await?;
         if session.out.is_json() {
-            return session.out.envelope("request", &answered);
+            session.out.envelope("request", &answered)?;
+        } else {
+            session.out.indented_json(&answered.reply)?;
         }
-        session.out.indented_json(&answered.reply)
+        if is_error(&answered.reply) { Err(Failure::Silent(Exit::Failure)) } else { Ok(()) }
     }
+}
+
+/// Whether a reply is the bad half of a `Result`, as serde writes it.
+fn is_error(reply: &Value) -> bool {
+    reply.as_object().is_some_and(|fields| fields.len() == 1 && fields.contains_key("Err"))
 }

@@ -117,9 +117,11 @@
 mod ball;
 mod bytes;
 mod cage;
+mod call_error;
 mod contract;
 mod cx;
 mod dealings;
+mod discover;
 mod effect;
 pub mod expiring;
 mod input;
@@ -129,6 +131,7 @@ pub mod partners;
 mod player;
 pub mod resources;
 mod solve;
+mod standing;
 pub mod tasks;
 mod waits;
 mod watch;
@@ -136,9 +139,11 @@ mod watch;
 pub(crate) use ball::{AnyBall, AnyKind, Kind, WaitView};
 pub use ball::{Handled, Init, Rejection};
 pub use cage::Cage;
+pub use call_error::CallError;
 pub use contract::{BidOf, Bids, Contract, ContractId, Job, Manages, Offer, Settled, To, Work};
 pub use cx::Cx;
 pub(crate) use cx::Turn;
+pub use discover::{Discover, Found};
 pub use effect::{Effect, Level};
 pub use expiring::Expiring;
 pub use input::Input;
@@ -152,7 +157,8 @@ pub use partners::{
 pub use player::{Difference, Differs, PlayError, Side};
 pub(crate) use player::{Player, record_effects};
 pub use resources::Resources;
-pub use solve::{Found, Problem, Solved, Solves, Solving};
+pub use solve::{Problem, Solution, Solved, Solves, Solving};
+pub(crate) use standing::Standing;
 pub use tasks::{Events, Periodic, Retry, Singleton};
 
 pub(crate) use waits::What;
@@ -170,19 +176,21 @@ pub mod prelude {
         contract::{BidId, End, Ended, Windows},
         exchange::{Delivery, Failure},
         ident::{Address, AgentId, HostId},
-        interest::Scope,
+        interest::{Scope, ServiceError},
         journal::Durability,
+        limits::DISCOVERY_WINDOW,
         partner::{Bond, Declined, Parted, ProposeError},
         solver::{Patience, Unsolved},
         time::{Time, WallTime},
     };
 
     pub use super::{
-        Agent, Answer, Answers, Await, BidOf, Bids, Cage, Collects, Consent, Continuation,
-        Contract, ContractId, Cx, Effect, Events, Expiring, Found, Interests, Job, Level, Manages,
-        Many, Never, Notification, Offer, One, Outcome, Partner, Partners, Periodic, Problem,
-        Proposing, Relation, ReplyTo, Request, Resources, Retry, Settled, Singleton, Solved,
-        Solves, Solving, Task, To, Topic, Undelivered, WaitId, Work, resources::Want,
+        Agent, Answer, Answers, Await, BidOf, Bids, Cage, CallError, Collects, Consent,
+        Continuation, Contract, ContractId, Cx, Discover, Effect, Events, Expiring, Found,
+        Interests, Job, Level, Manages, Many, Never, Notification, Offer, One, Outcome, Partner,
+        Partners, Periodic, Problem, Proposing, Relation, ReplyTo, Request, Resources, Retry,
+        Settled, Singleton, Solution, Solved, Solves, Solving, Task, To, Topic, Undelivered,
+        WaitId, Work, resources::Want,
     };
 }
 

@@ -26,6 +26,7 @@ mod outside;
 mod recover;
 mod run;
 mod service;
+mod services;
 mod topics;
 
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use service::{
     AgentDetail, AgentSummary, Inspect, ListAgents, ListKinds, Listed, StartAgent, StartError,
     StopAgent,
 };
+pub use services::{FindProviders, HostsAbout, ListHosts, Provider, Providers};
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -195,6 +197,7 @@ pub struct Engine {
     /// What gossip brought lately, by origin and topic: a replay is nothing new.
     gossip_seen: BTreeMap<(HostId, TopicName), (Incarnation, topics::Window)>,
     buckets: BTreeMap<u8, usize>,
+    services: services::Services,
     roster: Roster,
     reconciler: Reconciler,
     /// When the known hosts are saved, if they have changed.
@@ -241,6 +244,7 @@ impl Engine {
         let entropy = Entropy::from_seed(config.seed);
         let kinds: Vec<_> = config.kinds.0.into_values().collect();
         let numbers = kinds.iter().map(|kind| kind.name()).zip(0..).collect();
+        let services = services::Services::new(&kinds);
         let me = config.key.host();
         let mut engine = Self {
             me,
@@ -277,6 +281,7 @@ impl Engine {
             tails_at: BTreeSet::new(),
             gossip_seen: BTreeMap::new(),
             buckets: BTreeMap::new(),
+            services,
             roster: Roster::new(config.credential.mesh()),
             reconciler: Reconciler::new(me),
             save_hosts_at: None,

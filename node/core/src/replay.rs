@@ -92,6 +92,8 @@ pub struct View {
     pub waits: Vec<Value>,
     /// The topics it listens to.
     pub topics: Vec<String>,
+    /// The services it offers beside what its kind declares.
+    pub offers: Vec<String>,
 }
 
 impl Replay {
@@ -182,7 +184,8 @@ impl Replay {
             inputs: player.number,
             state: player.state(),
             waits: waits.collect(),
-            topics: player.topics.iter().map(ToString::to_string).collect(),
+            topics: player.standing.topics().map(ToString::to_string).collect(),
+            offers: player.standing.services().map(ToString::to_string).collect(),
         })
     }
 

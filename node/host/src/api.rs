@@ -129,6 +129,22 @@ pub struct AgentRow {
     pub waiting: u32,
 }
 
+/// An agent that offers a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProviderRow {
+    /// Its id.
+    pub agent: String,
+    /// Its name on its host, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its kind.
+    pub kind: String,
+    /// The id of the host it runs on.
+    pub host: String,
+    /// The name of that host.
+    pub host_name: String,
+}
+
 /// A host or an agent in detail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]

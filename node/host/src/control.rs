@@ -66,6 +66,11 @@ pub enum Command {
     Inspect {
         what: String,
     },
+    /// Who offers a service, in the shard or in the mesh.
+    Find {
+        service: String,
+        shard: bool,
+    },
     Start(api::Start),
     Stop(api::Stop),
     Request(api::Ask),

@@ -61,6 +61,14 @@ pub enum Failure {
     Storage(String),
 }
 
+impl Failure {
+    /// Whether nobody knows if the call was carried out. After every other failure it was not.
+    #[must_use]
+    pub const fn is_in_doubt(&self) -> bool {
+        matches!(self, Self::Gone | Self::TimedOut)
+    }
+}
+
 /// One life of one session: the life of the host, and how often it began the session anew.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

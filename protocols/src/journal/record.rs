@@ -178,7 +178,8 @@ pub struct Snapshot<'a> {
     /// Its state and what it waits for, as its kind encodes them.
     #[serde(borrow, with = "serde_bytes")]
     pub ball: Cow<'a, [u8]>,
-    /// The topics it listens to.
+    /// The topics it listens to; and the services it offers beside what its kind declares, each
+    /// with `offer` and a blank before its name, which no topic has.
     #[serde(borrow)]
     pub topics: Vec<Cow<'a, str>>,
 }

@@ -189,6 +189,8 @@ fn effect_text(effect: &EffectView, full: bool) -> String {
         }
         EffectView::Listen { topic } => format!("listen to {}", text::plain(topic)),
         EffectView::Ignore { topic } => format!("ignore {}", text::plain(topic)),
+        EffectView::Offer { service } => format!("offer {}", text::plain(service)),
+        EffectView::Withdraw { service } => format!("withdraw {}", text::plain(service)),
         EffectView::Wake { in_us, wait } => {
             let after = std::time::Duration::from_micros(*in_us);
             format!("wake in {}, wait {wait}", humantime::format_duration(after))

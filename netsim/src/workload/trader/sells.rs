@@ -88,7 +88,7 @@ impl<const KEPT: bool> Trader<KEPT> {
     /// It would rather not have bid.
     pub(super) fn withdraw(&mut self, cx: &mut Cx<'_, Self>, job: Job<Errand>) {
         let granted = self.parts.get(&job).is_some_and(|part| part.granted.is_some());
-        if cx.withdraw(job) && granted {
+        if cx.withdraw_bid(job) && granted {
             self.complain(cx, "it could take back a bid that was granted");
         }
     }

@@ -123,6 +123,8 @@ pub(crate) trait AnyKind: Send + Sync {
     /// The name as the kind declares it, if it understands such a message.
     fn find(&self, name: &str, is_request: bool) -> Option<&'static str>;
     fn topics(&self) -> &[TopicName];
+    /// The services that all agents of the kind offer.
+    fn services(&self) -> Vec<&'static str>;
     fn make(&self, init: &Init) -> Result<AnyBall, Rejection>;
     /// Appends the whole ball, encoded.
     fn save(&self, ball: &AnyBall, out: &mut Vec<u8>) -> Result<(), wire::Error>;
@@ -319,6 +321,11 @@ impl<A: Agent> AnyKind for Kind<A> {
 
     fn topics(&self) -> &[TopicName] {
         &self.0.topics
+    }
+
+    fn services(&self) -> Vec<&'static str> {
+        let services = self.0.handlers.iter().filter(|handler| handler.does.is_service());
+        services.map(|handler| handler.name).collect()
     }
 
     fn make(&self, init: &Init) -> Result<AnyBall, Rejection> {

@@ -279,10 +279,28 @@ impl<'a, A: Agent> Cx<'a, A> {
         result
     }
 
+    /// What comes back if `task` expires, to be read and changed as long as it runs: what is
+    /// collected while it lasts can stand there.
+    pub fn kept(&mut self, task: Task) -> Option<&mut A::Then> {
+        self.book.get_mut(task.0).map(|wait| &mut wait.then)
+    }
+
     /// Ends `task` and gives up all that was begun during it. Nothing happens when it has ended.
     pub fn end(&mut self, task: Task) {
-        self.cancel(task.0);
+        self.finish(task);
+    }
+
+    /// As [`end`](Self::end), and gives back what would have come if it had expired.
+    pub fn finish(&mut self, task: Task) -> Option<A::Then> {
+        let then = self.cancel(task.0);
         self.end_children(task.0);
+        then
+    }
+
+    /// How many requests, timers and tasks the agent waits for.
+    #[must_use]
+    pub fn waits(&self) -> usize {
+        self.book.len()
     }
 
     /// Stops this agent, in good order, after this handler.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use starling_protocols::{
     exchange::{Delivery, Failure},
     ident::Address,
-    interest::TopicName,
+    interest::{ServiceName, TopicName},
     time::Time,
     wire,
 };
@@ -100,6 +100,16 @@ pub enum Effect {
         /// What.
         text: String,
     },
+    /// Offer a service from now on.
+    Offer {
+        /// Which.
+        service: ServiceName,
+    },
+    /// Offer it no longer.
+    Withdraw {
+        /// Which.
+        service: ServiceName,
+    },
 }
 
 /// How important something said to people is.
@@ -147,6 +157,24 @@ impl Effect {
     pub fn request<R: Request>(to: Address, request: &R, wait: WaitId) -> Self {
         let body = wire::encode(request);
         Self::Request { to, name: R::NAME.into(), body, wait, budget: R::BUDGET }
+    }
+
+    /// A service is offered.
+    ///
+    /// # Panics
+    /// When it is no valid name.
+    #[must_use]
+    pub fn offer(service: &str) -> Self {
+        Self::Offer { service: service.parse().expect("the name of a service") }
+    }
+
+    /// A service is offered no longer.
+    ///
+    /// # Panics
+    /// When it is no valid name.
+    #[must_use]
+    pub fn withdraw(service: &str) -> Self {
+        Self::Withdraw { service: service.parse().expect("the name of a service") }
     }
 
     /// A notification on a topic.

@@ -45,6 +45,15 @@ pub(super) enum Does<A: Agent> {
 }
 
 impl<A: Agent> Does<A> {
+    /// Whether agents of the kind do something for others by it.
+    pub(super) const fn is_service(&self) -> bool {
+        match self {
+            Self::Answer(_) | Self::Partner(_) | Self::Solve(_) => true,
+            Self::Collect { .. } => false,
+            Self::Contract(fns) => fns.is_of_bidders(),
+        }
+    }
+
     /// Whether it is for requests, or for notifications.
     pub(super) const fn takes(&self, is_request: bool) -> bool {
         match self {

@@ -4,7 +4,6 @@ use serde_json::Value;
 use starling_protocols::{
     entropy::Entropy,
     ident::Address,
-    interest::TopicName,
     journal::{
         Effects, Entry, Era, Handled as Recorded, LifeHead, Moment, OldEntry, Sequence, Snapshot,
         digest,
@@ -13,7 +12,7 @@ use starling_protocols::{
     wire,
 };
 
-use super::{AnyBall, AnyKind, Effect, Input, Turn, WaitView};
+use super::{AnyBall, AnyKind, Effect, Input, Standing, Turn, WaitView};
 use crate::guard::guarded;
 
 /// An agent of a replay. It goes without harm to the replay, whatever its `Drop` does.
@@ -43,7 +42,7 @@ pub(crate) struct Player {
     head: LifeHead<'static>,
     ball: Guarded,
     pub(crate) number: u64,
-    pub(crate) topics: Vec<TopicName>,
+    pub(crate) standing: Standing,
     /// Whether it has asked to be stopped.
     pub(crate) stops: bool,
     /// Whether its life has ended.
@@ -178,11 +177,11 @@ impl Player {
         let failed = |why: String| PlayError::Snapshot { number, why, version };
         let loaded = guarded(|| kind.load(&snapshot.ball)).map_err(failed)?;
         let ball = Guarded(loaded.map_err(|why| failed(why.to_string()))?);
-        let topics = snapshot.topics.iter().map(|topic| topic.parse::<TopicName>());
-        let topics = topics.collect::<Result<_, _>>().map_err(|why| failed(why.to_string()))?;
+        let standing =
+            Standing::parse(snapshot.topics.iter().map(AsRef::as_ref)).map_err(failed)?;
         let (origin, tail) = (snapshot.ball.to_vec(), Vec::new());
         let (stops, ended, effects) = (false, false, Vec::new());
-        Ok(Self { kind, head, ball, number, topics, stops, ended, effects, origin, tail })
+        Ok(Self { kind, head, ball, number, standing, stops, ended, effects, origin, tail })
     }
 
     /// The agent as it stands. The player has none any more.
@@ -346,18 +345,10 @@ impl Player {
         (got != Some(expected)).then(|| (Side::StateDigest(expected), Side::State(self.state())))
     }
 
-    /// Keeps what is not in the ball: topics, and whether the life goes on.
+    /// Keeps what is not in the ball: what it listens to and offers, and whether the life goes on.
     fn follow(&mut self, input: &Input<'_>, effects: &[Effect], handled: &Recorded<'_>) {
-        for effect in effects {
-            match effect {
-                Effect::Listen { topic } if !self.topics.contains(topic) => {
-                    self.topics.push(topic.clone());
-                }
-                Effect::Ignore { topic } => self.topics.retain(|of| of != topic),
-                Effect::StopSelf => self.stops = true,
-                _ => {}
-            }
-        }
+        self.standing.follow(effects);
+        self.stops |= effects.contains(&Effect::StopSelf);
         let died = matches!(handled, Recorded::Died(_));
         self.ended |= died || matches!(input, Input::Stopping);
     }

@@ -34,7 +34,7 @@
 //!         self.candles -= 1;
 //!         Solved::now(self.candles)
 //!     }
-//!     fn settled(&mut self, _: &mut Cx<'_, Self>, room: &Dark, how: Result<Found<Dark>, Unsolved>) {
+//!     fn settled(&mut self, _: &mut Cx<'_, Self>, room: &Dark, how: Result<Solution<Dark>, Unsolved>) {
 //!         if how.is_ok() { self.lit.push(room.0.clone()) }
 //!     }
 //! }
@@ -129,16 +129,21 @@ pub trait Solves<P: Problem>: Agent {
     /// It has come to an end, for all that took part: also for one that was only asked. After an
     /// end without solution this comes once more if there is one after all, or if the agent begins
     /// again by [`Cx::solve`].
-    fn settled(&mut self, cx: &mut Cx<'_, Self>, problem: &P, outcome: Result<Found<P>, Unsolved>);
+    fn settled(
+        &mut self,
+        cx: &mut Cx<'_, Self>,
+        problem: &P,
+        outcome: Result<Solution<P>, Unsolved>,
+    );
 
     /// Another has solved it too: the group was divided, or one acted and crashed.
-    fn another(&mut self, cx: &mut Cx<'_, Self>, problem: &P, other: Found<P>) {
+    fn another(&mut self, cx: &mut Cx<'_, Self>, problem: &P, other: Solution<P>) {
         let _ = (cx, problem, other);
     }
 }
 
-/// A solution.
-pub struct Found<P: Problem> {
+/// What a group got for its problem.
+pub struct Solution<P: Problem> {
     /// What was found.
     pub solution: P::Solution,
     /// Who acted.

@@ -98,6 +98,12 @@ impl<T> Book<T> {
         place.wait.as_ref()
     }
 
+    pub(crate) fn get_mut(&mut self, id: WaitId) -> Option<&mut Wait<T>> {
+        let (index, generation) = id.parts();
+        let place = self.places.get_mut(index).filter(|place| place.generation == generation)?;
+        place.wait.as_mut()
+    }
+
     pub(crate) fn take(&mut self, id: WaitId) -> Option<Wait<T>> {
         let (index, generation) = id.parts();
         let place = self.places.get_mut(index).filter(|place| place.generation == generation)?;

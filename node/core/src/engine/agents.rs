@@ -1,6 +1,5 @@
 use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     hash::{BuildHasherDefault, Hasher},
 };
 
@@ -18,7 +17,7 @@ use super::{
     mail::{Mail, Parcel},
 };
 use crate::{
-    agent::{AnyBall, AnyKind, Dialog, Effect, Init, Rejection, WaitId},
+    agent::{AnyBall, AnyKind, Dialog, Effect, Init, Rejection, Standing, WaitId},
     guard::guarded,
 };
 
@@ -62,35 +61,10 @@ pub(super) struct Row {
     /// Gaps that the agent is about to be told of.
     pub(super) missed: BTreeMap<TopicName, u64>,
     pub(super) recordings: Recordings,
-    /// The topics it has asked to listen to, whether that has been carried out yet or not.
-    pub(super) topics: Topics,
+    /// What it has asked to listen to and to offer, whether that has been carried out yet or not.
+    pub(super) standing: Standing,
     /// It outlives its daemon, and has asked to be stopped: a snapshot would forget that.
     pub(super) stops: bool,
-}
-
-/// What an agent listens to.
-#[derive(Default)]
-pub(super) struct Topics(BTreeSet<TopicName>);
-
-impl Topics {
-    pub(super) fn new<'a>(topics: impl IntoIterator<Item = &'a TopicName>) -> Self {
-        Self(topics.into_iter().cloned().collect())
-    }
-
-    /// What an agent asks for changes what it listens to.
-    pub(super) fn follow(&mut self, effects: &[Effect]) {
-        for effect in effects {
-            match effect {
-                Effect::Listen { topic } => drop(self.0.insert(topic.clone())),
-                Effect::Ignore { topic } => drop(self.0.remove(topic)),
-                _ => {}
-            }
-        }
-    }
-
-    pub(super) fn names(&self) -> Vec<Cow<'static, str>> {
-        self.0.iter().map(|topic| Cow::Owned(topic.to_string())).collect()
-    }
 }
 
 /// The agents of a host: rows of a table, not tasks. A free place is taken again, under another
@@ -258,13 +232,14 @@ impl Engine {
             kind: number,
             missed: BTreeMap::new(),
             recordings: Recordings { upto: born, ..Recordings::default() },
-            topics: Topics::new(&topics),
+            standing: Standing::of_topics(&topics),
             stops: false,
         };
         let agent = self.agents.insert(row);
         for topic in topics {
             self.listen(&topic, super::topics::Listener::Agent(agent));
         }
+        self.services.lives(agent, number);
         self.note_life(agent);
         self.counters.add(Counter::AgentsStarted, 1);
         self.queue.push_back(Parcel { to: agent, mail: Mail::Started });
@@ -339,7 +314,8 @@ impl Engine {
     /// Takes an agent out of the table, and tells all who wait for it.
     pub(super) fn remove(&mut self, agent: AgentNo, how: Ended) -> Option<(AgentId, &'static str)> {
         let row = self.agents.remove(agent)?;
-        let kind = std::sync::Arc::clone(&self.kinds[usize::from(row.kind)]);
+        let number = row.kind;
+        let kind = std::sync::Arc::clone(&self.kinds[usize::from(number)]);
         self.note_end(row.recordings.life, how, kind.durability() == Durability::WriteAhead);
         let name = kind.name();
         let (deadlines, deferred) = (kind.deadlines(&row.ball), kind.deferred(&row.ball));
@@ -350,6 +326,7 @@ impl Engine {
             self.forget_wait(at, Waiter { agent, wait });
         }
         self.forget_listener(super::topics::Listener::Agent(agent));
+        self.services.ended(agent, number);
         for dialog in deferred {
             self.counters.add(Counter::Gone, 1);
             let outcome = Err(starling_protocols::exchange::Failure::Gone);

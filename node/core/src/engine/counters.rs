@@ -36,6 +36,7 @@ counters! {
     BadBodies = "bad_bodies", "Messages whose body does not fit the type.";
     ExpiredCalls = "expired_calls", "Calls from other hosts whose budget had run out on the way.";
     AgentTopicsFull = "agent_topics_full", "Topics that agents could not listen to because they had too many.";
+    AgentServicesFull = "agent_services_full", "Services that agents could not offer because they had too many.";
     TimedOut = "timed_out", "Requests that had no answer in time.";
     Gone = "gone", "Requests whose agent or host ended with the outcome unknown.";
     Unreachable = "unreachable", "Messages to hosts that are not known.";

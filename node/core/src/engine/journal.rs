@@ -255,7 +255,8 @@ impl Journal {
         if !saved || self.ball.len() > SNAPSHOT_BYTES_MAX {
             return false;
         }
-        let (ball, topics) = (Cow::Borrowed(self.ball.as_slice()), row.topics.names());
+        let ball = Cow::Borrowed(self.ball.as_slice());
+        let topics = row.standing.names().map(Cow::Owned).collect();
         self.recorder.note(&Record::Snapshot(Snapshot { life, number, ball, topics }));
         row.recordings.upto = number;
         true
@@ -434,6 +435,8 @@ impl Engine {
             Effect::Request { .. }
                 | Effect::Listen { .. }
                 | Effect::Ignore { .. }
+                | Effect::Offer { .. }
+                | Effect::Withdraw { .. }
                 | Effect::Wake { .. }
                 | Effect::StopSelf
         );

@@ -77,18 +77,21 @@ impl Engine {
     }
 
     fn view(&self, record: &HostRecord) -> HostView {
-        let host = record.host;
-        let peer = self.peers.find(host);
+        let peer = self.peers.find(record.host);
         let trouble = peer.and_then(|peer| self.peers[peer].trouble.clone());
-        let state = match self.links.state(host) {
+        HostView { record: record.clone(), state: self.state_of(record), trouble }
+    }
+
+    pub(super) fn state_of(&self, record: &HostRecord) -> HostState {
+        let host = record.host;
+        match self.links.state(host) {
             _ if host == self.me => HostState::Myself,
             _ if self.is_linked(host) => HostState::Linked,
             _ if record.left => HostState::Left,
             link::State::Up | link::State::Dialling => HostState::Dialling,
             link::State::Waiting { .. } => HostState::Unreachable,
             link::State::Down => HostState::Known,
-        };
-        HostView { record: record.clone(), state, trouble }
+        }
     }
 
     pub(super) fn name_of(&self, host: HostId) -> String {

@@ -5,7 +5,7 @@ use starling_protocols::{
 
 use super::{
     Counter, Due, Engine, Event, Recording,
-    agents::{Row, Topics, Waiter},
+    agents::{Row, Waiter},
     journal::{Journal, Recordings},
     mail::Mail,
     topics::Listener,
@@ -102,6 +102,7 @@ impl Engine {
         let of = std::sync::Arc::clone(&self.kinds[usize::from(kind)]);
         let ball = player.take_ball();
         let open = of.open(&ball);
+        let standing = std::mem::take(&mut player.standing);
         let row = Row {
             id: head.agent,
             ball,
@@ -112,12 +113,16 @@ impl Engine {
             kind,
             missed: std::collections::BTreeMap::new(),
             recordings,
-            topics: Topics::new(&player.topics),
+            standing: standing.clone(),
             stops: false,
         };
         let agent = self.agents.insert(row);
-        for topic in &player.topics {
+        for topic in standing.topics() {
             self.listen(topic, Listener::Agent(agent));
+        }
+        self.services.lives(agent, kind);
+        for service in standing.services() {
+            self.offer(agent, service.clone());
         }
         self.note_life(agent);
         self.put_mail(agent, Mail::Recovered);

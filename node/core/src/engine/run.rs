@@ -61,7 +61,7 @@ impl Engine {
         self.counters.add(Counter::Inputs, 1);
         let (mut recorded, mut snapshot) = (None, false);
         if let Some(journal) = &mut self.journal {
-            row.topics.follow(&effects);
+            row.standing.follow(&effects);
             let moment = (now, wall);
             recorded = journal.entry(row, kind, moment, &input, letter, &handled, &effects);
             // That a letter was handled is recorded even where its agent is not.
@@ -236,6 +236,8 @@ impl Engine {
             }
             Effect::Listen { topic } => self.listen(&topic, super::topics::Listener::Agent(agent)),
             Effect::Ignore { topic } => self.ignore(&topic, super::topics::Listener::Agent(agent)),
+            Effect::Offer { service } => self.offer(agent, service),
+            Effect::Withdraw { service } => self.services.withdraw(agent, &service),
             Effect::Wake { at, wait } => self.fresh.push((at, Waiter { agent, wait })),
             Effect::Forget { at, wait } => self.forget_wait(at, Waiter { agent, wait }),
             Effect::StopSelf => self.stop_self(agent),

@@ -11,6 +11,7 @@ use super::{
     Engine, Start,
     agents::{AgentNo, Row},
     journal::Held,
+    services::{FindProviders, ListHosts},
 };
 use crate::{
     agent::{Dialog, Request},
@@ -176,6 +177,8 @@ impl Engine {
             ListAgents::NAME => serve(body, |ListAgents| self.list()),
             Inspect::NAME => serve(body, |Inspect(agent)| self.inspect(agent)),
             ListKinds::NAME => serve(body, |ListKinds| self.list_kinds()),
+            FindProviders::NAME => serve(body, |FindProviders(service)| self.providers(&service)),
+            ListHosts::NAME => serve(body, |ListHosts(scope)| self.hosts_about(scope)),
             _ => Err(Failure::Unknown(name.to_owned())),
         }
     }

@@ -3,6 +3,7 @@
 mod bad_bids;
 mod contracts;
 mod dialogs;
+mod discovery;
 mod journal;
 mod kept;
 mod lanes;
@@ -263,6 +264,7 @@ pub(super) fn kinds() -> Kinds {
         .kind::<kept::Slippery>()
         .kind::<trader::Trader>()
         .kind::<trader::Mumbler>()
+        .kind::<discovery::Porter>()
         .kind::<solver::Fixer<false>>()
         .kind::<solver::Fixer<true>>();
     crate::society::with_residents(partners::kinds(kinds))

@@ -140,6 +140,16 @@ pub enum EffectView {
         /// Which.
         topic: String,
     },
+    /// To offer a service from then on.
+    Offer {
+        /// Which.
+        service: String,
+    },
+    /// To offer it no longer.
+    Withdraw {
+        /// Which.
+        service: String,
+    },
     /// To come back at a time.
     Wake {
         /// How long after the input, in microseconds.
@@ -321,6 +331,8 @@ impl Reading {
             },
             Effect::Listen { topic } => EffectView::Listen { topic: topic.to_string() },
             Effect::Ignore { topic } => EffectView::Ignore { topic: topic.to_string() },
+            Effect::Offer { service } => EffectView::Offer { service: service.to_string() },
+            Effect::Withdraw { service } => EffectView::Withdraw { service: service.to_string() },
             Effect::Wake { at, wait } => {
                 EffectView::Wake { in_us: micros(at.since(now)), wait: wait.0 }
             }

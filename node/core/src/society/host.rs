@@ -1,8 +1,16 @@
+mod discovery;
+
+use discovery::Look;
+pub use discovery::ProvidersHere;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     agent::{Init, prelude::*},
-    engine::{AgentDetail, Inspect, ListAgents, ListKinds, Listed, Start, StartAgent, StopAgent},
+    engine::{
+        AgentDetail, FindProviders, Inspect, ListAgents, ListHosts, ListKinds, Listed, Start,
+        StartAgent, StopAgent,
+    },
 };
 
 /// The host agent: what other hosts may ask of this one. Runs everywhere, at
@@ -86,6 +94,14 @@ pub enum Then {
     Inspected(Await<Inspect>, ReplyTo<InspectHere>),
     /// Kinds are being listed.
     Kinds(Await<ListKinds>, ReplyTo<KindsHere>),
+    /// Agents that offer a service are being looked up.
+    Provided(Await<FindProviders>, ReplyTo<ProvidersHere>),
+    /// The time for a look around is over.
+    Looked(Box<Look>),
+    /// The hosts for a look around are being listed.
+    Hosts(Await<ListHosts>, Task),
+    /// A host is being asked in a look around.
+    Heard(Await<ProvidersHere>, Task, HostId),
 }
 
 impl Agent for Host {
@@ -97,6 +113,8 @@ impl Agent for Host {
         interests.answers::<AgentsHere>();
         interests.answers::<InspectHere>();
         interests.answers::<KindsHere>();
+        interests.answers::<ProvidersHere>();
+        interests.answers::<Discover>();
     }
 }
 
@@ -156,6 +174,10 @@ impl Continuation<Host> for Then {
             Self::Listed(slot, to) => hand_back(cx, slot, to),
             Self::Inspected(slot, to) => hand_back(cx, slot, to),
             Self::Kinds(slot, to) => hand_back(cx, slot, to),
+            Self::Provided(slot, to) => hand_back(cx, slot, to),
+            Self::Looked(look) => look.answer(cx),
+            Self::Hosts(slot, task) => discovery::ask_all(cx, slot, task),
+            Self::Heard(slot, task, host) => discovery::heard(cx, slot, task, host),
         }
     }
 }

@@ -254,6 +254,9 @@ pub struct StateThen {
     pub waits: Vec<Value>,
     /// The topics it listened to.
     pub topics: Vec<String>,
+    /// The services it offered beside what its kind declares.
+    #[serde(default)]
+    pub offers: Vec<String>,
 }
 
 /// Two lives, compared entry by entry.

@@ -54,6 +54,14 @@ struct Inspect {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Find {
+    service: String,
+    #[serde(default)]
+    shard: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Subscribe {
     topic: String,
 }
@@ -84,6 +92,7 @@ pub(super) fn router(
         .route("/v1/agents", posted(Command::Start))
         .route("/v1/agents/stop", posted(Command::Stop))
         .route("/v1/inspect", get(inspect))
+        .route("/v1/find", get(find))
         .route("/v1/request", posted(Command::Request))
         .route("/v1/post", posted(Command::Post))
         .route("/v1/publish", posted(Command::Publish))
@@ -126,6 +135,11 @@ async fn agents(extract::State(state): Context, Asked(asked): Asked<Agents>) -> 
 
 async fn inspect(extract::State(state): Context, Asked(asked): Asked<Inspect>) -> Answer {
     answer::once(state.call(Command::Inspect { what: asked.what }).await)
+}
+
+async fn find(extract::State(state): Context, Asked(asked): Asked<Find>) -> Answer {
+    let Find { service, shard } = asked;
+    answer::once(state.call(Command::Find { service, shard }).await)
 }
 
 async fn subscribe(extract::State(state): Context, Asked(asked): Asked<Subscribe>) -> Answer {

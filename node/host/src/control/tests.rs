@@ -119,6 +119,8 @@ async fn every_route_becomes_its_command() {
         ("GET /v1/agents", "", "Agents { host: None }"),
         ("GET /v1/agents?host=a%20b", "", r#"Agents { host: Some("a b") }"#),
         ("GET /v1/inspect?what=x", "", r#"Inspect { what: "x" }"#),
+        ("GET /v1/find?service=a/b", "", r#"Find { service: "a/b", shard: false }"#),
+        ("GET /v1/find?service=a&shard=true", "", r#"Find { service: "a", shard: true }"#),
         (
             "POST /v1/agents",
             r#"{"kind":"echo"}"#,

@@ -3,17 +3,20 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::Value;
 use starling_core::{
-    engine::{AgentDetail, AgentSummary, HostState, HostView},
+    agent::Request,
+    engine::{AgentDetail, AgentSummary, HostState, HostView, Provider},
     society::{
-        AgentsHere, InspectHere, KindsHere, PickError, Place, StartHere, StopHere, pick_agent,
-        pick_host,
+        AgentsHere, InspectHere, KindsHere, PickError, Place, ProvidersHere, StartHere, StopHere,
+        pick_agent, pick_host,
     },
 };
 use starling_protocols::{
     admission::Token,
     exchange::Failure,
     ident::{Address, HostId},
-    limits::BUDGET_DEFAULT,
+    interest::{ServiceError, ServiceName},
+    limits::{BUDGET_DEFAULT, DISCOVERY_WINDOW},
+    roster::HostRecord,
 };
 
 use super::{
@@ -21,7 +24,7 @@ use super::{
     serve::{Answer, json, member, others},
 };
 use crate::{
-    api::{self, AgentRow, Code, Inspection, KindRow, Listing, Missing, Problem},
+    api::{self, AgentRow, Code, Inspection, KindRow, Listing, Missing, Problem, ProviderRow},
     control::Command,
     net,
 };
@@ -37,6 +40,7 @@ pub(super) async fn abroad(client: Client, command: Command) -> Answer {
     match command {
         Command::Agents { host } => json(&agents(&client, host.as_deref()).await?),
         Command::Inspect { what } => json(&inspect(&client, &what).await?),
+        Command::Find { service, shard } => json(&providers(&client, &service, shard).await?),
         Command::Start(start) => json(&self::start(&client, start).await?),
         Command::Stop(stop) => json(&self::stop(&client, &stop.agent).await?),
         Command::Request(ask) => json(&request(&client, ask).await?),
@@ -55,6 +59,33 @@ async fn survey(
     hosts: &[HostView],
     budget: Duration,
 ) -> Result<(Rows, Vec<Missing>), Problem> {
+    let (answers, mut missing) = ask_each(client, hosts, &AgentsHere {}, budget).await?;
+    let mut rows = Vec::new();
+    for (record, listed) in answers {
+        missing.extend(cut(record, listed.agents.len(), listed.total));
+        let named = |agent| (record.host, record.name.clone(), agent);
+        rows.extend(listed.agents.into_iter().map(named));
+    }
+    Ok((rows, missing))
+}
+
+/// What a host did not say of its agents.
+fn cut(record: &HostRecord, said: usize, total: u64) -> Option<Missing> {
+    let more = total.saturating_sub(said as u64);
+    let missing = |more| Missing { host: record.name.clone(), why: more };
+    (more > 0).then(|| missing(format!("{more} more agents live there")))
+}
+
+/// What some hosts answer to one question; those that did not are listed apart.
+async fn ask_each<'a, R>(
+    client: &Client,
+    hosts: &'a [HostView],
+    question: &R,
+    budget: Duration,
+) -> Result<(Vec<(&'a HostRecord, R::Reply)>, Vec<Missing>), Problem>
+where
+    R: Request + Sync,
+{
     let asked = hosts.iter().map(|view| async {
         // Why it cannot be reached is known already: nobody is kept waiting for it.
         if view.state == HostState::Unreachable {
@@ -62,21 +93,13 @@ async fn survey(
         }
         let at_hand = matches!(view.state, HostState::Linked | HostState::Myself);
         let budget = if at_hand { budget } else { budget.min(UNLINKED_BUDGET) };
-        client.ask_host(view.record.host, &AgentsHere {}, budget).await
+        client.ask_host(view.record.host, question, budget).await
     });
-    let (mut rows, mut missing) = (Vec::new(), Vec::new());
+    let (mut answers, mut missing) = (Vec::new(), Vec::new());
     for (view, answer) in hosts.iter().zip(join_all(asked).await) {
         let record = &view.record;
         match answer? {
-            Ok(listed) => {
-                let cut = listed.total - listed.agents.len() as u64;
-                if cut > 0 {
-                    let why = format!("{cut} more agents live there");
-                    missing.push(Missing { host: record.name.clone(), why });
-                }
-                let named = |agent| (record.host, record.name.clone(), agent);
-                rows.extend(listed.agents.into_iter().map(named));
-            }
+            Ok(answer) => answers.push((record, answer)),
             Err(why) => {
                 let why = view.trouble.clone().unwrap_or_else(|| match why {
                     Failure::TimedOut => "no answer in time".to_owned(),
@@ -86,7 +109,7 @@ async fn survey(
             }
         }
     }
-    Ok((rows, missing))
+    Ok((answers, missing))
 }
 
 /// The hosts that have not left, or the one that is named.
@@ -105,6 +128,35 @@ async fn agents(client: &Client, host: Option<&str>) -> Result<Listing<AgentRow>
         rows.into_iter().map(|(host, name, agent)| row(host, &name, agent)).collect();
     items.sort_by(|a, b| {
         let key = |row: &AgentRow| (row.host_name.clone(), row.kind.clone(), row.agent.clone());
+        key(a).cmp(&key(b))
+    });
+    Ok(Listing { items, missing })
+}
+
+/// Who offers a service. Without shards of its own yet, a mesh is one.
+async fn providers(
+    client: &Client,
+    service: &str,
+    _shard: bool,
+) -> Result<Listing<ProviderRow>, Problem> {
+    let service: ServiceName =
+        service.parse().map_err(|why: ServiceError| Problem::new(Code::Usage, why.to_string()))?;
+    let asked = hosts(client, None).await?;
+    let question = ProvidersHere { service };
+    let (answers, mut missing) = ask_each(client, &asked, &question, DISCOVERY_WINDOW).await?;
+    let mut items = Vec::new();
+    for (record, found) in answers {
+        missing.extend(cut(record, found.agents.len(), found.total));
+        items.extend(found.agents.into_iter().map(|Provider { agent, name, kind }| ProviderRow {
+            agent: agent.to_string(),
+            name,
+            kind,
+            host: record.host.to_string(),
+            host_name: record.name.clone(),
+        }));
+    }
+    items.sort_by(|a, b| {
+        let key = |row: &ProviderRow| (row.host_name.clone(), row.kind.clone(), row.agent.clone());
         key(a).cmp(&key(b))
     });
     Ok(Listing { items, missing })

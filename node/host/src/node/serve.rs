@@ -37,6 +37,7 @@ impl Node {
             Command::Kinds
             | Command::Agents { .. }
             | Command::Inspect { .. }
+            | Command::Find { .. }
             | Command::Start(_)
             | Command::Stop(_)
             | Command::Request(_)

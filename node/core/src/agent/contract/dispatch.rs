@@ -79,6 +79,11 @@ impl<A: Agent> ContractFns<A> {
         true
     }
 
+    /// Whether agents of the kind bid for it.
+    pub(in crate::agent) const fn is_of_bidders(&self) -> bool {
+        self.bids.is_some()
+    }
+
     pub(in crate::agent) fn part(&self) -> Part {
         let bids = self.bids.as_ref().map(|bids| bids.concurrency);
         let reads = self.manages.as_ref().map(|manages| manages.reads);

@@ -57,7 +57,7 @@ impl<A: Agent> Cx<'_, A> {
     /// Takes back a bid that has not been granted: the manager is told. Gives whether it stood. A
     /// bid that was handed over is gone as well, but its present manager learns that only when it
     /// grants it.
-    pub fn withdraw<C: Contract>(&mut self, job: Job<C>) -> bool {
+    pub fn withdraw_bid<C: Contract>(&mut self, job: Job<C>) -> bool {
         let row = self.dealings.jobs.get(&job.number);
         let stands = row.is_some_and(|row| row.machine.has_bid());
         stands && self.withdraw_number(job.number, "the bidder took it back")

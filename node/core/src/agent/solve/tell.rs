@@ -8,7 +8,7 @@ use starling_protocols::{
 };
 
 use super::{
-    Found, Outcome, Problem, Solves, Solving,
+    Outcome, Problem, Solution, Solves, Solving,
     rows::{News, Told},
 };
 use crate::agent::{Agent, Cx};
@@ -118,7 +118,7 @@ fn settled<A: Solves<P>, P: Problem>(
     let Some(problem) = decode::<P>(problem) else { return };
     let outcome = how.and_then(|(solution, by)| {
         let why = || Unsolved::Failed("the solution does not decode".into());
-        decode(solution).map(|solution| Found { solution, by }).ok_or_else(why)
+        decode(solution).map(|solution| Solution { solution, by }).ok_or_else(why)
     });
     agent.settled(cx, &problem, outcome);
 }
@@ -131,7 +131,7 @@ fn another<A: Solves<P>, P: Problem>(
     by: Address,
 ) {
     if let Some((problem, solution)) = decode::<P>(problem).zip(decode(solution)) {
-        agent.another(cx, &problem, Found { solution, by });
+        agent.another(cx, &problem, Solution { solution, by });
     }
 }
 

@@ -91,16 +91,16 @@ impl<const LASTS: bool> Solves<Broken> for Fixer<LASTS> {
         &mut self,
         cx: &mut Cx<'_, Self>,
         what: &Broken,
-        outcome: Result<Found<Broken>, Unsolved>,
+        outcome: Result<Solution<Broken>, Unsolved>,
     ) {
         self.log.push(match outcome {
-            Ok(Found { solution, by }) if by == cx.address() => format!("{} {solution}", what.0),
-            Ok(Found { solution, .. }) => format!("{} {solution} by another", what.0),
+            Ok(Solution { solution, by }) if by == cx.address() => format!("{} {solution}", what.0),
+            Ok(Solution { solution, .. }) => format!("{} {solution} by another", what.0),
             Err(why) => format!("{} not: {why}", what.0),
         });
     }
 
-    fn another(&mut self, _: &mut Cx<'_, Self>, what: &Broken, other: Found<Broken>) {
+    fn another(&mut self, _: &mut Cx<'_, Self>, what: &Broken, other: Solution<Broken>) {
         self.log.push(format!("{} {} once more", what.0, other.solution));
     }
 }

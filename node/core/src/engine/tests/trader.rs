@@ -102,7 +102,7 @@ impl Answers<Order> for Trader {
                 }
             }
             Order::Withdraw => {
-                let stood = self.seen.iter().filter(|job| cx.withdraw(**job)).count();
+                let stood = self.seen.iter().filter(|job| cx.withdraw_bid(**job)).count();
                 self.log.push(format!("withdrew {stood}"));
             }
             Order::Grant => {

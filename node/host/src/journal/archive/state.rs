@@ -1,4 +1,4 @@
-use starling_core::replay::{PlayError, Replay};
+use starling_core::replay::{PlayError, Replay, View};
 use starling_protocols::{
     journal::{Life, Record},
     time::WallTime,
@@ -49,8 +49,8 @@ impl Archive {
         let view = replay.view().ok_or_else(|| {
             Problem::new(Code::NotFound, "there is no snapshot of it to begin with")
         })?;
-        let (inputs, state, waits, topics) = (view.inputs, view.state, view.waits, view.topics);
-        Ok(StateThen { row, inputs, at_ms, state, waits, topics })
+        let View { inputs, state, waits, topics, offers } = view;
+        Ok(StateThen { row, inputs, at_ms, state, waits, topics, offers })
     }
 
     fn play_until(
