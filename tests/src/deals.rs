@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 use starling_core::agent::prelude::*;
-use starling_protocols::contract::{Bid, BidId, Traversal};
+use starling_protocols::contract::{Bid, BidId, Tell};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -309,47 +309,36 @@ impl Answers<Recount> for Broker {
     }
 }
 
-/// What the two sides of a contract tell each other, by hand: of the same name and shape.
-#[derive(Serialize, Deserialize)]
+/// What a manager and a contractor tell each other, for who is neither of them.
 pub enum Told {
-    /// Work is announced to all who listen.
-    Announce(Announced),
-    /// A bid.
-    Bid {
-        /// The manager's number for the contract.
-        contract: u64,
-        /// The bid.
-        bid: Bid,
-    },
-    /// A bid is not taken.
-    Reject {
-        /// The bidder's number of the bid.
-        bid: u64,
-    },
-    /// What was granted is taken back.
-    Cancel {
-        /// The bidder's number of the bid.
-        bid: u64,
-        /// Why, in words.
-        why: String,
-    },
-    /// The contract is completed.
-    Acknowledge {
-        /// The bidder's number of the bid.
-        bid: u64,
-    },
+    /// Work is announced to all who listen: the manager's number for the contract.
+    Announced(u64),
+    /// A bid, and the number of the contract.
+    Bid(u64, Bid),
+    /// A bid is not taken: its number.
+    Rejected(u64),
+    /// Something else, as it shows itself.
+    Other(String),
 }
 
-/// An announcement, by hand.
-#[derive(Serialize, Deserialize)]
-pub struct Announced {
-    traversal: Traversal,
-    contract: u64,
-    level: u8,
-    reach: Option<u8>,
-    left: Duration,
-    #[serde(with = "serde_bytes")]
-    body: Vec<u8>,
+impl Serialize for Told {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self::Bid(contract, bid) = self else {
+            return Err(S::Error::custom("only bids are told by hand"));
+        };
+        Tell::Bid { contract: *contract, bid: bid.clone() }.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Told {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(match Tell::deserialize(from)? {
+            Tell::Announce(announcement) => Self::Announced(announcement.contract),
+            Tell::Bid { contract, bid } => Self::Bid(contract, bid),
+            Tell::Reject { bid } => Self::Rejected(bid),
+            other => Self::Other(format!("{other:?}")),
+        })
+    }
 }
 
 impl Notification for Told {
@@ -394,23 +383,22 @@ fn bid_by_hand(cx: &mut Cx<'_, Pesterer>, pester: &Pester, cost: i64) {
     let id = BidId { bidder: cx.address(), number: pester.number };
     // A text of two letters, as bincode writes it.
     let bid = Bid { id, cost, body: b"\x02me".to_vec() };
-    cx.notify(pester.manager, &Told::Bid { contract: pester.contract, bid });
+    cx.notify(pester.manager, &Told::Bid(pester.contract, bid));
 }
 
 impl Collects<Told> for Pesterer {
     fn collect(&mut self, cx: &mut Cx<'_, Self>, told: Told) {
         let line = match told {
-            Told::Announce(Announced { contract, .. }) => {
+            Told::Announced(contract) => {
                 let manager = cx.sender();
                 for (number, cost) in [(1, 50), (2, 1)] {
                     bid_by_hand(cx, &Pester { manager, contract, number }, cost);
                 }
                 return;
             }
-            Told::Bid { .. } => "bid".to_owned(),
-            Told::Reject { bid } => format!("bid {bid} is rejected"),
-            Told::Cancel { bid, .. } => format!("bid {bid} is cancelled"),
-            Told::Acknowledge { bid } => format!("bid {bid} is acknowledged"),
+            Told::Bid(_, bid) => format!("bid {} by {}", bid.id.number, bid.id.bidder),
+            Told::Rejected(bid) => format!("bid {bid} is rejected"),
+            Told::Other(what) => what,
         };
         self.story.push(line);
     }

@@ -312,7 +312,7 @@ fn second_late_and_uncalled_for_bids_are_rejected() {
     honest.finish(beta);
     assert_eq!(dealer.told(alpha, 3)[2], "completed by beta of 2");
     let closed = dealer.announce(alpha, &[&honest]);
-    for (contract, number) in [(open, 4), (closed + 1000, 5), (closed, 6)] {
+    for (contract, number) in [(open, 4), (!closed, 5), (closed, 6)] {
         pester(contract, number);
         rejected.push(format!("bid {number} is rejected"));
         assert_eq!(pesterer.told(beta, rejected.len()), rejected);
