@@ -184,6 +184,8 @@ fn a_write_ahead_manager_that_is_killed_takes_bids_grants_and_ends_in_its_next_l
     back(&mut alpha);
     let story = [&bid[..], &["recovered"]].concat();
     assert_eq!(dealer.told(&alpha, 2), story);
+    // Right after its start it may not know the other host yet, and nobody can be granted anything.
+    alpha.sees("beta", "linked");
     dealer.award(&alpha, 1);
     let granted = format!("granted by {}", dealer.address);
     assert_eq!(contender.told(&beta, 2)[1], granted);
