@@ -17,6 +17,8 @@
     reason = "real processes live by the real clock, and a benchmark prints"
 )]
 
+#[path = "mesh/contracts.rs"]
+mod contracts;
 #[path = "mesh/daemons.rs"]
 mod daemons;
 #[path = "mesh/local.rs"]
@@ -28,8 +30,19 @@ use std::{path::PathBuf, process::Command};
 
 use serde_json::Value;
 
+use contracts::Market;
 use daemons::Mesh;
 use report::Report;
+
+/// Bidders, contracts under way at once, contracts.
+const CONTRACTS: [(usize, u64, u64); 6] = [
+    (10, 1, 2_000),
+    (10, 16, 8_000),
+    (30, 1, 1_200),
+    (30, 16, 4_000),
+    (100, 1, 500),
+    (100, 16, 1_200),
+];
 
 struct Options {
     rounds: u32,
@@ -63,6 +76,7 @@ fn main() {
         local(&options, &mut report);
         requests(&options, &mut report);
         topics(&options, &mut report);
+        contracts(&options, &mut report);
         joining(&options, &mut report);
         idle(&options, &mut report);
     }
@@ -133,6 +147,21 @@ fn topics(options: &Options, report: &mut Report) {
             report.add("burst of 2,000", &how, daemons::burst(&mesh, listeners, 2000));
             report.add("burst of 2,000", &how, peer_run(options, &["nats-burst"]));
         }
+    }
+}
+
+fn contracts(options: &Options, report: &mut Report) {
+    if !wanted(options, "contracts") {
+        return;
+    }
+    let market = Market::new(10, 100);
+    for (bidders, outstanding, count) in CONTRACTS {
+        let how = format!("{bidders} bidders, {outstanding} outstanding");
+        report.add("contracts", &how, market.negotiate(bidders, outstanding, count));
+        let (bidders, outstanding) = (bidders.to_string(), outstanding.to_string());
+        let nats = ["nats-contracts", "--bidders", &bidders, "--outstanding", &outstanding];
+        report.add("contracts", &how, peer_run(options, &nats));
+        report.add("contracts", &how, peer_run(options, &[&nats[..], &["--reject"]].concat()));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Agents that make load, and measure what becomes of it. The benchmarks start them.
 
+pub mod negotiation;
+
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -541,7 +543,7 @@ impl Collects<Called> for Listener {
 /// All kinds of this module.
 #[must_use]
 pub fn kinds() -> starling_node::Kinds {
-    crate::kept::kinds()
+    crate::deals::kinds(crate::kept::kinds())
         .kind::<Mirror>()
         .kind::<Vault>()
         .kind::<Load>()
@@ -550,4 +552,6 @@ pub fn kinds() -> starling_node::Kinds {
         .kind::<Nursery>()
         .kind::<Crier>()
         .kind::<Listener>()
+        .kind::<negotiation::Announcer>()
+        .kind::<negotiation::Worker>()
 }

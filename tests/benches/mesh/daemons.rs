@@ -106,8 +106,13 @@ impl Mesh {
         self.p2p(host, &["request", to, name, &body, "--timeout", "60s"])["data"]["reply"].clone()
     }
 
+    /// Processor seconds of all daemons together, so far.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.hosts.iter().map(|host| super::cpu_seconds(host.id())).sum()
+    }
+
     /// Waits until something holds.
-    pub(crate) fn until(&self, holds: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(&self, mut holds: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds(self) {
             assert!(Instant::now() < deadline, "it does not come to hold");
@@ -176,10 +181,9 @@ pub(crate) fn join(mesh: &mut Mesh) -> Value {
 /// What daemons cost when nothing happens.
 pub(crate) fn idle(mesh: &Mesh, seconds: u32) -> Value {
     let hosts = u32::try_from(mesh.hosts.len()).expect("few");
-    let cpu = || mesh.hosts.iter().map(|host| super::cpu_seconds(host.id())).sum::<f64>();
-    let (cpu_before, bytes_before) = (cpu(), super::loopback_bytes());
+    let (cpu_before, bytes_before) = (mesh.cpu_seconds(), super::loopback_bytes());
     std::thread::park_timeout(Duration::from_secs(u64::from(seconds)));
-    let (cpu, bytes) = (cpu() - cpu_before, super::loopback_bytes() - bytes_before);
+    let (cpu, bytes) = (mesh.cpu_seconds() - cpu_before, super::loopback_bytes() - bytes_before);
     let rss = mesh.hosts.iter().map(|host| super::rss_kib(host.id())).max().unwrap_or_default();
     let host_seconds = f64::from(hosts * seconds);
     json!({ "name": "starling-idle", "unit": "B/s", "hosts": hosts,

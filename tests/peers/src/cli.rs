@@ -124,6 +124,49 @@ pub struct Bursts {
     pub threads: usize,
 }
 
+/// Work announced to many, granted to one of them, and reported.
+#[derive(Debug, Clone, Args)]
+pub struct Contracts {
+    /// Seconds measured, after a warm-up.
+    #[arg(long, default_value_t = 2.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// Bidders, all of which bid each time.
+    #[arg(long, default_value_t = 30, value_parser = between::<10, 1000>)]
+    pub bidders: usize,
+    /// Contracts kept under way.
+    #[arg(long, default_value_t = 1, value_parser = between::<1, 1024>)]
+    pub outstanding: usize,
+    /// Bytes of what is announced, bid, awarded and reported, each.
+    #[arg(long, default_value_t = 64, value_parser = between::<24, 4096>)]
+    pub bytes: usize,
+    /// Tell those who are not awarded the work that they are not.
+    #[arg(long)]
+    pub reject: bool,
+    /// Threads of each process; one is the process's own.
+    #[arg(long, default_value_t = 1, value_parser = between::<1, 64>)]
+    pub threads: usize,
+    /// Be a process that bids.
+    #[arg(long, hide = true)]
+    pub serve: bool,
+    /// The first of the bidders of this process.
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub share: usize,
+    /// Where the server of the peer is.
+    #[arg(long, hide = true)]
+    pub url: Option<String>,
+}
+
+impl Contracts {
+    /// The arguments of a process that bids.
+    pub fn serving(&self, share: usize, url: &str) -> Vec<String> {
+        let numbers = [share, self.bidders, self.bytes, self.threads].map(|of| of.to_string());
+        let [share, bidders, bytes, threads] = numbers.each_ref().map(String::as_str);
+        let what = ["nats-contracts", "--serve", "--url", url, "--share", share];
+        let sizes = ["--bidders", bidders, "--bytes", bytes, "--threads", threads];
+        what.into_iter().chain(sizes).map(String::from).collect()
+    }
+}
+
 /// Messages through a gossip overlay, one after the other.
 #[derive(Debug, Clone, Args)]
 pub struct Gossips {
@@ -194,6 +237,8 @@ pub enum Command {
     NatsPublish(Publishes),
     /// A burst over NATS, until the last subscriber has all of it.
     NatsBurst(Bursts),
+    /// Contracts over NATS, written as scatter and gather.
+    NatsContracts(Contracts),
     /// Messages over gossipsub, until the last host has each.
     GossipsubPublish(Gossips),
     /// Events of Serf, until the last agent's handler has run.
@@ -221,6 +266,7 @@ impl Command {
             Self::KameoRemote(args) if args.serve => kameo_remote::serve(&args).map(|()| None),
             Self::Nats(args) if args.serve => nats::requests::serve(&args).map(|()| None),
             Self::NatsPublish(args) if args.serve => nats::fan_out::serve(&args).map(|()| None),
+            Self::NatsContracts(args) if args.serve => nats::contracts::serve(&args).map(|()| None),
             peer => peer.measure().map(Some),
         }
     }
@@ -244,6 +290,7 @@ impl Command {
             Self::TokioMpsc(args) => tokio_mpsc::tell(&args),
             Self::NatsPublish(args) => nats::fan_out::publish(&args),
             Self::NatsBurst(args) => nats::fan_out::burst(&args),
+            Self::NatsContracts(args) => nats::contracts::measure(&args),
             Self::GossipsubPublish(args) => gossip::measure(&args),
             Self::Serf(args) => serf::measure(&args),
             Self::List | Self::Guard { .. } => anyhow::bail!("not a peer"),

@@ -17,6 +17,7 @@ use crate::{
     run,
 };
 
+pub mod contracts;
 pub mod fan_out;
 pub mod requests;
 
