@@ -29,7 +29,8 @@ fn unknown_agents_requests_and_kinds_are_clear_failures() {
     assert_eq!(mesh.answers[&ticket], Err(Failure::Unknown("probe/fly".into())));
     let host = Address { agent: AgentId::HOST, ..mesh.probe(0) };
     let ticket = mesh.ask(0, host, "host/start", r#"{"kind": "unicorn"}"#);
-    let why = "unknown kind \"unicorn\"; this host has: host, probe, purse, slippery, till, trader";
+    let why = "unknown kind \"unicorn\"; this host has: fixer, host, lasting-fixer, probe, purse, \
+               slippery, till, trader";
     assert_eq!(mesh.answers[&ticket], Err(Failure::Refused(why.into())));
 }
 
