@@ -262,7 +262,7 @@ impl<A: Agent> Kind<A> {
                 cx.told_of_death(state, body, |name| match self.does(name) {
                     Ok(Does::Partner(fns)) => Some(fns),
                     _ => None,
-                })?
+                })?;
             }
             _ => return Err(Rejection::Unknown),
         }
