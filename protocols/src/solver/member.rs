@@ -270,12 +270,10 @@ impl Member {
                 self.merge(group);
             }
         }
-        match (&mut self.phase, reply) {
+        match (&self.phase, reply) {
             (_, Ok(Reply::Solved { solution, by })) => self.hear(solution, by, now),
-            (Phase::Claiming(claim), reply) if turn == self.turn => {
-                if claim.asked.remove(&from) {
-                    self.claim_answered(from, reply, now);
-                }
+            (Phase::Claiming(_), reply) if turn == self.turn => {
+                self.claim_answered(from, reply, now);
             }
             (Phase::Following { whom }, reply) if turn == self.turn && *whom == from => {
                 self.follow_answered(from, reply, now);
@@ -419,6 +417,9 @@ impl Member {
 
     fn claim_answered(&mut self, from: Address, reply: Result<Reply, Failure>, now: Time) {
         let Phase::Claiming(claim) = &mut self.phase else { return };
+        if !claim.asked.remove(&from) {
+            return;
+        }
         match reply {
             Ok(Reply::Mine(_)) => self.follow(from),
             Ok(Reply::Full) => self.end_unsolved(Unsolved::TooMany, now),

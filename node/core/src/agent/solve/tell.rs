@@ -13,15 +13,20 @@ use super::{
 };
 use crate::agent::{Agent, Cx};
 
+type OnMembers<A> = fn(&mut A, &mut Cx<'_, A>, &[u8]) -> Option<Vec<Address>>;
+type OnSolve<A> = fn(&mut A, &mut Cx<'_, A>, u64, &[u8]);
+type OnSettled<A> = fn(&mut A, &mut Cx<'_, A>, &[u8], Settled<'_>);
+type OnAnother<A> = fn(&mut A, &mut Cx<'_, A>, &[u8], &[u8], Address);
+
 type Settled<'a> = Result<(&'a [u8], Address), Unsolved>;
 
 /// What a kind does with problems of one sort, its types forgotten.
 pub(in crate::agent) struct SolveFns<A: Agent> {
     patience: Patience,
-    members: fn(&mut A, &mut Cx<'_, A>, &[u8]) -> Option<Vec<Address>>,
-    solve: fn(&mut A, &mut Cx<'_, A>, u64, &[u8]),
-    settled: fn(&mut A, &mut Cx<'_, A>, &[u8], Settled<'_>),
-    another: fn(&mut A, &mut Cx<'_, A>, &[u8], &[u8], Address),
+    members: OnMembers<A>,
+    solve: OnSolve<A>,
+    settled: OnSettled<A>,
+    another: OnAnother<A>,
 }
 
 impl<A: Agent> SolveFns<A> {
