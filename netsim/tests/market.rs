@@ -121,36 +121,37 @@ fn where_nothing_goes_wrong_both_sides_agree_on_all() {
     assert_eq!(report.failures, []);
 }
 
-/// Which promise the first failing seed of some breaks.
-fn found(make: Make) -> String {
-    let first = (1..=SEEDS).map(|seed| run_seed(make, &options(), seed, None));
-    let broken = first.filter_map(|outcome| outcome.broken).next();
-    let broken = broken.expect("one of the seeds finds it");
-    format!("{}: {}", broken.invariant, broken.why)
+/// How the first seed fails that breaks this promise.
+fn found(make: Make, promise: &str) -> String {
+    let outcomes = (1..=2 * SEEDS).map(|seed| run_seed(make, &options(), seed, None));
+    let mut broken = outcomes.filter_map(|outcome| outcome.broken);
+    let broken = broken.find(|broken| broken.invariant == promise);
+    broken.expect("one of the seeds finds it").why
 }
 
 #[test]
 fn a_seller_that_forgets_to_release_what_was_rejected_is_found() {
-    let found = found(|| Box::new(Market { flaw: Flaw::KeepsRejected }));
+    let make: Make = || Box::new(Market { flaw: Flaw::KeepsRejected });
+    let found = found(make, "nobody-is-granted-twice");
     assert!(found.contains("allocations are there"), "{found}");
 }
 
 #[test]
 fn a_seller_that_keeps_what_was_taken_back_is_found() {
-    let found = found(|| Box::new(Market { flaw: Flaw::KeepsCancelled }));
-    assert!(found.starts_with("nothing-is-left-of-contracts: "), "{found}");
+    let make: Make = || Box::new(Market { flaw: Flaw::KeepsCancelled });
+    let found = found(make, "nothing-is-left-of-contracts");
     assert!(found.contains("still holds"), "{found}");
 }
 
 #[test]
 fn a_seller_that_believes_what_it_cannot_know_is_found() {
-    let found = found(|| Box::new(Market { flaw: Flaw::Hopes }));
-    assert!(found.starts_with("traders-agree: "), "{found}");
+    let found = found(|| Box::new(Market { flaw: Flaw::Hopes }), "traders-agree");
     assert!(found.contains("it is acknowledged, for its manager"), "{found}");
 }
 
 #[test]
 fn a_manager_that_grants_the_same_twice_is_found() {
-    let found = found(|| Box::new(Market { flaw: Flaw::OrdersTwice }));
-    assert!(found.starts_with("nobody-is-granted-twice: of order "), "{found}");
+    let make: Make = || Box::new(Market { flaw: Flaw::OrdersTwice });
+    let found = found(make, "nobody-is-granted-twice");
+    assert!(found.starts_with("of order "), "{found}");
 }

@@ -92,7 +92,8 @@ impl Manages<Find> for Node {
 
 /// A tree, and about as many edges more.
 fn graph(entropy: &mut Entropy, nodes: u64) -> BTreeSet<(u32, u32)> {
-    let edge = |(a, b): (u64, u64)| (u32::try_from(a).unwrap(), u32::try_from(b).unwrap());
+    let number = |node: u64| u32::try_from(node).expect("there are few");
+    let edge = |(a, b): (u64, u64)| (number(a), number(b));
     let mut edges: BTreeSet<_> = (1..nodes).map(|b| edge((entropy.below(b), b))).collect();
     for _ in 0..nodes {
         let (a, b) = (entropy.below(nodes), entropy.below(nodes));

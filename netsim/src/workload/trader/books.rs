@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use starling_core::agent::{
     prelude::*,
-    resources::{AllocationId, Usage, Want},
+    resources::{Allocation, AllocationId, Usage, Want},
 };
 use starling_protocols::contract::BidId;
 
@@ -76,7 +76,7 @@ impl<const KEPT: bool> Trader<KEPT> {
             true => self.store.allocate(&want, now).ok()?,
             false => self.store.preallocate(&want, now).ok()?,
         };
-        let until = self.store.allocation(id).and_then(|allocation| allocation.until());
+        let until = self.store.allocation(id).and_then(Allocation::until);
         Some(Hold { id, until })
     }
 
