@@ -18,6 +18,7 @@ mod ran;
 mod script;
 mod source;
 
+pub mod auction;
 pub mod kept;
 pub mod load;
 pub mod power;

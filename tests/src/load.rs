@@ -542,6 +542,8 @@ impl Collects<Called> for Listener {
 #[must_use]
 pub fn kinds() -> starling_node::Kinds {
     crate::kept::kinds()
+        .kind::<crate::auction::Seller>()
+        .kind::<crate::auction::Bidder>()
         .kind::<Mirror>()
         .kind::<Vault>()
         .kind::<Load>()

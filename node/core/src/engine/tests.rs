@@ -7,6 +7,7 @@ mod journal;
 mod kept;
 mod lanes;
 mod local;
+mod negotiations;
 mod replays;
 mod rosters;
 mod till;

@@ -221,7 +221,7 @@ impl Dealings {
             });
             let then = json!({
                 "contract": row.name, "number": number, "phase": row.machine.phase(),
-                "unanswered": row.asked.len(), "bids": bids.collect::<Vec<_>>(),
+                "search": row.traversal.to_string(), "unanswered": row.asked.len(), "bids": bids.collect::<Vec<_>>(),
             });
             ("manager".to_owned(), row.machine.next_deadline().unwrap_or_default(), then)
         });
@@ -229,6 +229,7 @@ impl Dealings {
             let then = json!({
                 "contract": row.name, "number": number, "phase": row.machine.phase(),
                 "manager": row.manager.to_string(), "level": row.level,
+                "search": row.traversal.to_string(),
             });
             ("contractor".to_owned(), row.machine.next_deadline().unwrap_or_default(), then)
         });

@@ -4,7 +4,7 @@ use super::{
 };
 
 impl Mesh {
-    fn trader(&mut self, host: usize, trader: &Trader) -> Address {
+    pub(super) fn trader(&mut self, host: usize, trader: &Trader) -> Address {
         let init = Init::Json(serde_json::to_string(trader).expect("JSON"));
         let start = Start { kind: "trader".into(), name: None, init };
         let agent = self.engines[host].start(start).expect("the kind is known");
@@ -14,18 +14,18 @@ impl Mesh {
         Address { host: self.host(host), agent }
     }
 
-    fn seller(&mut self, host: usize, cost: i64, style: &str) -> Address {
+    pub(super) fn seller(&mut self, host: usize, cost: i64, style: &str) -> Address {
         self.trader(host, &Trader { cost: Some(cost), style: style.into(), ..Trader::default() })
     }
 
-    fn order(&mut self, trader: Address, order: &Order) {
+    pub(super) fn order(&mut self, trader: Address, order: &Order) {
         let host = (0..self.engines.len()).find(|host| self.host(*host) == trader.host);
         let body = serde_json::to_string(order).expect("JSON");
         let ticket = self.ask(host.expect("a host"), trader, "trader/order", &body);
         assert_eq!(self.answers[&ticket].as_deref(), Ok("null"));
     }
 
-    fn announce(&mut self, manager: Address, to: &[Address]) {
+    pub(super) fn announce(&mut self, manager: Address, to: &[Address]) {
         self.order(manager, &Order::Announce { to: to.to_vec(), mesh: false, reach: None });
     }
 
@@ -39,7 +39,7 @@ impl Mesh {
         self.look_at(trader).0
     }
 
-    fn look_at(&mut self, trader: Address) -> (Vec<String>, serde_json::Value) {
+    pub(super) fn look_at(&mut self, trader: Address) -> (Vec<String>, serde_json::Value) {
         let host = (0..self.engines.len()).find(|host| self.host(*host) == trader.host);
         let to = Address { host: trader.host, agent: AgentId::HOST };
         let body = format!(r#"{{"agent":"{}"}}"#, trader.agent);
