@@ -113,6 +113,7 @@ pub(crate) enum Command {
     Events(commands::events::Events),
     Logs(commands::logs::Logs),
     Journal(commands::journal::Journal),
+    Trace(commands::trace::Trace),
     Demo(commands::demo::Demo),
     Sim(commands::sim::Sim),
     Completions(commands::completions::Completions),

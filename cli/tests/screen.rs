@@ -110,12 +110,91 @@ fn an_agent_is_inspected() {
         "what": "agent", "agent": "abcdefghijkl", "name": "visits", "kind": "counter",
         "host": "m4w7y2cdefghijkl", "host_name": "beta", "inputs": 7, "waiting": 0,
         "state": { "value": 3 }, "understands": ["counter/add", "counter/read"], "topics": [],
-        "waits": [{ "timer": "tick" }],
+        "waits": [
+            { "what": "timer", "left_ms": 1500, "then": "Tick" },
+            { "timer": "tick" },
+            { "what": "manager", "left_ms": 900, "then": {
+                "contract": "a/lot", "number": 4, "phase": "announced", "unanswered": 0,
+                "search": "3f2a", "bids": [
+                    { "bidder": "mnop@m4w7", "cost": 3, "is": "stands" }],
+            } },
+            { "what": "contractor", "left_ms": 0, "then": {
+                "contract": "a/lot", "number": 7, "phase": "bid", "level": 1,
+                "manager": "zyxwvutsrqpo@m4w7y2cdefghijkl", "search": "77aa" } },
+        ],
     });
     let fake = Fake::serve(vec![("GET /v1/inspect?what=visits@beta", 200, seen.to_string())]);
     let text = stdout(&fake.run(&["inspect", "visits@beta"]));
     assert!(text.contains("understands  counter/add, counter/read\n"), "{text}");
-    assert!(text.contains("state\n  {\n    \"value\": 3\n  }\nwaits for\n"), "{text}");
+    let expected = "\
+state
+  {
+    \"value\": 3
+  }
+contracts
+  ROLE        CONTRACT  NUMBER  PHASE      LEFT   WITH               BIDS                    SEARCH
+  manager     a/lot     4       announced  900ms                     mnop@m4w7 for 3 stands  3f2a
+  contractor  a/lot     7       bid        0s     zyxwvuts@m4w7y2cd                          77aa
+waits for
+  WHAT   LEFT      THEN
+  timer  1s 500ms  Tick
+                   {\"timer\":\"tick\"}
+";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+/// What a journal knows of a search: a manager here, a bidder elsewhere, a nested search between.
+fn search(search: &str) -> Value {
+    let (host, agent) = ("a".repeat(51) + "a", "a".repeat(25) + "a");
+    let there = "ae".to_owned() + &"a".repeat(50);
+    let here = json!({ "host": host, "agent": agent });
+    let there = json!({ "host": there, "agent": agent });
+    let of = json!({ "manager": here, "number": 1 });
+    let deed = |entry: u64, act: Value| {
+        json!({ "at_ms": 1_700_000_000_123u64 + entry, "host_name": "alpha", "who": here,
+                "name": "se\u{1b}ller", "kind": "seller", "life": 8, "sequence": 40 + entry,
+                "entry": entry, "contract": "auction/lot", "act": act })
+    };
+    let act = |heard: bool, other: &Value, said: &Value| {
+        let mut act = json!({ "heard": heard, "other": other, "of": of });
+        for (key, value) in said.as_object().expect("an object") {
+            act[key] = value.clone();
+        }
+        act
+    };
+    let bid = json!({ "bidder": there, "number": 3 });
+    let deeds = [
+        deed(1, act(false, &Value::Null, &json!({ "said": "announce", "level": 1 }))),
+        deed(2, act(true, &there, &json!({ "said": "bid", "bid": bid, "cost": -120 }))),
+        deed(3, act(false, &there, &json!({ "said": "grant", "bid": bid }))),
+    ];
+    json!({ "search": search, "deeds": deeds, "cut": false, "unread": 0 })
+}
+
+#[test]
+fn a_negotiation_is_told_line_by_line() {
+    let listing = |items: &[Value]| json!({ "items": items }).to_string();
+    let fake = Fake::serve(vec![
+        ("GET /v1/journal/trace?search=3f2a", 200, listing(&[search("3f2a00")])),
+        ("GET /v1/journal/trace?search=beef", 200, listing(&[])),
+        ("GET /v1/journal/trace?search=7777", 200, listing(&[search("777701"), search("777702")])),
+    ]);
+    let output = fake.run(&["trace", "3f2a"]);
+    let expected = "\
+search 3f2a00
+TIME                      HOST   AGENT         LIFE  ENTRY  WHAT
+2023-11-14T22:13:20.124Z  alpha  se\\u{1b}ller     8      1    announces auction/lot to all who listen
+2023-11-14T22:13:20.125Z  alpha  se\\u{1b}ller     8      2    has the bid of aaaaaaaa@aeaaaaaa for -120
+2023-11-14T22:13:20.126Z  alpha  se\\u{1b}ller     8      3    grants it to aaaaaaaa@aeaaaaaa
+";
+    assert_eq!(stdout(&output), expected);
+    // The bidder's journal was not read.
+    assert_eq!(output.status.code(), Some(6));
+    assert!(stderr(&output).starts_with("warning: nothing from aeaaaaaa: "), "{output:?}");
+    assert_eq!(fake.run(&["trace", "beef"]).status.code(), Some(5));
+    let output = fake.run(&["trace", "7777"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("777701, 777702"), "{output:?}");
 }
 
 fn providers(missing: &Value) -> String {

@@ -292,6 +292,10 @@ pub const BIDS_PER_CONTRACT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// an agent announces nothing more, and refuses what is announced to it.
 pub const CONTRACTS_PER_AGENT_MAX: usize = 4096;
 
+/// What the agents of one host said and heard in one search, as far as it is told to people. At the
+/// cap the rest is left out, and that is said.
+pub const TRACE_DEEDS_MAX: usize = 10_000;
+
 /// Searches that one agent remembers at a time. At the cap it takes part in no further one.
 pub const TRAVERSALS_PER_AGENT_MAX: usize = 16_384;
 

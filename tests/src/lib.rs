@@ -19,6 +19,7 @@ mod script;
 mod source;
 
 pub mod deals;
+pub mod auction;
 pub mod kept;
 pub mod load;
 pub mod power;

@@ -544,6 +544,8 @@ impl Collects<Called> for Listener {
 #[must_use]
 pub fn kinds() -> starling_node::Kinds {
     crate::deals::kinds(crate::kept::kinds())
+        .kind::<crate::auction::Seller>()
+        .kind::<crate::auction::Bidder>()
         .kind::<Mirror>()
         .kind::<Vault>()
         .kind::<Load>()

@@ -1,6 +1,6 @@
 //! `p2p inspect`
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use serde_json::Value;
@@ -17,6 +17,7 @@ use crate::{
     output::Output,
     session::Session,
     source::{self, Source},
+    table::{Grid, field},
     text,
 };
 
@@ -157,8 +158,79 @@ fn state_and_waits(out: &Output, state: &Value, waits: &[Value]) -> Result<(), F
     if waits.is_empty() {
         return Ok(());
     }
-    out.line(&out.paint.bold("waits for"))?;
-    waits.iter().try_for_each(|wait| indented(out, wait))
+    let of_contracts = |wait: &&Value| wait["then"]["contract"].is_string();
+    let (contracts, others): (Vec<_>, Vec<_>) = waits.iter().partition(of_contracts);
+    if !contracts.is_empty() {
+        out.line(&out.paint.bold("contracts"))?;
+        out.grid(contract_grid(&contracts))?;
+    }
+    if !others.is_empty() {
+        out.line(&out.paint.bold("waits for"))?;
+        out.grid(wait_grid(&others))?;
+    }
+    Ok(())
+}
+
+/// What `p2p trace` goes by stands last.
+fn contract_grid(contracts: &[&Value]) -> Grid {
+    let mut grid =
+        Grid::new(&["  ROLE", "CONTRACT", "NUMBER", "PHASE", "LEFT", "WITH", "BIDS", "SEARCH"]);
+    for wait in contracts {
+        let then = &wait["then"];
+        let bids = then["bids"].as_array().map(|bids| bids.iter().map(bid).collect::<Vec<_>>());
+        let unanswered = then["unanswered"].as_u64().filter(|open| *open > 0);
+        let with = unanswered.map(|open| format!("{open} unanswered"));
+        grid.row([
+            field(&format!("  {}", plain(&wait["what"]))),
+            field(&plain(&then["contract"])),
+            field(&plain(&then["number"])),
+            field(&plain(&then["phase"])),
+            field(&left(wait)),
+            field(&with.unwrap_or_else(|| address(&plain(&then["manager"])))),
+            field(&bids.unwrap_or_default().join(", ")),
+            field(&plain(&then["search"])),
+        ]);
+    }
+    grid
+}
+
+fn bid(bid: &Value) -> String {
+    let (bidder, cost, is) = (plain(&bid["bidder"]), plain(&bid["cost"]), plain(&bid["is"]));
+    format!("{} for {cost} {is}", address(&bidder)).trim_end().to_owned()
+}
+
+fn wait_grid(waits: &[&Value]) -> Grid {
+    let mut grid = Grid::new(&["  WHAT", "LEFT", "THEN"]);
+    for wait in waits {
+        // What is not of this form is shown as it is.
+        let known = wait["what"].is_string();
+        let then = if known { plain(&wait["then"]) } else { wait.to_string() };
+        let what = format!("  {}", plain(&wait["what"]));
+        grid.row([field(&what), field(&left(wait)), field(&then)]);
+    }
+    grid
+}
+
+fn left(wait: &Value) -> String {
+    let left = wait["left_ms"].as_u64().map(Duration::from_millis);
+    left.map(|left| humantime::format_duration(left).to_string()).unwrap_or_default()
+}
+
+/// A text without its quotes; nothing as nothing.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// An address with both ids shortened.
+fn address(whole: &str) -> String {
+    match whole.split_once('@') {
+        Some((agent, host)) => format!("{}@{}", text::short(agent), text::short(host)),
+        None => whole.to_owned(),
+    }
 }
 
 fn indented(out: &Output, value: &Value) -> Result<(), Failure> {

@@ -24,6 +24,7 @@ pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod subscribe;
+pub(crate) mod trace;
 pub(crate) mod up;
 
 use crate::{args::Command, failure::Failure, session::Session};
@@ -52,6 +53,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Events(events) => events.run(session).await,
         Command::Logs(logs) => logs.run(session).await,
         Command::Journal(journal) => journal.run(session).await,
+        Command::Trace(trace) => trace.run(session).await,
         Command::Demo(demo) => demo.run(session).await,
         Command::Sim(sim) => sim.run(session).await,
         Command::Completions(completions) => completions.run(session),

@@ -22,5 +22,5 @@ pub use config::{Config, ConfigError, Overrides};
 pub use daemon::main;
 pub use log::log_to_stderr;
 pub use node::{Initialised, NodeError, init, join, run};
-pub use starling_core::{agent, engine::Kinds, society, society::stock};
+pub use starling_core::{agent, engine::Kinds, society, society::stock, story};
 pub use starling_protocols::{time::WallTime, words};

@@ -114,19 +114,21 @@ pub struct Found {
 impl<A: Agent> Cx<'_, A> {
     /// Offers `service` from now on, until it is [withdrawn](Self::withdraw) or the agent ends,
     /// beside what its kind declares. Offered already, it stays so. One beyond
-    /// [`SERVICES_PER_AGENT_MAX`](starling_protocols::limits::SERVICES_PER_AGENT_MAX) is not
+    /// [`SERVICES_PER_AGENT_MAX`] is not
     /// offered, and counted.
     ///
     /// # Errors
     /// [`ServiceError`] when the name is empty, too long or has blanks. Nothing is offered.
+    ///
+    /// [`SERVICES_PER_AGENT_MAX`]: starling_protocols::limits::SERVICES_PER_AGENT_MAX
     pub fn offer(&mut self, service: &str) -> Result<(), ServiceError> {
         let service = service.parse()?;
         self.push(Effect::Offer { service });
         Ok(())
     }
 
-    /// Offers `service` no longer. Nothing happens when the agent did not, or when its kind declares
-    /// it.
+    /// Offers `service` no longer. Nothing happens when the agent did not, or when its kind
+    /// declares it.
     pub fn withdraw(&mut self, service: &str) {
         if let Ok(service) = service.parse() {
             self.push(Effect::Withdraw { service });

@@ -9,6 +9,7 @@ mod kept;
 mod lanes;
 mod local;
 mod partners;
+mod negotiations;
 mod replays;
 mod rosters;
 mod solver;

@@ -126,6 +126,7 @@ pub(super) fn router() -> Router<State> {
         .route("/v1/journal/diff", get(diff))
         .route("/v1/journal/verify", get(verify))
         .route("/v1/journal/export", get(export))
+        .route("/v1/journal/trace", get(trace))
         .route("/v1/logs", get(logs))
 }
 
@@ -244,6 +245,17 @@ async fn export(extract::State(state): Context, Asked(asked): Asked<Export>) -> 
     let who = who(asked.agent, asked.life)?;
     let read = move |archive: &Archive, put: Sink<'_, _>| archive.export(&who, asked.bytes, put);
     state.journals.stream(state.stop, read).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trace {
+    search: String,
+}
+
+async fn trace(extract::State(state): Context, Asked(asked): Asked<Trace>) -> Answer {
+    let items = state.journals.read(move |archive| archive.trace(&asked.search)).await?;
+    Ok(AxumJson(Listing { items, missing: Vec::new() }).into_response())
 }
 
 #[derive(Deserialize)]

@@ -13,6 +13,7 @@ mod pick;
 mod quiet;
 mod replay;
 mod state;
+mod trace;
 
 use std::{ops::ControlFlow, path::Path};
 

@@ -132,7 +132,7 @@ impl Dealings {
             let then = json!({
                 "contract": row.name, "number": hex(*number), "phase": row.machine.phase(),
                 "manager": row.manager.to_string(), "managers_number": hex(row.contract),
-                "level": row.level,
+                "level": row.level, "search": row.traversal.to_string(),
             });
             let until = row.machine.next_deadline().unwrap_or_default();
             views.push(("contractor".to_owned(), until, then));
@@ -164,7 +164,7 @@ impl Managed {
         *room -= bids.len();
         let mut view = json!({
             "contract": self.name, "number": hex(number), "phase": self.machine.phase(),
-            "unanswered": self.asked.len(),
+            "search": self.traversal.to_string(), "unanswered": self.asked.len(),
         });
         let more = self.machine.story().count() - bids.len();
         view["bids"] = bids.into();

@@ -206,11 +206,13 @@ fn a_silent_host_is_waited_for_until_the_time_is_up_and_no_longer() {
     let mut mesh = Mesh::new(3);
     let porters = [mesh.porter(0), mesh.porter(1), mesh.porter(2)];
     mesh.held.insert((0, 2));
-    let ticket = mesh.look(0, Do::NAME, 2000);
+    // Looks do not get into each other's way.
+    let looks = [Do::NAME, "nobody/does-this"].map(|service| mesh.look(0, service, 2000));
     mesh.advance(Duration::from_millis(1999));
-    assert!(!mesh.answers.contains_key(&ticket));
+    assert!(!looks.iter().any(|look| mesh.answers.contains_key(look)));
     mesh.advance(Duration::from_millis(1));
-    assert_eq!(mesh.looked(ticket), Found { unanswered: 1, ..all_of(&porters[..2]) });
+    assert_eq!(mesh.looked(looks[0]), Found { unanswered: 1, ..all_of(&porters[..2]) });
+    assert_eq!(mesh.looked(looks[1]), Found { unanswered: 1, ..all_of(&[]) });
     // No time at all suffices for this host.
     let ticket = mesh.look(0, Do::NAME, 0);
     mesh.advance(Duration::from_millis(1));
