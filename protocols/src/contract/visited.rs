@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +25,8 @@ pub struct Visited {
 #[derive(Debug, Serialize, Deserialize)]
 struct Seen {
     until: Time,
-    /// Who has brought the search here, and so needs not be asked.
-    from: BTreeSet<Address>,
+    /// Who has brought the search here, and so needs not be asked: mostly one, and never many.
+    from: Vec<Address>,
 }
 
 /// How a search came to an agent.
@@ -50,8 +50,8 @@ impl Visited {
         now: Time,
     ) -> Arrival {
         if let Some(seen) = self.seen.get_mut(&traversal) {
-            if seen.from.len() < VISITORS_PER_TRAVERSAL_MAX {
-                seen.from.insert(from);
+            if seen.from.len() < VISITORS_PER_TRAVERSAL_MAX && !seen.from.contains(&from) {
+                seen.from.push(from);
             }
             return Arrival::Again;
         }
@@ -59,14 +59,14 @@ impl Visited {
         if self.seen.len() >= TRAVERSALS_PER_AGENT_MAX {
             return Arrival::TooMany;
         }
-        self.seen.insert(traversal, Seen { until, from: BTreeSet::from([from]) });
+        self.seen.insert(traversal, Seen { until, from: vec![from] });
         Arrival::First
     }
 
     /// This agent begins a search itself.
     pub fn begin(&mut self, traversal: Traversal, until: Time, now: Time) {
         self.make_room(now);
-        self.seen.entry(traversal).or_insert(Seen { until, from: BTreeSet::new() });
+        self.seen.entry(traversal).or_insert(Seen { until, from: Vec::new() });
     }
 
     /// Forgets what is over, now and then: whenever the table has doubled.

@@ -23,8 +23,10 @@ use crate::agent::{
 pub(crate) struct Dealings {
     /// The number of the next contract or job.
     pub(super) next: u64,
-    pub(super) managed: BTreeMap<u64, Managed>,
-    pub(super) jobs: BTreeMap<u64, JobRow>,
+    /// Boxed, as are the jobs: a node of a map has room for eleven of what it holds, and with these
+    /// in it each first contract would allocate several kilobytes.
+    pub(super) managed: BTreeMap<u64, Box<Managed>>,
+    pub(super) jobs: BTreeMap<u64, Box<JobRow>>,
     pub(super) visited: Visited,
     /// Announcements that wait because enough jobs of their sort are under way.
     pub(super) waiting: BTreeMap<String, VecDeque<Announced>>,

@@ -130,7 +130,7 @@ impl<A: Agent> Cx<'_, A> {
                 if let Some(job) = row.job.and_then(|job| self.dealings.jobs.get_mut(&job)) {
                     job.further |= farther;
                 }
-                (fns.ended)(agent, self, contract, row, end);
+                (fns.ended)(agent, self, contract, *row, end);
             }
             _ => {}
         }

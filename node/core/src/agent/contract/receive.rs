@@ -195,7 +195,7 @@ impl<A: Agent> Cx<'_, A> {
             further: false,
             timer: None,
         };
-        self.dealings.jobs.insert(number, row);
+        self.dealings.jobs.insert(number, Box::new(row));
         self.dealings.news.push_back(News::Announced { job: number, body });
         self.settle_job(number);
     }
