@@ -138,7 +138,10 @@ impl<A: Agent> Cx<'_, A> {
 
     fn tell_contractor(&mut self, agent: &mut A, fns: &BidFns<A>, news: News) {
         match news {
-            News::Announced { job, body } => (fns.announced)(agent, self, job, &body),
+            News::Announced { job, body } => {
+                (fns.announced)(agent, self, job, &body);
+                self.settle_job(job);
+            }
             News::Granted { job, body } => (fns.granted)(agent, self, job, &body),
             News::JobOver { job, how } => {
                 self.dealings.jobs.remove(&job);
