@@ -18,8 +18,8 @@ mod ran;
 mod script;
 mod source;
 
-pub mod deals;
 pub mod auction;
+pub mod deals;
 pub mod kept;
 pub mod load;
 pub mod power;

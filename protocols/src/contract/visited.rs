@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ pub struct Visited {
 struct Seen {
     until: Time,
     /// Who has brought the search here, and so needs not be asked.
-    from: BTreeSet<Address>,
+    from: Vec<Address>,
 }
 
 /// How a search came to an agent.
@@ -55,8 +55,8 @@ impl Visited {
     ) -> Arrival {
         let seen = self.seen.get_mut(name).and_then(|seen| seen.get_mut(&traversal));
         if let Some(seen) = seen {
-            if seen.from.len() < VISITORS_PER_TRAVERSAL_MAX {
-                seen.from.insert(from);
+            if seen.from.len() < VISITORS_PER_TRAVERSAL_MAX && !seen.from.contains(&from) {
+                seen.from.push(from);
             }
             return Arrival::Again;
         }
@@ -64,7 +64,7 @@ impl Visited {
         if self.len() >= TRAVERSALS_PER_AGENT_MAX {
             return Arrival::TooMany;
         }
-        self.insert(name, traversal, Seen { until, from: BTreeSet::from([from]) });
+        self.insert(name, traversal, Seen { until, from: vec![from] });
         Arrival::First
     }
 
@@ -72,7 +72,7 @@ impl Visited {
     pub fn begin(&mut self, name: &str, traversal: Traversal, until: Time, now: Time) {
         if !self.seen.get(name).is_some_and(|seen| seen.contains_key(&traversal)) {
             self.make_room(now);
-            self.insert(name, traversal, Seen { until, from: BTreeSet::new() });
+            self.insert(name, traversal, Seen { until, from: Vec::new() });
         }
     }
 

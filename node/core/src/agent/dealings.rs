@@ -32,10 +32,12 @@ use super::{
 /// All that the SDK does for one agent beside handing it messages. Part of what is saved of it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Dealings {
-    pub(super) managed: BTreeMap<u64, Managed>,
+    /// Boxed, as are the jobs: a node of a map has room for eleven of what it holds, and with these
+    /// in it each first contract would allocate several kilobytes.
+    pub(super) managed: BTreeMap<u64, Box<Managed>>,
     /// Contracts that have ended, as far as they are remembered.
     pub(super) past: PastContracts,
-    pub(super) jobs: BTreeMap<u64, JobRow>,
+    pub(super) jobs: BTreeMap<u64, Box<JobRow>>,
     pub(super) visited: Visited,
     /// Announcements that wait because enough jobs of their sort are under way.
     pub(super) waiting: BTreeMap<String, VecDeque<Announced>>,

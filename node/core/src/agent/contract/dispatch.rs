@@ -147,7 +147,7 @@ impl<A: Agent> Cx<'_, A> {
     }
 
     /// Takes out a contract that has ended.
-    fn contract_over(&mut self, contract: u64, end: &End) -> Option<Managed> {
+    fn contract_over(&mut self, contract: u64, end: &End) -> Option<Box<Managed>> {
         let mut row = self.dealings.managed.remove(&contract)?;
         if let Some(job) = row.job.and_then(|job| self.dealings.jobs.get_mut(&job)) {
             job.further |= matches!(end, End::Expired { further: true });
@@ -175,7 +175,7 @@ impl<A: Agent> Cx<'_, A> {
             }
             News::Over { contract, end } => {
                 let Some(row) = self.contract_over(contract, &end) else { return };
-                (fns.ended)(agent, self, contract, row, end);
+                (fns.ended)(agent, self, contract, *row, end);
             }
             _ => {}
         }
@@ -183,7 +183,10 @@ impl<A: Agent> Cx<'_, A> {
 
     fn tell_contractor(&mut self, agent: &mut A, fns: &BidFns<A>, news: News) {
         match news {
-            News::Announced { job, body } => (fns.announced)(agent, self, job, &body),
+            News::Announced { job, body } => {
+                (fns.announced)(agent, self, job, &body);
+                self.settle_job(job);
+            }
             News::Granted { job, body } => (fns.granted)(agent, self, job, &body),
             News::JobOver { job, how } => {
                 self.job_over(job);

@@ -160,7 +160,7 @@ impl<A: Agent> Cx<'_, A> {
             let body = encode(&Tell::Announce(announcement));
             self.push(Effect::Publish { topic, delivery: Delivery::Ordered, body });
         }
-        self.dealings.managed.insert(number, row);
+        self.dealings.managed.insert(number, Box::new(row));
         self.settle_contract(number);
         ContractId::new(number)
     }

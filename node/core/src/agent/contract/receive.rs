@@ -226,9 +226,9 @@ impl<A: Agent> Cx<'_, A> {
             settles: None,
             timer: None,
         };
-        self.dealings.jobs.insert(number, row);
+        self.dealings.jobs.insert(number, Box::new(row));
+        // Its timer is set when the agent has been told: it may bid at once, and that moves it.
         self.dealings.news.push_back(News::Announced { job: number, body });
-        self.settle_job(number);
     }
 
     /// A job has ended: one that waits takes its place.
