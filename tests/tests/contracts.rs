@@ -144,7 +144,7 @@ fn a_contractors_host_that_is_killed_ends_the_contract_long_before_its_window() 
     // The report of the other came before; what it has done is not wanted any more.
     assert_eq!(dealer.told(&alpha, 4)[3], GONE);
     let why = GONE.strip_prefix("cancelled: ").expect("it begins so");
-    assert_eq!(lives.told(&alpha, 3)[2], format!("Aborted({why:?}): undone"));
+    assert_eq!(lives.told(&alpha, 3)[2], format!("Cancelled({why:?}): undone"));
     all_replay(&[alpha, beta, gamma]);
 }
 

@@ -45,6 +45,7 @@ fn an_auction_is_told_from_the_journals_of_three_daemons() {
         .to_vec();
     let (code, traced) = until("the end is recorded", || {
         let traced = trace(&alpha, &search[..8], &journals);
+        traced.1["data"].as_array()?;
         let told = story(&traced.1);
         told.iter().any(|line| line.contains("acknowledges")).then_some(traced)
     });

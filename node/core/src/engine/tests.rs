@@ -12,6 +12,7 @@ mod negotiations;
 mod partners;
 mod replays;
 mod rosters;
+mod searches;
 mod solver;
 mod till;
 mod topics;

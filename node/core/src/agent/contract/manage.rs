@@ -48,11 +48,11 @@ impl<A: Agent> Cx<'_, A> {
     where
         A: Manages<C>,
     {
-        let search = self.new_search::<C>(&to, C::WINDOWS);
+        let search = self.new_search(&to, C::WINDOWS);
         self.carry_on(None, search, C::WINDOWS, work, to)
     }
 
-    fn new_search<C: Contract>(&mut self, to: &To, windows: Windows) -> Search {
+    fn new_search(&mut self, to: &To, windows: Windows) -> Search {
         let traversal = Traversal(self.entropy().u128());
         let stands = windows.capped().stands();
         Search { traversal, level: 0, reach: to.reach, from: None, stands }
@@ -85,7 +85,7 @@ impl<A: Agent> Cx<'_, A> {
         let left = row.machine.left(now);
         if !row.machine.may_bid() {
             let windows = C::WINDOWS.nested(left, Duration::ZERO);
-            let search = self.new_search::<C>(&to, windows);
+            let search = self.new_search(&to, windows);
             return self.carry_on(Some(job.number), search, windows, work, to);
         }
         let level = row.level.saturating_add(1);
