@@ -121,6 +121,12 @@ fn an_agent_is_inspected() {
             { "what": "contractor", "left_ms": 0, "then": {
                 "contract": "a/lot", "number": 7, "phase": "bid", "level": 1,
                 "manager": "zyxwvutsrqpo@m4w7y2cdefghijkl", "search": "77aa" } },
+            { "what": "partner", "left_ms": 0, "then": {
+                "relation": "a/house", "bond": "qrstuvwxyzab", "stage": "standing",
+                "partner": "zyxwvutsrqpo@m4w7y2cdefghijkl" } },
+            { "what": "partner", "left_ms": 5900, "then": {
+                "relation": "a/inn", "bond": "bcdefghijklm", "stage": "proposed",
+                "partner": "mnop@m4w7" } },
         ],
     });
     let fake = Fake::serve(vec![("GET /v1/inspect?what=visits@beta", 200, seen.to_string())]);
@@ -135,6 +141,10 @@ contracts
   ROLE        CONTRACT  NUMBER  PHASE      LEFT   WITH               BIDS                    SEARCH
   manager     a/lot     4       announced  900ms                     mnop@m4w7 for 3 stands  3f2a
   contractor  a/lot     7       bid        0s     zyxwvuts@m4w7y2cd                          77aa
+partners
+  RELATION  PARTNER            STAGE     LEFT      BOND
+  a/house   zyxwvuts@m4w7y2cd  standing            qrstuvwx
+  a/inn     mnop@m4w7          proposed  5s 900ms  bcdefghi
 waits for
   WHAT   LEFT      THEN
   timer  1s 500ms  Tick

@@ -19,6 +19,7 @@ mod script;
 mod source;
 
 pub mod auction;
+pub mod company;
 pub mod deals;
 pub mod kept;
 pub mod load;

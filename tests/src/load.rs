@@ -543,7 +543,7 @@ impl Collects<Called> for Listener {
 /// All kinds of this module.
 #[must_use]
 pub fn kinds() -> starling_node::Kinds {
-    crate::deals::kinds(crate::kept::kinds())
+    crate::company::kinds(crate::deals::kinds(crate::kept::kinds()))
         .kind::<crate::auction::Seller>()
         .kind::<crate::auction::Bidder>()
         .kind::<Mirror>()

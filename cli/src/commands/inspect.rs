@@ -164,6 +164,12 @@ fn state_and_waits(out: &Output, state: &Value, waits: &[Value]) -> Result<(), F
         out.line(&out.paint.bold("contracts"))?;
         out.grid(contract_grid(&contracts))?;
     }
+    let (partners, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|wait| wait["then"]["relation"].is_string());
+    if !partners.is_empty() {
+        out.line(&out.paint.bold("partners"))?;
+        out.grid(partner_grid(&partners))?;
+    }
     if !others.is_empty() {
         out.line(&out.paint.bold("waits for"))?;
         out.grid(wait_grid(&others))?;
@@ -189,6 +195,24 @@ fn contract_grid(contracts: &[&Value]) -> Grid {
             field(&with.unwrap_or_else(|| address(&plain(&then["manager"])))),
             field(&bids.unwrap_or_default().join(", ")),
             field(&plain(&then["search"])),
+        ]);
+    }
+    grid
+}
+
+/// A partnership that stands waits for nothing.
+fn partner_grid(partners: &[&Value]) -> Grid {
+    let mut grid = Grid::new(&["  RELATION", "PARTNER", "STAGE", "LEFT", "BOND"]);
+    for wait in partners {
+        let then = &wait["then"];
+        let left = if then["stage"] == "standing" { String::new() } else { left(wait) };
+        let bond = plain(&then["bond"]);
+        grid.row([
+            field(&format!("  {}", plain(&then["relation"]))),
+            field(&address(&plain(&then["partner"]))),
+            field(&plain(&then["stage"])),
+            field(&left),
+            field(&bond.chars().take(8).collect::<String>()),
         ]);
     }
     grid

@@ -193,7 +193,10 @@ impl Engine {
         if let Some(why) = self.storage_trouble().filter(|_| ticket.is_some()) {
             return Err(Failure::Storage(why.to_owned()));
         }
-        if to.host != self.me && self.roster.get(to.host).is_none() {
+        // A host that letters went to before is a host of the mesh: in a new life, agents come back
+        // before the others are known again.
+        let written_to = self.letters.out.contains_key(&to.host);
+        if to.host != self.me && !written_to && self.roster.get(to.host).is_none() {
             self.counters.add(Counter::Unreachable, 1);
             return Err(Failure::Unreachable);
         }

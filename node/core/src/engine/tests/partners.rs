@@ -352,6 +352,19 @@ fn a_partner_that_does_not_outlive_its_host_is_lost() {
 }
 
 #[test]
+fn a_partner_that_has_just_come_back_hears_that_the_other_has_not() {
+    let mut mesh = Mesh::recorded(2);
+    let (_, inn) = mesh.pair();
+    mesh.crash(1, 2);
+    mesh.settle();
+    mesh.advance(Duration::from_secs(1));
+    mesh.crash(0, 2);
+    mesh.settle();
+    mesh.advance(Duration::from_secs(1));
+    assert_eq!(mesh.last(inn), ("Lost, 0 left, 0 brothers, false".into(), 0, 0));
+}
+
+#[test]
 fn an_answer_that_comes_too_late_ends_in_agreement() {
     let mut mesh = Mesh::recorded(2);
     let (guest, inn) = (mesh.guest(0), mesh.inn(1, 2));
