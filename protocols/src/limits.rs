@@ -349,6 +349,10 @@ pub const ACKNOWLEDGEMENT_UNWATCHED: Duration = Duration::from_secs(1);
 /// forgets it after twice that time.
 pub const WATCH_WINDOW: Duration = Duration::from_secs(600);
 
+/// Agents that watch one agent; far fewer than the questions it may leave open. Further ones are
+/// told that it is busy.
+pub const WATCHERS_PER_AGENT_MAX: usize = 16_384;
+
 /// Partnerships of one agent, in all relations; further ones are not proposed, and declined.
 pub const PARTNERS_PER_AGENT_MAX: usize = 4096;
 

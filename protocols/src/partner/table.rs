@@ -14,8 +14,9 @@ use crate::{
     time::Time,
 };
 
-/// How often a check is tried again that could not even be posted.
-const CHECK_AGAIN: Duration = Duration::from_secs(30);
+/// How long after a partner has fallen silent it is looked for again, at first and at last.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(80);
 
 /// What the two sides call a relation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,8 +36,9 @@ pub struct Row {
     pub partner: Address,
     /// How far it has come.
     pub stage: Stage,
-    /// When it is to be asked again whether it stands.
+    /// When the partner is to be looked for again, and how often it was looked for in vain.
     check_at: Option<Time>,
+    checks: u32,
 }
 
 /// How far a partnership has come.
@@ -46,6 +48,12 @@ pub enum Stage {
     Proposed {
         /// When it is withdrawn.
         until: Time,
+        /// The partnership that it is to replace.
+        instead_of: Option<Bond>,
+    },
+    /// The other side has proposed it, and the agent is about to say whether it agrees. No agent is
+    /// ever saved in this stage.
+    Considered {
         /// The partnership that it is to replace.
         instead_of: Option<Bond>,
     },
@@ -260,7 +268,8 @@ impl Partnerships {
         if to.agent == me.agent {
             return Err(ProposeError::Myself);
         }
-        let stands = |bond| self.get(bond).is_some_and(|row| row.stage == Stage::Standing);
+        let same = |row: &Row| row.stage == Stage::Standing && row.ends == ends;
+        let stands = |bond| self.get(bond).is_some_and(same);
         if instead_of.is_some_and(|bond| !stands(bond)) {
             return Err(ProposeError::NoSuchPartner);
         }
@@ -274,33 +283,30 @@ impl Partnerships {
         let letter = Letter::Propose { bond, terms: Cow::Owned(terms) };
         self.post(to, &ends, letter);
         let stage = Stage::Proposed { until, instead_of };
-        self.rows.insert(bond, Row { ends, partner: to, stage, check_at: None });
+        self.rows.insert(bond, Row { ends, partner: to, stage, check_at: None, checks: 0 });
         Ok(())
     }
 
     /// Agrees to what another has proposed.
-    pub fn accept(&mut self, bond: Bond, ends: Ends, from: Address) {
-        self.post(from, &ends, Letter::Accept { bond });
-        let row = Row { ends, partner: from, stage: Stage::Standing, check_at: None };
-        self.rows.insert(bond, row);
-        self.outputs.push_back(Output::Watch { of: from, bond });
+    pub fn accept(&mut self, bond: Bond) {
+        let Some(row) = self.rows.get(&bond) else { return };
+        if let Stage::Considered { .. } = row.stage {
+            let (to, ends) = (row.partner, row.ends.clone());
+            self.post(to, &ends, Letter::Accept { bond });
+            self.begin_to_stand(bond);
+        }
     }
 
     /// Does not agree to what another has proposed.
-    pub fn decline(&mut self, bond: Bond, ends: &Ends, from: Address, why: &str) {
-        let why: String = why.chars().take(REASON_BYTES_MAX / 4).collect();
-        self.post(from, ends, Letter::Decline { bond, why: Cow::Owned(why) });
+    pub fn decline(&mut self, bond: Bond, why: &str) {
+        if let Some(row) = self.rows.remove(&bond) {
+            self.send_decline(bond, &row.ends, row.partner, why);
+        }
     }
 
     /// Agrees to what it has proposed itself and the other has accepted.
     pub fn confirm(&mut self, bond: Bond) {
-        let Some(row) = self.rows.get_mut(&bond) else { return };
-        let stage = std::mem::replace(&mut row.stage, Stage::Standing);
-        let of = row.partner;
-        self.outputs.push_back(Output::Watch { of, bond });
-        if let Stage::Proposed { instead_of: Some(old), .. } = stage {
-            self.break_up(old);
-        }
+        self.begin_to_stand(bond);
     }
 
     /// Does not agree in the end to what it has proposed itself.
@@ -313,6 +319,7 @@ impl Partnerships {
     pub fn break_up(&mut self, bond: Bond) -> bool {
         match self.rows.get(&bond).map(|row| &row.stage) {
             None => return false,
+            Some(Stage::Considered { .. }) => self.decline(bond, "not now"),
             Some(Stage::Proposed { .. }) => self.withdraw(bond, Declined::Withdrawn),
             Some(Stage::Standing) => self.leave(bond, Leaving::Breakup, Parted::Breakup),
         }
@@ -329,7 +336,9 @@ impl Partnerships {
         brothers.values_mut().for_each(in_order);
         for (bond, row) in std::mem::take(&mut self.rows) {
             let (to, ends) = (row.partner, row.ends.clone());
-            if row.stage == Stage::Standing {
+            if let Stage::Considered { .. } = row.stage {
+                self.send_decline(bond, &ends, to, "it ends its life");
+            } else if row.stage == Stage::Standing {
                 let brothers = brothers.get(&row.ends).cloned().unwrap_or_default();
                 self.post(to, &ends, Letter::End { bond, how: Leaving::Shutdown, brothers });
                 self.parted(bond, row, Parted::Shutdown, Vec::new());
@@ -352,7 +361,8 @@ impl Partnerships {
                 }
                 Some(row) => {
                     row.check_at = None;
-                    self.check(bond);
+                    let of = row.partner;
+                    self.outputs.push_back(Output::Watch { of, bond });
                 }
                 None => {}
             }
@@ -378,23 +388,28 @@ impl Partnerships {
                 Wants::Answer { bond, terms }
             });
         }
-        let known = self.rows.get(&bond);
-        let known = known.filter(|row| row.ends == *ends && row.partner.agent == from.agent);
-        let Some(row) = known else {
+        let known = |row: &&mut Row| row.ends == *ends && row.partner.agent == from.agent;
+        let Some(row) = self.rows.get_mut(&bond).filter(known) else {
             if !matches!(letter, Letter::End { .. } | Letter::Decline { .. }) {
                 self.send_end(from, ends, bond, Leaving::Unknown);
             }
             return None;
         };
+        // Wherever it writes from, there it lives.
+        row.partner = from;
         let stands = row.stage == Stage::Standing;
         match letter {
-            Letter::Accept { .. } if !stands => return Some(Wants::Confirmation { bond }),
+            // Who checks has agreed, and its word of that may be lost.
+            Letter::Accept { .. } | Letter::Check { .. } if !stands => {
+                return Some(Wants::Confirmation { bond });
+            }
             Letter::Decline { why, .. } if !stands => {
                 self.drop_proposed(bond, Declined::Refused(why.into_owned()));
             }
             Letter::End { how, brothers, .. } => self.ended(bond, how, brothers),
             Letter::Check { .. } => self.post(from, ends, Letter::Sound { bond }),
             Letter::Sound { .. } if stands => {
+                (row.check_at, row.checks) = (None, 0);
                 self.outputs.push_back(Output::Watch { of: from, bond });
             }
             _ => {}
@@ -402,9 +417,17 @@ impl Partnerships {
         None
     }
 
-    /// The watch on a partner has ended, or it says that it does not know of the bond.
-    pub fn gone(&mut self, bond: Bond) {
-        self.check(bond);
+    /// The watch on a partner has ended. Where something has answered, it is asked what it knows;
+    /// where nothing has, it is asked once, and looked for again and again.
+    pub fn gone(&mut self, bond: Bond, answered: bool, now: Time) {
+        let Some(row) = self.rows.get_mut(&bond).filter(|row| row.stage == Stage::Standing) else {
+            return;
+        };
+        row.look_again(bond, now);
+        if answered || row.checks == 1 {
+            let (to, ends) = (row.partner, row.ends.clone());
+            self.post(to, &ends, Letter::Check { bond });
+        }
     }
 
     /// A letter was not delivered.
@@ -421,7 +444,7 @@ impl Partnerships {
             } else {
                 // It could not be posted, or not be taken up: it may be another time. A host that has
                 // just begun to live may not know the other yet.
-                row.check_at = Some(now + CHECK_AGAIN);
+                row.look_again(bond, now);
             }
         }
     }
@@ -436,15 +459,33 @@ impl Partnerships {
 
     /// Somebody who knows says that an agent lives elsewhere now.
     pub fn restarted(&mut self, who: AgentId, at: Address) {
-        let bonds: Vec<Bond> = self.with(who).map(|(bond, _)| bond).collect();
-        for bond in bonds {
-            let Some(row) = self.rows.get_mut(&bond) else { continue };
-            let before = std::mem::replace(&mut row.partner, at);
+        if at.agent != who {
+            return;
+        }
+        for (bond, row) in self.rows.iter_mut().filter(|(_, row)| row.partner.agent == who) {
+            let (bond, before) = (*bond, std::mem::replace(&mut row.partner, at));
+            if row.stage != Stage::Standing {
+                continue;
+            }
             if before != at {
                 self.outputs.push_back(Output::Unwatch { of: before, bond });
             }
             self.outputs.push_back(Output::Watch { of: at, bond });
             self.outputs.push_back(Output::Restarted { bond, before });
+        }
+    }
+
+    /// The agent is back in another life of its host. What its kind does not declare any more has
+    /// ended; all others are watched, whether they were or not.
+    pub fn recovered(&mut self, declares: impl Fn(&Ends) -> bool) {
+        for bond in self.rows.keys().copied().collect::<Vec<_>>() {
+            let Some(row) = self.rows.get(&bond) else { continue };
+            if !declares(&row.ends) {
+                self.break_up(bond);
+            } else if row.stage == Stage::Standing {
+                let of = row.partner;
+                self.outputs.push_back(Output::Watch { of, bond });
+            }
         }
     }
 }
@@ -460,27 +501,50 @@ impl Partnerships {
         most: usize,
     ) -> bool {
         if from.agent == me.agent || self.rows.contains_key(&bond) {
-            self.decline(bond, ends, from, "an agent is no partner of its own");
+            self.send_decline(bond, ends, from, "an agent is no partner of its own");
             return false;
         }
+        let mut instead_of = None;
         if let Some(old) = self.find(ends, from.agent) {
-            let stage = self.rows.get(&old).map(|row| &row.stage);
-            if stage == Some(&Stage::Standing) {
+            let row = self.rows.get(&old);
+            let stands = row.is_some_and(|row| row.stage == Stage::Standing);
+            if row.is_some_and(|row| row.partner != from) {
+                self.send_decline(bond, ends, from, "its like lives elsewhere");
+                return false;
+            } else if stands {
                 // It would not propose what it knows to stand: it has begun anew.
                 self.part(old, Parted::Lost, Vec::new());
             } else if me.agent < from.agent {
-                self.decline(bond, ends, from, "this side has proposed the same");
+                self.send_decline(bond, ends, from, "this side has proposed the same");
                 return false;
             } else {
                 // The other side will decline what this side has proposed.
+                if let Some(Stage::Proposed { instead_of: of, .. }) = row.map(|row| &row.stage) {
+                    instead_of = *of;
+                }
                 self.drop_proposed(old, Declined::Crossed);
             }
         }
-        if self.is_full(ends, most) {
-            self.decline(bond, ends, from, "it has as many such partners as it may");
+        if self.is_full(ends, most.saturating_add(usize::from(instead_of.is_some()))) {
+            self.send_decline(bond, ends, from, "it has as many such partners as it may");
             return false;
         }
+        let stage = Stage::Considered { instead_of };
+        let row = Row { ends: ends.clone(), partner: from, stage, check_at: None, checks: 0 };
+        self.rows.insert(bond, row);
         true
+    }
+
+    fn begin_to_stand(&mut self, bond: Bond) {
+        let Some(row) = self.rows.get_mut(&bond) else { return };
+        let of = row.partner;
+        let stage = std::mem::replace(&mut row.stage, Stage::Standing);
+        self.outputs.push_back(Output::Watch { of, bond });
+        if let Stage::Proposed { instead_of: Some(old), .. }
+        | Stage::Considered { instead_of: Some(old) } = stage
+        {
+            self.break_up(old);
+        }
     }
 
     fn ended(&mut self, bond: Bond, how: Leaving, brothers: Vec<Address>) {
@@ -502,14 +566,6 @@ impl Partnerships {
     fn is_full(&self, ends: &Ends, most: usize) -> bool {
         let of_relation = self.rows.values().filter(|row| row.ends == *ends).count();
         of_relation >= most || self.rows.len() >= PARTNERS_PER_AGENT_MAX
-    }
-
-    fn check(&mut self, bond: Bond) {
-        let Some(row) = self.rows.get(&bond).filter(|row| row.stage == Stage::Standing) else {
-            return;
-        };
-        let (to, ends) = (row.partner, row.ends.clone());
-        self.post(to, &ends, Letter::Check { bond });
     }
 
     /// Ends a partnership that stands, and tells the other side.
@@ -552,6 +608,11 @@ impl Partnerships {
         self.outputs.push_back(Output::Declined { bond, row, why });
     }
 
+    fn send_decline(&mut self, bond: Bond, ends: &Ends, to: Address, why: &str) {
+        let why: String = why.chars().take(REASON_BYTES_MAX / 4).collect();
+        self.post(to, ends, Letter::Decline { bond, why: Cow::Owned(why) });
+    }
+
     fn send_end(&mut self, to: Address, ends: &Ends, bond: Bond, how: Leaving) {
         self.post(to, ends, Letter::End { bond, how, brothers: Vec::new() });
     }
@@ -567,7 +628,16 @@ impl Row {
         match self.stage {
             Stage::Proposed { until, .. } => Some(until),
             Stage::Standing => self.check_at,
+            Stage::Considered { .. } => None,
         }
+    }
+
+    /// After twice as long each time. That not all look at once, the bond itself sees to.
+    fn look_again(&mut self, bond: Bond, now: Time) {
+        let doubled = LOOK_AGAIN * (1 << self.checks.min(4));
+        let jitter = doubled * u32::from(bond.0.to_le_bytes()[0]) / 1024;
+        self.check_at = Some(now + doubled.min(LOOK_AGAIN_MAX) + jitter);
+        self.checks = self.checks.saturating_add(1);
     }
 }
 

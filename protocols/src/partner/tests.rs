@@ -99,7 +99,7 @@ fn what_is_proposed_and_agreed_to_stands_on_both_sides() {
     let terms = Cow::Borrowed(&b"for a night"[..]);
     let wants = other.take(Letter::Propose { bond: BOND, terms }, &theirs(), LOW, HIGH, 1);
     assert_eq!(wants, Some(Wants::Answer { bond: BOND, terms: b"for a night".to_vec() }));
-    other.accept(BOND, theirs(), LOW);
+    other.accept(BOND);
     let accept = Letter::Accept { bond: BOND };
     let post = Output::Post { to: LOW, name: "house/guests".into(), letter: accept };
     assert_eq!(all(&mut other), [post, Output::Watch { of: LOW, bond: BOND }]);
@@ -181,7 +181,8 @@ fn of_two_that_propose_the_same_the_smaller_id_goes_on() {
 fn who_breaks_up_tells_the_other_and_names_the_brothers() {
     let mut table = Partnerships::default();
     for (bond, to) in [(BOND, HIGH), (Bond(8), THIRD)] {
-        table.accept(bond, ends(), to);
+        table.take(Letter::Propose { bond, terms: Cow::Borrowed(b"") }, &ends(), to, LOW, 9);
+        table.accept(bond);
     }
     all(&mut table);
     assert!(table.break_up(BOND));
@@ -219,10 +220,11 @@ fn who_is_left_hears_of_the_brothers() {
 #[test]
 fn when_the_watch_ends_the_other_side_is_asked() {
     let mut table = standing();
-    table.gone(BOND);
+    table.gone(BOND, false, Time::ZERO);
     assert_eq!(all(&mut table), [posted(HIGH, Letter::Check { bond: BOND })]);
     table.take(Letter::Sound { bond: BOND }, &ends(), HIGH, LOW, 1);
     assert_eq!(all(&mut table), [Output::Watch { of: HIGH, bond: BOND }]);
+    assert_eq!(table.next_deadline(), None);
     table.take(Letter::Check { bond: BOND }, &ends(), HIGH, LOW, 1);
     assert_eq!(all(&mut table), [posted(HIGH, Letter::Sound { bond: BOND })]);
     table.take(end(BOND, Leaving::Unknown, &[]), &ends(), HIGH, LOW, 1);
@@ -230,15 +232,93 @@ fn when_the_watch_ends_the_other_side_is_asked() {
 }
 
 #[test]
-fn a_check_that_cannot_be_posted_is_tried_again() {
+fn a_partner_that_says_nothing_is_looked_for_ever_more_rarely_and_asked_once() {
     let mut table = standing();
-    table.gone(BOND);
-    all(&mut table);
-    table.undelivered(HIGH, "guest/houses", &Failure::Busy, Time::ZERO);
-    let at = table.next_deadline().expect("another time");
-    table.expire(at);
+    let (mut now, mut pauses) = (Time::ZERO, Vec::new());
+    for round in 0..8 {
+        table.gone(BOND, false, now);
+        let asked = posted(HIGH, Letter::Check { bond: BOND });
+        assert_eq!(all(&mut table), if round == 0 { vec![asked] } else { vec![] });
+        let at = table.next_deadline().expect("another time");
+        pauses.push(at.since(now).as_secs());
+        now = at;
+        table.expire(now);
+        assert_eq!(all(&mut table), [Output::Watch { of: HIGH, bond: BOND }]);
+        assert_eq!(table.next_deadline(), None);
+    }
+    assert_eq!(pauses, [5, 10, 20, 40, 80, 80, 80, 80]);
+    // Where somebody answers that it does not know, it is asked each time.
+    table.gone(BOND, true, now);
     assert_eq!(all(&mut table), [posted(HIGH, Letter::Check { bond: BOND })]);
-    assert_eq!(table.next_deadline(), None);
+}
+
+#[test]
+fn a_letter_that_cannot_be_posted_makes_it_look_another_time() {
+    let mut table = standing();
+    for why in [Failure::Busy, Failure::Unreachable] {
+        table.undelivered(HIGH, "guest/houses", &why, Time::ZERO);
+        assert_eq!(all(&mut table), []);
+        assert!(table.next_deadline().is_some());
+    }
+}
+
+#[test]
+fn who_checks_what_was_only_proposed_has_agreed_to_it() {
+    let mut table = proposed();
+    let wants = table.take(Letter::Check { bond: BOND }, &ends(), HIGH, LOW, 1);
+    assert_eq!(wants, Some(Wants::Confirmation { bond: BOND }));
+}
+
+#[test]
+fn whoever_answers_lives_where_it_answers_from() {
+    let mut table = proposed();
+    let moved = Address { host: THIRD.host, ..HIGH };
+    table.take(Letter::Accept { bond: BOND }, &ends(), moved, LOW, 1);
+    table.confirm(BOND);
+    assert_eq!(all(&mut table), [Output::Watch { of: moved, bond: BOND }]);
+}
+
+#[test]
+fn a_partner_of_another_relation_is_no_one_to_be_substituted() {
+    let mut table = standing();
+    let other = Proposal { ends: theirs(), instead_of: Some(BOND), ..proposal(Bond(8), THIRD) };
+    assert_eq!(table.propose(other, LOW), Err(ProposeError::NoSuchPartner));
+}
+
+#[test]
+fn while_it_considers_one_there_is_no_room_for_another() {
+    let mut table = Partnerships::default();
+    let letter = Letter::Propose { bond: BOND, terms: Cow::Borrowed(b"") };
+    assert!(table.take(letter, &ends(), HIGH, LOW, 1).is_some());
+    assert_eq!(table.propose(proposal(Bond(8), THIRD), LOW), Err(ProposeError::Full));
+    let to_it = proposal(Bond(8), HIGH);
+    assert_eq!(table.propose(to_it, LOW), Err(ProposeError::Already(BOND)));
+}
+
+#[test]
+fn a_substitute_that_proposes_itself_takes_the_place_as_well() {
+    let mut high = Partnerships::default();
+    high.propose(proposal(BOND, THIRD), HIGH).expect("it may");
+    high.take(Letter::Accept { bond: BOND }, &ends(), THIRD, HIGH, 1);
+    high.confirm(BOND);
+    let instead = Proposal { instead_of: Some(BOND), ..proposal(Bond(8), LOW) };
+    high.propose(instead, HIGH).expect("it may");
+    all(&mut high);
+    let letter = Letter::Propose { bond: Bond(9), terms: Cow::Borrowed(b"") };
+    assert!(high.take(letter, &ends(), LOW, HIGH, 1).is_some());
+    high.accept(Bond(9));
+    let standing: Vec<Bond> =
+        high.standing("house/guests").into_iter().map(|(bond, _)| bond).collect();
+    assert_eq!(standing, [Bond(9)]);
+}
+
+#[test]
+fn in_another_life_all_are_watched_and_what_is_not_declared_any_more_has_ended() {
+    let mut table = standing();
+    table.recovered(|_| true);
+    assert_eq!(all(&mut table), [Output::Watch { of: HIGH, bond: BOND }]);
+    table.recovered(|_| false);
+    assert_eq!(parted(&mut table).0, Parted::Breakup);
 }
 
 #[test]
@@ -255,7 +335,12 @@ fn a_partner_that_is_not_there_any_more_is_lost() {
 fn who_proposes_what_stands_has_begun_anew() {
     let mut table = standing();
     let (bond, terms) = (Bond(8), Cow::Borrowed(&b""[..]));
-    assert!(table.take(Letter::Propose { bond, terms }, &ends(), HIGH, LOW, 1).is_some());
+    let letter = Letter::Propose { bond, terms };
+    // Not from another host: that says only that it has the same id.
+    let elsewhere = Address { host: THIRD.host, ..HIGH };
+    assert_eq!(table.take(letter.clone(), &ends(), elsewhere, LOW, 1), None);
+    assert!(matches!(all(&mut table)[..], [Output::Post { letter: Letter::Decline { .. }, .. }]));
+    assert!(table.take(letter, &ends(), HIGH, LOW, 1).is_some());
     assert_eq!(parted(&mut table).0, Parted::Lost);
 }
 

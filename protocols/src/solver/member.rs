@@ -8,7 +8,8 @@ use crate::{
     exchange::Failure,
     ident::Address,
     limits::{
-        CLAIMS_PER_PROBLEM_MAX, HOPS_PER_CLAIM_MAX, MEMBERS_PER_PROBLEM_MAX, SOLUTION_BYTES_MAX,
+        CLAIMS_PER_PROBLEM_MAX, HOPS_PER_CLAIM_MAX, MEMBERS_PER_PROBLEM_MAX, REASON_BYTES_MAX,
+        SOLUTION_BYTES_MAX,
     },
     time::Time,
 };
@@ -209,6 +210,10 @@ impl Member {
     pub fn asked(&mut self, from: Address, group: &Group, now: Time) -> Reply {
         self.gone.remove(&from);
         if !self.learn_of(from) {
+            if self.phase == Phase::New {
+                // It takes no part in it, and must not keep it for ever.
+                self.end_unsolved(Unsolved::TooMany, now);
+            }
             return Reply::Full;
         }
         self.merge(group);
@@ -303,7 +308,7 @@ impl Member {
     pub fn fail(&mut self, why: &str, now: Time) -> bool {
         let acting = self.phase == Phase::Acting;
         if acting {
-            self.why = Some(why.to_owned());
+            self.why = Some(cut(why));
             self.group.tried.insert(self.me);
             self.free_followers();
             self.wait_for_others(now);
@@ -444,7 +449,7 @@ impl Member {
                 self.follow(whom);
             }
             Ok(Reply::Free { why, .. }) => {
-                self.why = why.or(self.why.take());
+                self.why = why.as_deref().map(cut).or(self.why.take());
                 self.rest(now);
             }
             Err(_) => {
@@ -561,4 +566,9 @@ const fn first<A: Copy, B>((a, _): (&A, &B)) -> A {
 /// restarted or busy. Of one that was silent for a whole window nothing more is expected.
 const fn may_pass(why: &Failure) -> bool {
     matches!(why, Failure::Gone | Failure::Busy | Failure::Storage(_))
+}
+
+/// Words of others, or of authors, are kept only so long.
+fn cut(why: &str) -> String {
+    why.chars().take(REASON_BYTES_MAX / 4).collect()
 }

@@ -53,6 +53,9 @@ pub enum Rejection {
     Busy,
 }
 
+/// Counts up when what is encoded behind the state changes its shape.
+const DEALINGS_FORMAT: u8 = 1;
+
 /// Where an agent lives (FEAT: the hamsterball): its state and what it waits for, and nothing
 /// else. All of it can be saved between two inputs.
 #[derive(Serialize, Deserialize)]
@@ -73,7 +76,11 @@ impl<A: Agent> Ball<A> {
     /// Appends all of it, encoded.
     pub(crate) fn save(&self, out: &mut Vec<u8>) -> Result<(), wire::Error> {
         wire::encode_into(self, out)?;
-        if self.dealings.is_empty() { Ok(()) } else { wire::encode_into(&*self.dealings, out) }
+        if self.dealings.is_empty() {
+            return Ok(());
+        }
+        out.push(DEALINGS_FORMAT);
+        wire::encode_into(&*self.dealings, out)
     }
 
     /// What was saved so.
@@ -81,7 +88,12 @@ impl<A: Agent> Ball<A> {
         let max = SNAPSHOT_BYTES_MAX.max(bytes.len());
         let (mut ball, read): (Self, usize) = wire::decode_next(bytes, max)?;
         if read < bytes.len() {
-            let dealings: Dealings = wire::decode_own(&bytes[read..], max)?;
+            let [DEALINGS_FORMAT, dealings @ ..] = &bytes[read..] else {
+                return Err(wire::Error::Malformed(
+                    "an unknown format of an agent's dealings".into(),
+                ));
+            };
+            let dealings: Dealings = wire::decode_own(dealings, max)?;
             ball.dealings = dealings.into();
         }
         Ok(ball)
@@ -201,6 +213,9 @@ impl<A: Agent> Kind<A> {
             }
             Input::Recovered => {
                 cx.end_strange_contracts(|name| self.part(name));
+                cx.partners_recovered(|ends| {
+                    matches!(self.does(&ends.mine), Ok(Does::Partner(fns)) if fns.is_of(ends))
+                });
                 state.recovered(cx);
             }
             Input::Undelivered { to, name, why } => {
@@ -239,7 +254,7 @@ impl<A: Agent> Kind<A> {
                     Does::Collect { collect, .. } => collect(state, cx, *codec, body),
                     Does::Contract(fns) => cx.contract_told(name, fns.part(), *codec, body),
                     Does::Solve(_) => cx.problem_told(name, *codec, body),
-                    Does::Partner(fns) => cx.partner_told(state, fns, *codec, body),
+                    Does::Partner(fns) => cx.partner_told(fns, *codec, body),
                     Does::Answer(_) => Err(Rejection::Unknown),
                 };
             }

@@ -14,8 +14,8 @@ use serde_json::Value;
 use starling_protocols::{
     contract::{BidId, End, Ended, Visited},
     ident::Address,
-    limits::{CONTRACTS_PER_AGENT_MAX, WAITS_PER_AGENT_MAX},
-    partner::{Bond, Declined, Parted, Partnerships, Row},
+    limits::{CONTRACTS_PER_AGENT_MAX, PROBLEMS_PER_AGENT_MAX, WAITS_PER_AGENT_MAX},
+    partner::{Bond, Declined, Parted, Partnerships, Row, Wants},
     time::Time,
 };
 
@@ -133,7 +133,8 @@ impl Waits {
 
     /// How many answers may be waited for, so that there is always room for the windows.
     pub(super) fn room(&self) -> usize {
-        let most = WAITS_PER_AGENT_MAX - 2 * CONTRACTS_PER_AGENT_MAX - 64;
+        let windows = 3 * CONTRACTS_PER_AGENT_MAX + PROBLEMS_PER_AGENT_MAX + 64;
+        let most = WAITS_PER_AGENT_MAX - windows;
         most.saturating_sub(self.0.len())
     }
 
@@ -174,9 +175,27 @@ pub(super) enum News {
 /// What has become of a partner, or of one that was to be.
 #[derive(Debug)]
 pub(super) enum PartnerNews {
-    Declined { bond: Bond, row: Row, why: Declined },
-    Parted { bond: Bond, row: Row, how: Parted, brothers: Vec<Address> },
-    Restarted { bond: Bond, before: Address },
+    /// The agent is asked whether it agrees.
+    Asked {
+        relation: Cow<'static, str>,
+        from: Address,
+        wants: Wants,
+    },
+    Declined {
+        bond: Bond,
+        row: Row,
+        why: Declined,
+    },
+    Parted {
+        bond: Bond,
+        row: Row,
+        how: Parted,
+        brothers: Vec<Address>,
+    },
+    Restarted {
+        bond: Bond,
+        before: Address,
+    },
 }
 
 impl News {

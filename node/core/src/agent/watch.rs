@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use starling_protocols::{
+    contract::BidId,
     exchange::{Codec, Failure},
     ident::Address,
-    limits::{BODY_BYTES_MAX, DEFERRED_PER_AGENT_MAX, WATCH_WINDOW},
+    limits::{BODY_BYTES_MAX, WATCH_WINDOW, WATCHERS_PER_AGENT_MAX},
     wire,
 };
 
@@ -109,7 +110,7 @@ impl Everybodys {
 pub(super) struct Watches {
     watched: BTreeMap<Reason, (Address, WaitId)>,
     /// The questions that this agent leaves open, until they are asked again.
-    watchers: Expiring<(Address, Reason), Dialog, DEFERRED_PER_AGENT_MAX>,
+    watchers: Expiring<(Address, Reason), Dialog, WATCHERS_PER_AGENT_MAX>,
 }
 
 impl Watches {
@@ -128,7 +129,12 @@ impl<A: Agent> Cx<'_, A> {
             }
             self.unwatch(reason);
         }
-        if self.dealings.waits.room() > 0 {
+        if self.dealings.waits.room() == 0 {
+            // It waits for too much to notice. A job has a window, a partner is looked for again.
+            if let Reason::Partner(bond) = reason {
+                self.partner_is_gone(bond, false);
+            }
+        } else {
             let (until, body) = (self.now() + WATCH_WINDOW, encode(&reason));
             let wait = self.ask_of(of, WATCH, body, WATCH_WINDOW, until, For::Watch { reason });
             self.dealings.watches.watched.insert(reason, (of, wait));
@@ -156,7 +162,10 @@ impl<A: Agent> Cx<'_, A> {
             }
             // It cannot be watched. The job has a window as well.
             (Some(_), Reason::Job(_)) => {}
-            (Some(_), Reason::Partner(bond)) => self.partner_is_gone(bond),
+            (Some(Ok(()) | Err(Failure::NoAgent | Failure::Unknown(_))), Reason::Partner(bond)) => {
+                self.partner_is_gone(bond, true);
+            }
+            (Some(Err(_)), Reason::Partner(bond)) => self.partner_is_gone(bond, false),
         }
     }
 
@@ -164,9 +173,7 @@ impl<A: Agent> Cx<'_, A> {
     pub(super) fn is_watched(&mut self, body: &[u8]) -> Result<(), Rejection> {
         let reason = read(self.dialog().codec(), body)?;
         let (now, from) = (self.now(), self.dialog().asker);
-        if let Reason::Partner(bond) = reason
-            && !partners::knows(&self.dealings.partners, bond, from.agent)
-        {
+        if !self.has_to_do_with(from, reason) {
             self.answer_now(Ok(&()));
             return Ok(());
         }
@@ -185,6 +192,25 @@ impl<A: Agent> Cx<'_, A> {
             }
         }
         Ok(())
+    }
+
+    /// Whether what another gives as its reason is so: nobody else leaves questions open here.
+    fn has_to_do_with(&self, from: Address, reason: Reason) -> bool {
+        match reason {
+            Reason::Partner(bond) => partners::knows(&self.dealings.partners, bond, from.agent),
+            Reason::Job(number) => {
+                let bid = BidId { bidder: from, number };
+                self.dealings.managed.values().any(|row| row.has_granted(bid))
+            }
+        }
+    }
+
+    /// Whoever watches this agent for that is told to look.
+    pub(super) fn dismiss_watcher(&mut self, from: Address, reason: Reason) {
+        let now = self.now();
+        if let Some(dialog) = self.dealings.watches.watchers.remove(&(from, reason), now) {
+            self.answer_deferred(dialog, Ok(encode(&())));
+        }
     }
 
     /// Another agent does not want to know any more.
@@ -207,72 +233,131 @@ fn read(codec: Codec, body: &[u8]) -> Result<Reason, Rejection> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
+    use starling_protocols::{
+        ident::{AgentId, HostId},
+        partner::{Bond, Letter},
+    };
+
     use super::*;
-    use crate::agent::{Agent, Cage, Effect, Input, Interests, Never, cage::DIALOG};
+    use crate::agent::{
+        Agent, Cage, Effect, Input, Interests, Many, Never, Partners, Relation, cage::DIALOG,
+    };
+
+    struct Kin;
+    impl Relation for Kin {
+        const NAME: &'static str = "quiet/kin";
+        type Inverse = Self;
+        type Terms = ();
+    }
 
     #[derive(Default, Serialize, Deserialize)]
     struct Quiet;
     impl Agent for Quiet {
         const KIND: &'static str = "quiet";
         type Then = Never;
-        fn interests(_: &mut Interests<Self>) {}
+        fn interests(interests: &mut Interests<Self>) {
+            interests.has_many::<Kin>();
+        }
+    }
+    impl Partners<Kin> for Quiet {
+        type Count = Many;
     }
 
-    const WHY: Reason = Reason::Job(7);
+    const ASKER: Address = Cage::<Quiet>::ASKER;
+    const OTHER: Address = Address { host: HostId([3; 32]), agent: AgentId(3) };
+    const BOND: Bond = Bond(7);
+    const WHY: Reason = Reason::Partner(BOND);
 
-    fn asked(name: &'static str) -> Input<'static> {
-        let body = if name == WATCH { encode(&WHY) } else { encode(&()) };
-        Input::Request { name: name.into(), dialog: DIALOG, body: body.into() }
+    fn asked(name: &'static str, asker: Address, body: Vec<u8>) -> Input<'static> {
+        let dialog = Dialog { asker, ..DIALOG };
+        Input::Request { name: name.into(), dialog, body: body.into() }
     }
 
-    fn told(name: &'static str) -> Input<'static> {
-        let (from, codec) = (Cage::<Quiet>::ASKER, Codec::Native);
-        let body = encode(&WHY).into();
+    fn told(name: &'static str, from: Address, body: Vec<u8>) -> Input<'static> {
+        let (codec, body) = (Codec::Native, body.into());
         Input::Notification { name: name.into(), from, topic: None, codec, body }
+    }
+
+    /// One that has two partners: whoever asks, and another.
+    fn with_partners() -> Cage<Quiet> {
+        let mut cage = Cage::new(Quiet);
+        for (from, bond) in [(ASKER, BOND), (OTHER, Bond(8))] {
+            let letter = Letter::Propose { bond, terms: Cow::Owned(encode(&())) };
+            cage.input(told(Kin::NAME, from, encode(&letter)));
+        }
+        cage
     }
 
     #[test]
     fn whoever_pings_is_answered() {
         let mut cage = Cage::new(Quiet);
-        assert_eq!(cage.input(asked(Ping::NAME)), [Effect::reply(&())]);
+        assert_eq!(cage.input(asked(Ping::NAME, ASKER, encode(&()))), [Effect::reply(&())]);
         cage.replay();
     }
 
     #[test]
     fn a_watcher_is_left_without_an_answer_until_it_has_seen_enough() {
-        let mut cage = Cage::new(Quiet);
-        assert_eq!(cage.input(asked(WATCH)), []);
+        let mut cage = with_partners();
+        assert_eq!(cage.input(asked(WATCH, ASKER, encode(&WHY))), []);
         assert_eq!(cage.deferred(), 1);
         // Asked again: there is one watcher, not two.
-        cage.advance(WATCH_WINDOW);
-        assert_eq!(cage.input(asked(WATCH)), []);
+        assert_eq!(cage.input(asked(WATCH, ASKER, encode(&WHY))), []);
         assert_eq!(cage.deferred(), 1);
-        assert_eq!(cage.input(told(UNWATCH)), []);
+        assert_eq!(cage.input(told(UNWATCH, ASKER, encode(&WHY))), []);
         assert_eq!(cage.deferred(), 0);
         cage.replay();
     }
 
     #[test]
     fn a_watcher_that_never_comes_again_is_forgotten() {
-        let mut cage = Cage::new(Quiet);
-        cage.input(asked(WATCH));
+        let mut cage = with_partners();
+        cage.input(asked(WATCH, ASKER, encode(&WHY)));
         cage.advance(WATCH_WINDOW * 2);
-        let other = crate::agent::Dialog { asker: Cage::<Quiet>::ME, ..DIALOG };
-        let (name, body) = (WATCH.into(), encode(&WHY).into());
-        cage.input(Input::Request { name, dialog: other, body });
+        cage.input(asked(WATCH, OTHER, encode(&Reason::Partner(Bond(8)))));
         assert_eq!(cage.deferred(), 1);
+        cage.replay();
+    }
+
+    #[test]
+    fn whoever_has_nothing_to_do_with_it_leaves_nothing_behind() {
+        let mut cage = with_partners();
+        for (asker, why) in [
+            (ASKER, Reason::Job(7)),
+            (ASKER, Reason::Partner(Bond(8))),
+            (OTHER, WHY),
+            (OTHER, Reason::Partner(Bond(9))),
+        ] {
+            let effects = cage.input(asked(WATCH, asker, encode(&why)));
+            assert!(matches!(effects[..], [Effect::Reply { outcome: Ok(_), .. }]), "{effects:?}");
+        }
+        assert_eq!(cage.deferred(), 0);
+        cage.replay();
+    }
+
+    #[test]
+    fn when_it_ends_the_watcher_is_told_to_look() {
+        let mut cage = with_partners();
+        cage.input(asked(WATCH, ASKER, encode(&WHY)));
+        let brothers = Cow::Owned(Vec::new());
+        let buried = Buried { who: ASKER.agent, brothers };
+        let effects = cage.input(told(Buried::NAME, OTHER, encode(&buried)));
+        assert!(effects.contains(&Effect::reply(&())), "{effects:?}");
+        assert_eq!(cage.deferred(), 0);
         cage.replay();
     }
 
     #[test]
     fn nobody_outside_the_mesh_watches() {
         let mut cage = Cage::new(Quiet);
-        let dialog = crate::agent::Dialog { json: true, ..DIALOG };
+        let dialog = Dialog { json: true, ..DIALOG };
         let (name, body) = (WATCH.into(), b"null".to_vec().into());
         let (handled, effects) = cage.try_input(Input::Request { name, dialog, body });
         assert!(matches!(handled, Err(Rejection::BadBody(_))), "{handled:?}");
         assert_eq!(effects, []);
-        assert_eq!(cage.try_input(asked(UNWATCH)).0, Err(Rejection::Unknown));
-        assert_eq!(cage.try_input(told(WATCH)).0, Err(Rejection::Unknown));
+        let unwatch = asked(UNWATCH, ASKER, encode(&WHY));
+        assert_eq!(cage.try_input(unwatch).0, Err(Rejection::Unknown));
+        assert_eq!(cage.try_input(told(WATCH, ASKER, encode(&WHY))).0, Err(Rejection::Unknown));
     }
 }

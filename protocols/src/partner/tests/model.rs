@@ -126,7 +126,13 @@ impl World {
     /// Its host goes down and comes back.
     fn crash(&mut self, who: usize) {
         for (watcher, bond) in std::mem::take(&mut self.members[who].watchers) {
-            self.gone(watcher, bond);
+            self.gone(watcher, bond, false);
+        }
+        // News that a letter was not delivered may be lost with either of the two.
+        for ((from, to), queue) in &mut self.letters {
+            if *from == who || *to == who {
+                queue.retain(|letter| matches!(letter, Letters::Letter(_)));
+            }
         }
         // What was asked of it and by it in its last life is lost with that.
         let (lost, rest) = std::mem::take(&mut self.watches)
@@ -135,7 +141,7 @@ impl World {
         self.watches = rest;
         let (own, others) = lost.into_iter().partition::<Vec<_>, _>(|(from, ..)| *from == who);
         for (from, _, bond) in others {
-            self.gone(from, bond);
+            self.gone(from, bond, false);
         }
         let mut watched: Vec<_> = own.into_iter().map(|(.., bond)| (who, bond)).collect();
         for member in &mut self.members {
@@ -143,15 +149,16 @@ impl World {
             member.watchers.retain(|(of, _)| *of != who);
         }
         if self.members[who].lasting {
-            watched.into_iter().for_each(|(_, bond)| self.gone(who, bond));
+            watched.into_iter().for_each(|(_, bond)| self.gone(who, bond, false));
         } else {
             self.members[who].table = Partnerships::default();
             self.members[who].told.clear();
         }
     }
 
-    fn gone(&mut self, who: usize, bond: Bond) {
-        self.members[who].table.gone(bond);
+    fn gone(&mut self, who: usize, bond: Bond, answered: bool) {
+        let now = self.now;
+        self.members[who].table.gone(bond, answered, now);
         self.drain(who);
     }
 
@@ -165,7 +172,7 @@ impl World {
         self.members[who].told.clear();
         self.members[who].ended = true;
         for (watcher, bond) in std::mem::take(&mut self.members[who].watchers) {
-            self.gone(watcher, bond);
+            self.gone(watcher, bond, false);
         }
     }
 
@@ -189,7 +196,7 @@ impl World {
         } else if next - lanes.len() < self.watches.len() {
             let (watcher, of, bond) = self.watches.swap_remove(next - lanes.len());
             if self.members[of].ended || self.members[of].table.get(bond).is_none() {
-                self.gone(watcher, bond);
+                self.gone(watcher, bond, true);
             } else {
                 self.members[of].watchers.push((watcher, bond));
             }
@@ -217,10 +224,10 @@ impl World {
         let mut stands = None;
         match table.take(letter, &neighbours(), sender, me, most) {
             Some(Wants::Answer { bond, .. }) if agrees => {
-                table.accept(bond, neighbours(), sender);
+                table.accept(bond);
                 stands = Some(bond);
             }
-            Some(Wants::Answer { bond, .. }) => table.decline(bond, &neighbours(), sender, "no"),
+            Some(Wants::Answer { bond, .. }) => table.decline(bond, "no"),
             Some(Wants::Confirmation { bond }) if agrees => {
                 table.confirm(bond);
                 stands = Some(bond);

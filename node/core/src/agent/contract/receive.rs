@@ -364,9 +364,9 @@ impl<A: Agent> Cx<'_, A> {
         }
     }
 
-    /// Half of the effects are left to the agent's own handlers.
+    /// Most of the effects are left to the agent's own handlers, to its partners and to its problems.
     fn may_end_more(&self) -> bool {
-        self.effects_left() > EFFECTS_PER_INPUT_MAX / 2
+        self.effects_left() > EFFECTS_PER_INPUT_MAX / 4 * 3
     }
 
     /// Ends what the kind's present code takes no part in.

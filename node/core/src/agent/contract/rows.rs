@@ -101,6 +101,7 @@ impl Dealings {
             News::Partner(PartnerNews::Declined { row, .. } | PartnerNews::Parted { row, .. }) => {
                 Some(&row.ends.mine)
             }
+            News::Partner(PartnerNews::Asked { relation, .. }) => Some(relation),
             News::Partner(PartnerNews::Restarted { bond, .. }) => {
                 self.partners.get(*bond).map(|row| row.ends.mine.as_ref())
             }
@@ -153,6 +154,11 @@ fn more(what: &str, all: usize) -> Option<(String, Time, Value)> {
 }
 
 impl Managed {
+    /// Whether whoever has made this bid was granted the work, and has not heard the end of it.
+    pub(in crate::agent) fn has_granted(&self, bid: BidId) -> bool {
+        self.machine.is_granted(bid)
+    }
+
     fn view(&self, number: u64, room: &mut usize) -> Value {
         let bids = self.machine.story().take(*room).map(|(bid, state)| {
             json!({

@@ -5,7 +5,9 @@ use starling_protocols::{
     exchange::{Codec, Failure},
     ident::{Address, AgentId},
     limits::{BODY_BYTES_MAX, BUDGET_MAX},
-    partner::{Bond, Letter, Output, Partnerships, Proposal, ProposeError, Row, Stage, Wants},
+    partner::{
+        Bond, Ends, Letter, Output, Partnerships, Proposal, ProposeError, Row, Stage, Wants,
+    },
     time::Time,
     wire,
 };
@@ -88,6 +90,8 @@ impl<A: Agent> Cx<'_, A> {
                     self.hear(PartnerNews::Declined { bond, row, why });
                 }
                 Output::Parted { bond, row, how, brothers } => {
+                    // If the other side does not know yet, it asks now.
+                    self.dismiss_watcher(row.partner, Reason::Partner(bond));
                     self.hear(PartnerNews::Parted { bond, row, how, brothers });
                 }
                 Output::Restarted { bond, before } => {
@@ -113,8 +117,9 @@ impl<A: Agent> Cx<'_, A> {
     }
 
     /// A partner, or its host, has ended, or says that it knows nothing of this.
-    pub(in crate::agent) fn partner_is_gone(&mut self, bond: Bond) {
-        self.dealings.partners.gone(bond);
+    pub(in crate::agent) fn partner_is_gone(&mut self, bond: Bond, answered: bool) {
+        let now = self.now();
+        self.dealings.partners.gone(bond, answered, now);
         self.settle_partners();
     }
 
@@ -123,6 +128,14 @@ impl<A: Agent> Cx<'_, A> {
         let now = self.now();
         self.dealings.partners.undelivered(to, name, why, now);
         self.settle_partners();
+    }
+
+    /// The agent is back in another life of its host.
+    pub(in crate::agent) fn partners_recovered(&mut self, declares: impl Fn(&Ends) -> bool) {
+        if !self.dealings.partners.is_empty() {
+            self.dealings.partners.recovered(declares);
+            self.settle_partners();
+        }
     }
 
     /// The agent is about to end in good order.
@@ -136,7 +149,6 @@ impl<A: Agent> Cx<'_, A> {
     /// A letter has come.
     pub(in crate::agent) fn partner_told(
         &mut self,
-        agent: &mut A,
         fns: &PartnerFns<A>,
         codec: Codec,
         body: &[u8],
@@ -145,31 +157,36 @@ impl<A: Agent> Cx<'_, A> {
         let (from, me) = (self.sender(), self.address());
         let wants = self.dealings.partners.take(letter, &fns.ends, from, me, fns.most);
         self.settle_partners();
+        if let Some(wants) = wants {
+            // After what has become of others by that: the agent may have room now.
+            let relation = fns.ends.mine.clone();
+            self.hear(PartnerNews::Asked { relation, from, wants });
+        }
+        Ok(())
+    }
+
+    /// Asks the agent whether it agrees.
+    fn ask_consent(&mut self, agent: &mut A, fns: &PartnerFns<A>, from: Address, wants: Wants) {
         match wants {
-            Some(Wants::Answer { bond, terms }) => {
+            Wants::Answer { bond, terms } => {
                 let consent = (fns.initiate)(agent, self, bond, from, Some(&terms));
-                let ends = fns.ends.clone();
-                let partners = &mut self.dealings.partners;
-                match &consent.0 {
-                    Ok(()) => partners.accept(bond, ends, from),
-                    Err(why) => partners.decline(bond, &ends, from, why),
-                }
-                if consent.0.is_err() {
-                    release(agent, fns, bond);
-                }
-            }
-            Some(Wants::Confirmation { bond }) => {
-                let consent = (fns.initiate)(agent, self, bond, from, None);
-                let partners = &mut self.dealings.partners;
                 match consent.0 {
-                    Ok(()) => partners.confirm(bond),
-                    Err(why) => partners.reconsider(bond, &why),
+                    Ok(()) => self.dealings.partners.accept(bond),
+                    Err(why) => {
+                        self.dealings.partners.decline(bond, &why);
+                        release(agent, fns, bond);
+                    }
                 }
             }
-            None => {}
+            Wants::Confirmation { bond } => {
+                let consent = (fns.initiate)(agent, self, bond, from, None);
+                match consent.0 {
+                    Ok(()) => self.dealings.partners.confirm(bond),
+                    Err(why) => self.dealings.partners.reconsider(bond, &why),
+                }
+            }
         }
         self.settle_partners();
-        Ok(())
     }
 
     /// Tells the agent what has become of a partner.
@@ -180,6 +197,7 @@ impl<A: Agent> Cx<'_, A> {
         news: PartnerNews,
     ) {
         match news {
+            PartnerNews::Asked { from, wants, .. } => self.ask_consent(agent, fns, from, wants),
             PartnerNews::Declined { bond, row, why } => {
                 (fns.declined)(agent, self, bond, row.partner, &why);
                 release(agent, fns, bond);
@@ -264,6 +282,7 @@ pub(in crate::agent) fn views(partners: &Partnerships) -> Vec<(String, Time, Val
     let view = |(bond, row): (Bond, &Row)| {
         let (stage, until) = match row.stage {
             Stage::Proposed { until, .. } => ("proposed", until),
+            Stage::Considered { .. } => ("considered", Time::ZERO),
             Stage::Standing => ("standing", Time::ZERO),
         };
         let then = json!({

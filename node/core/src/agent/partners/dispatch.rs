@@ -51,6 +51,11 @@ impl<A: Agent> PartnerFns<A> {
         }
     }
 
+    /// Whether it is for partners of this relation.
+    pub(in crate::agent) fn is_of(&self, ends: &Ends) -> bool {
+        self.ends == *ends
+    }
+
     /// Whether letters to the other end go under this name.
     pub(in crate::agent) fn writes(&self, name: &str) -> bool {
         self.ends.theirs == name

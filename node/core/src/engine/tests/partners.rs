@@ -215,6 +215,24 @@ impl Mesh {
         self.party(host, "inn", beds, false)
     }
 
+    /// Begins another life of a host, in which a guest lives from the beginning, always under the
+    /// same id.
+    fn begin_with_guest(&mut self, host: usize, life: u64) -> Address {
+        let state = serde_json::json!({ "log": [], "beds": with_beds(1), "fussy": false });
+        let init = Init::Json(state.to_string());
+        let guest = Start { kind: "lodger".into(), name: None, init };
+        let mut config = self.config(host, life);
+        config.residents.push((AgentId(1032), guest));
+        // A host draws its seed anew in each life.
+        config.seed = [u8::try_from(life).expect("few lives"); 32];
+        let others = (0..self.engines.len()).filter(|other| *other != host);
+        others.clone().for_each(|other| self.cut(host, other));
+        self.engines[host] = Engine::new(config, self.now());
+        others.for_each(|other| self.connect(host, other));
+        self.settle();
+        Address { host: self.host(host), agent: AgentId(1032) }
+    }
+
     fn says(&mut self, who: Address, tell: &Tell) {
         let host = (0..self.engines.len()).find(|host| self.host(*host) == who.host);
         let body = serde_json::to_string(tell).expect("JSON");
@@ -362,6 +380,26 @@ fn a_partner_that_has_just_come_back_hears_that_the_other_has_not() {
     mesh.settle();
     mesh.advance(Duration::from_secs(1));
     assert_eq!(mesh.last(inn), ("Lost, 0 left, 0 brothers, false".into(), 0, 0));
+}
+
+#[test]
+fn who_begins_anew_and_proposes_again_finds_the_bed_that_it_had() {
+    let mut mesh = Mesh::recorded(2);
+    let inn = mesh.inn(1, 1);
+    let guest = mesh.begin_with_guest(0, 2);
+    mesh.says(guest, &Tell::Propose(inn, 3));
+    assert_eq!(mesh.last(inn), ("initiate Some(3)".into(), 1, 1));
+    // It has forgotten all. The inn, which has one bed, has not heard of that yet.
+    mesh.disks[1].as_mut().expect("a disk").stalled = true;
+    mesh.begin_with_guest(0, 3);
+    mesh.says(guest, &Tell::Propose(inn, 4));
+    mesh.disks[1].as_mut().expect("a disk").stalled = false;
+    mesh.write(1);
+    mesh.settle();
+    let (log, partners, beds) = mesh.seen(inn);
+    let lost = "Lost, 0 left, 0 brothers, false";
+    assert_eq!(log, ["initiate Some(3)", lost, "initiate Some(4)"]);
+    assert_eq!((partners, beds), (vec![guest], 1));
 }
 
 #[test]
