@@ -31,7 +31,8 @@
 //! The phases in italics but for *closed* are ends; each is told once. What comes that has no row
 //! is stray and changes nothing. A bid names its bidder, and that need not be who sent it: then it
 //! was handed over by one who heard of the work. Whether the bidder has really made it shows when
-//! it is granted; a bid that nobody made is gone, and spoils nothing but itself.
+//! it is granted; a bid that nobody made is gone then. Where it was the only one granted, nothing
+//! comes of the contract: members of a mesh are trusted not to invent bids.
 //!
 //! # The contractor
 //!

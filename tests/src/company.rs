@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use starling_core::agent::{prelude::*, resources::Totals};
+use starling_core::agent::prelude::*;
 
 /// What a lodger calls its house.
 #[derive(Debug)]

@@ -47,21 +47,22 @@ pub(crate) struct Trace {
     all: bool,
 }
 
+/// How many searches are named to those who give too short a name.
+const SEARCHES_NAMED: usize = 8;
+
 impl Trace {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let journals = self.read(session).await?;
         let searches: BTreeSet<String> = journals.iter().map(|of| of.search.clone()).collect();
         if searches.len() > 1 {
-            let all = Vec::from_iter(searches).join(", ");
-            return Err(Failure::usage(format!(
-                "{:?} begins several searches: {all}",
-                self.search
-            )));
+            return Err(Failure::usage(several(&self.search, &searches)));
         }
         let Some(search) = searches.into_iter().next() else {
             let message = format!("nothing of a search {:?} is recorded", self.search);
-            return Err(Failure::told(Exit::NotFound, message)
-                .next("see its name while it is under way: p2p inspect AGENT"));
+            return Err(Failure::told(Exit::NotFound, message).next(
+                "its name is in p2p inspect AGENT while it is under way, and in \
+                       p2p inspect AGENT --at ENTRY when it is not any more",
+            ));
         };
         let out = &session.out;
         if journals.iter().any(|of| of.cut) {
@@ -169,4 +170,14 @@ fn grid(rows: &[Told], names: &Names) -> Grid {
         ]);
     }
     grid
+}
+
+/// The names of a few of the searches that begin alike.
+fn several(prefix: &str, searches: &BTreeSet<String>) -> String {
+    let some: Vec<&str> = searches.iter().take(SEARCHES_NAMED).map(String::as_str).collect();
+    let more = match searches.len().saturating_sub(SEARCHES_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{prefix:?} begins several searches: {}{more}", some.join(", "))
 }

@@ -190,7 +190,8 @@ pub mod prelude {
         Interests, Job, Level, Manages, Many, Never, Notification, Offer, One, Outcome, Partner,
         Partners, Periodic, Problem, Proposing, Relation, ReplyTo, Request, Resources, Retry,
         Settled, Singleton, Solution, Solved, Solves, Solving, Task, To, Topic, Undelivered,
-        WaitId, Work, resources::Want,
+        WaitId, Work,
+        resources::{Totals, Want},
     };
 }
 

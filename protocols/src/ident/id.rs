@@ -31,8 +31,9 @@ pub struct Bond(pub u128);
 )]
 pub struct Incarnation(pub u64);
 
-/// Where an agent is reached: its host and its id.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Where an agent is reached: its host and its id. In JSON `{"host": …, "agent": …}`; read from
+/// `"agent@host"` as well, as it is shown to people.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Address {
     /// The host it runs on.
     pub host: HostId,
@@ -141,6 +142,40 @@ impl AgentId {
     pub const ENGINE: Self = Self(2);
     /// Ids below this are reserved for built-in agents.
     pub const RESERVED: u128 = 1024;
+}
+
+/// What an address is written as.
+#[derive(Deserialize)]
+#[serde(rename = "Address")]
+struct Parts {
+    host: HostId,
+    agent: AgentId,
+}
+
+impl From<Parts> for Address {
+    fn from(Parts { host, agent }: Parts) -> Self {
+        Self { host, agent }
+    }
+}
+
+/// The forms in which people write an address.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "an address is AGENT@HOST, or has the fields host and agent")]
+enum Written {
+    Text(String),
+    Parts(Parts),
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return Parts::deserialize(deserializer).map(Self::from);
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+            Written::Parts(parts) => Ok(parts.into()),
+        }
+    }
 }
 
 impl fmt::Display for Address {

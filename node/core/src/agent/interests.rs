@@ -186,7 +186,8 @@ impl<A: Agent> Interests<A> {
     fn contract<C: Contract>(&mut self, fns: ContractFns<A>) {
         let same = self.handlers.iter_mut().find(|handler| handler.name == C::NAME);
         let Some(Handler { does: Does::Contract(has), .. }) = same else {
-            let (show, show_reply): (Show, Option<Show>) = (super::contract::show::<C>, None);
+            let (show, show_reply): (Show, Option<Show>) =
+                (super::contract::show::<C>, Some(super::contract::show_reply::<C>));
             let does = Does::Contract(fns);
             return self.handlers.push(Handler { name: C::NAME, does, show, show_reply });
         };

@@ -69,10 +69,16 @@
 //!     fn resources(&mut self) -> Option<&mut Resources> { Some(&mut self.beds) }
 //! }
 //!
+//! // An inn is started with beds.
+//! let beds = Resources::new(Totals::new().scalar("beds", 12))?;
+//! let mut inn = Cage::new(Inn { beds });
+//! # inn.start();
+//!
 //! let mut guest = Cage::new(Guest { house: Some(HERE), slept_outside: false });
 //! assert_eq!(guest.start().len(), 2); // the proposal, and the end of its window
 //! guest.advance(std::time::Duration::from_secs(6));
 //! guest.replay();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Partnerships are part of what is saved of an agent. Those of agents that

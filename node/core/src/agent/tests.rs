@@ -529,3 +529,15 @@ fn order() -> impl Strategy<Value = (Do, u64)> {
     ];
     (order, 0..4u64)
 }
+
+#[test]
+fn an_address_is_read_as_people_see_it_and_as_programs_write_it() {
+    let address = Address { host: HostId([7; 32]), agent: AgentId(9) };
+    let written = serde_json::to_string(&address).expect("it has a form in JSON");
+    assert!(written.starts_with("{\"host\":"), "{written}");
+    for text in [written, format!("\"{address}\"")] {
+        assert_eq!(serde_json::from_str::<Address>(&text).expect("an address"), address);
+    }
+    let why = serde_json::from_str::<Address>("7").expect_err("no address");
+    assert!(why.to_string().contains("AGENT@HOST"), "{why}");
+}

@@ -1,7 +1,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use starling_protocols::{
-    contract::{Ask, BidId, End, Ended, Tell, Windows},
+    contract::{Ask, BidId, End, Ended, Reply, Tell, Windows},
     limits::BODY_BYTES_MAX,
     wire,
 };
@@ -259,6 +259,31 @@ fn ended<A: Manages<C>, C: Contract>(
     let reports = reports.filter_map(|(bid, report)| Some((bid.id, decode(report)?))).collect();
     let settled = Settled { end, reports, bids: row.machine.story().count() };
     Manages::<C>::ended(agent, cx, ContractId::new(number), settled);
+}
+
+/// Shows what is answered to managers, and to contractors that ask.
+pub(crate) fn show_reply<C: Contract>(body: &[u8]) -> Option<Value> {
+    Some(match wire::decode_borrowed::<Reply<'_>>(body, BODY_BYTES_MAX).ok()? {
+        Reply::Bid(bid) => json!({
+            "bid": hex(bid.id.number), "bidder": bid.id.bidder.to_string(), "cost": bid.cost,
+            "says": show_as::<C::Bid>(&bid.body),
+        }),
+        Reply::Refused { further } => json!({ "refused": true, "further": further }),
+        Reply::Duplicate => json!("duplicate"),
+        Reply::Report(report) => json!({ "report": show_as::<C::Report>(&report) }),
+        Reply::Defect(why) => json!({ "defect": why }),
+        Reply::NoBid => json!("no such bid"),
+        Reply::Acknowledged => json!("acknowledged"),
+        Reply::Cancelled(why) => json!({ "cancelled": why }),
+        Reply::Pending { left } => {
+            json!({ "pending_ms": u64::try_from(left.as_millis()).unwrap_or(u64::MAX) })
+        }
+        Reply::Forgotten => json!("forgotten"),
+    })
+}
+
+fn show_as<T: DeserializeOwned + serde::Serialize>(body: &[u8]) -> Option<Value> {
+    decode::<T>(body).and_then(|of| serde_json::to_value(&of).ok())
 }
 
 /// Shows what managers ask and what the two sides tell each other.

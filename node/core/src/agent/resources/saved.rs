@@ -11,7 +11,10 @@ use super::{
 };
 
 /// What is saved of [`Resources`]: the rest follows from it.
-#[derive(Deserialize)]
+///
+/// People who write a state by hand may leave out all but the totals.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Saved {
     totals: Totals,
     window: Duration,
