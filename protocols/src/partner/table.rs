@@ -200,6 +200,10 @@ pub enum Output {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Partnerships {
     rows: BTreeMap<Bond, Row>,
+    /// What the agent is being asked about. It takes its room from then on, so that nothing is
+    /// proposed meanwhile for which there is none.
+    #[serde(skip)]
+    deciding: Option<(Bond, Ends, AgentId)>,
     #[serde(skip)]
     outputs: VecDeque<Output>,
 }
@@ -280,6 +284,7 @@ impl Partnerships {
 
     /// Agrees to what another has proposed.
     pub fn accept(&mut self, bond: Bond, ends: Ends, from: Address) {
+        self.deciding = None;
         self.post(from, &ends, Letter::Accept { bond });
         let row = Row { ends, partner: from, stage: Stage::Standing, check_at: None };
         self.rows.insert(bond, row);
@@ -288,6 +293,7 @@ impl Partnerships {
 
     /// Does not agree to what another has proposed.
     pub fn decline(&mut self, bond: Bond, ends: &Ends, from: Address, why: &str) {
+        self.deciding = None;
         let why: String = why.chars().take(REASON_BYTES_MAX / 4).collect();
         self.post(from, ends, Letter::Decline { bond, why: Cow::Owned(why) });
     }
@@ -480,6 +486,7 @@ impl Partnerships {
             self.decline(bond, ends, from, "it has as many such partners as it may");
             return false;
         }
+        self.deciding = Some((bond, ends.clone(), from.agent));
         true
     }
 
@@ -495,13 +502,18 @@ impl Partnerships {
     }
 
     fn find(&self, ends: &Ends, with: AgentId) -> Option<Bond> {
-        let same = |row: &Row| row.ends == *ends && row.partner.agent == with;
-        self.rows.iter().find(|(_, row)| same(row)).map(|(bond, _)| *bond)
+        let rows = self.rows.iter().map(|(bond, row)| (bond, &row.ends, &row.partner.agent));
+        let deciding = self.deciding.iter().map(|(bond, ends, agent)| (bond, ends, agent));
+        let mut all = rows.chain(deciding);
+        all.find(|(_, of, agent)| *of == ends && **agent == with).map(|(bond, ..)| *bond)
     }
 
     fn is_full(&self, ends: &Ends, most: usize) -> bool {
-        let of_relation = self.rows.values().filter(|row| row.ends == *ends).count();
-        of_relation >= most || self.rows.len() >= PARTNERS_PER_AGENT_MAX
+        let deciding = self.deciding.iter().map(|(_, ends, _)| ends);
+        let all = self.rows.values().map(|row| &row.ends).chain(deciding);
+        let (of_relation, of_all) =
+            all.fold((0, 0), |(of, all), other| (of + usize::from(other == ends), all + 1));
+        of_relation >= most || of_all >= PARTNERS_PER_AGENT_MAX
     }
 
     fn check(&mut self, bond: Bond) {
