@@ -8,6 +8,7 @@ mod letters;
 mod mishaps;
 mod money;
 mod rosters;
+mod ties;
 mod topics;
 mod trades;
 mod waits;
@@ -21,6 +22,7 @@ pub use self::{
     mishaps::NobodyDies,
     money::MoneyIsKept,
     rosters::RostersConverge,
+    ties::{EachEndIsToldOnce, NothingIsLeftOfPartners, PartnersAgree},
     topics::OrderedTopics,
     trades::{NobodyIsGrantedTwice, NothingIsLeftOfContracts, TradersAgree},
     waits::WaitsGoOn,
