@@ -8,6 +8,7 @@ mod letters;
 mod mishaps;
 mod money;
 mod rosters;
+mod solvers;
 mod ties;
 mod topics;
 mod trades;
@@ -22,6 +23,7 @@ pub use self::{
     mishaps::NobodyDies,
     money::MoneyIsKept,
     rosters::RostersConverge,
+    solvers::{AllAreSettled, OneActs, SolutionsAreFound},
     ties::{EachEndIsToldOnce, NothingIsLeftOfPartners, PartnersAgree},
     topics::OrderedTopics,
     trades::{NobodyIsGrantedTwice, NothingIsLeftOfContracts, TradersAgree},

@@ -108,7 +108,7 @@ impl Default for Times {
 pub type Make = fn() -> Box<dyn Scenario>;
 
 /// All scenarios that come with the simulator.
-pub const ALL: [Make; 9] = [
+pub const ALL: [Make; 10] = [
     || Box::new(scenarios::Mixed::default()),
     || Box::new(scenarios::Durable::default()),
     || Box::new(scenarios::Membership::default()),
@@ -116,6 +116,7 @@ pub const ALL: [Make; 9] = [
     || Box::new(scenarios::Topics),
     || Box::new(scenarios::Market::default()),
     || Box::new(scenarios::Partners::default()),
+    || Box::new(scenarios::Problems::default()),
     || Box::new(scenarios::Crashes::default()),
     || Box::new(scenarios::Quiet),
 ];

@@ -3,6 +3,7 @@
 
 mod caller;
 mod crier;
+mod fixer;
 mod neighbour;
 mod till;
 mod trader;
@@ -11,6 +12,7 @@ mod worker;
 pub use self::{
     caller::{Caller, Came, Rest},
     crier::{Crier, Stream, Whisper, Word},
+    fixer::{Act, Alarm, Breakage, Case, Fixer, Slip, Smith, Tinker},
     neighbour::{Beside, Cottage, Farm, Mistake, Neighbour, Over, Side, Tie, Twin, Under},
     till::{Balance, Deposit, Money, Till},
     trader::{Commission, Deal, Errand, Flaw, Hold, Part, Plan, Receipt, Shop, Stall, Trader},
@@ -44,6 +46,12 @@ pub const STALL: AgentId = AgentId(904);
 /// Where the trader of each host lives that outlives the daemon.
 pub const SHOP: AgentId = AgentId(905);
 
+/// Where the fixer of each host lives that begins anew with it.
+pub const TINKER: AgentId = AgentId(906);
+
+/// Where the fixer of each host lives that outlives the daemon.
+pub const SMITH: AgentId = AgentId(907);
+
 /// How many hosts can have neighbours: each neighbour has a reserved id of its own.
 pub const NEIGHBOUR_HOSTS_MAX: u32 = 64;
 
@@ -75,7 +83,13 @@ pub const fn farm_of(host: HostNo) -> AgentId {
 #[must_use]
 pub fn kinds() -> Kinds {
     let kinds = Kinds::new().kind::<Worker>().kind::<Caller>().kind::<Crier>().kind::<Till>();
-    kinds.kind::<Stall>().kind::<Shop>().kind::<Cottage>().kind::<Farm>()
+    kinds
+        .kind::<Stall>()
+        .kind::<Shop>()
+        .kind::<Cottage>()
+        .kind::<Farm>()
+        .kind::<Tinker>()
+        .kind::<Smith>()
 }
 
 /// How an agent with this state is started.
