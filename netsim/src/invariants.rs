@@ -8,6 +8,8 @@ mod letters;
 mod mishaps;
 mod money;
 mod rosters;
+mod solvers;
+mod ties;
 mod topics;
 mod trades;
 mod waits;
@@ -21,6 +23,8 @@ pub use self::{
     mishaps::NobodyDies,
     money::MoneyIsKept,
     rosters::RostersConverge,
+    solvers::{AllAreSettled, OneActs, SolutionsAreFound},
+    ties::{EachEndIsToldOnce, NothingIsLeftOfPartners, PartnersAgree},
     topics::OrderedTopics,
     trades::{NobodyIsGrantedTwice, NothingIsLeftOfContracts, TradersAgree},
     waits::WaitsGoOn,

@@ -108,13 +108,15 @@ impl Default for Times {
 pub type Make = fn() -> Box<dyn Scenario>;
 
 /// All scenarios that come with the simulator.
-pub const ALL: [Make; 8] = [
+pub const ALL: [Make; 10] = [
     || Box::new(scenarios::Mixed::default()),
     || Box::new(scenarios::Durable::default()),
     || Box::new(scenarios::Membership::default()),
     || Box::new(scenarios::Dialogs),
     || Box::new(scenarios::Topics),
     || Box::new(scenarios::Market::default()),
+    || Box::new(scenarios::Partners::default()),
+    || Box::new(scenarios::Problems::default()),
     || Box::new(scenarios::Crashes::default()),
     || Box::new(scenarios::Quiet),
 ];

@@ -6,12 +6,14 @@ mod durable;
 mod market;
 mod membership;
 mod mixed;
+mod partners;
+mod problems;
 mod quiet;
 mod topics;
 
 pub use self::{
     crashes::Crashes, dialogs::Dialogs, durable::Durable, market::Market, membership::Membership,
-    mixed::Mixed, quiet::Quiet, topics::Topics,
+    mixed::Mixed, partners::Partners, problems::Problems, quiet::Quiet, topics::Topics,
 };
 
 use std::time::Duration;

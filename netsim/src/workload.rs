@@ -3,6 +3,8 @@
 
 mod caller;
 mod crier;
+mod fixer;
+mod neighbour;
 mod till;
 mod trader;
 mod worker;
@@ -10,6 +12,8 @@ mod worker;
 pub use self::{
     caller::{Caller, Came, Rest},
     crier::{Crier, Stream, Whisper, Word},
+    fixer::{Act, Alarm, Breakage, Case, Fixer, Slip, Smith, Tinker},
+    neighbour::{Beside, Cottage, Farm, Mistake, Neighbour, Over, Side, Tie, Twin, Under},
     till::{Balance, Deposit, Money, Till},
     trader::{Commission, Deal, Errand, Flaw, Hold, Part, Plan, Receipt, Shop, Stall, Trader},
     worker::{Do, How, Worker},
@@ -20,6 +24,8 @@ use starling_core::{
     engine::{Kinds, Start},
 };
 use starling_protocols::ident::AgentId;
+
+use crate::faults::HostNo;
 
 /// Where the worker of each host lives. Below the ids of usual agents, so that it begins anew
 /// with its host.
@@ -40,11 +46,50 @@ pub const STALL: AgentId = AgentId(904);
 /// Where the trader of each host lives that outlives the daemon.
 pub const SHOP: AgentId = AgentId(905);
 
+/// Where the fixer of each host lives that begins anew with it.
+pub const TINKER: AgentId = AgentId(906);
+
+/// Where the fixer of each host lives that outlives the daemon.
+pub const SMITH: AgentId = AgentId(907);
+
+/// How many hosts can have neighbours: each neighbour has a reserved id of its own.
+pub const NEIGHBOUR_HOSTS_MAX: u32 = 64;
+
+/// Where the neighbours of all hosts live.
+pub const NEIGHBOURS: [AgentId; 2 * NEIGHBOUR_HOSTS_MAX as usize] = {
+    let mut all = [AgentId::OUTSIDE; 2 * NEIGHBOUR_HOSTS_MAX as usize];
+    let mut number = 0;
+    while number < NEIGHBOUR_HOSTS_MAX {
+        all[2 * number as usize] = cottage_of(HostNo(number));
+        all[2 * number as usize + 1] = farm_of(HostNo(number));
+        number += 1;
+    }
+    all
+};
+
+/// Where the neighbour of a host lives that begins anew with it.
+#[must_use]
+pub const fn cottage_of(host: HostNo) -> AgentId {
+    AgentId(256 + 2 * host.0 as u128)
+}
+
+/// Where the neighbour of a host lives that outlives the daemon.
+#[must_use]
+pub const fn farm_of(host: HostNo) -> AgentId {
+    AgentId(257 + 2 * host.0 as u128)
+}
+
 /// The kinds of all of them.
 #[must_use]
 pub fn kinds() -> Kinds {
     let kinds = Kinds::new().kind::<Worker>().kind::<Caller>().kind::<Crier>().kind::<Till>();
-    kinds.kind::<Stall>().kind::<Shop>()
+    kinds
+        .kind::<Stall>()
+        .kind::<Shop>()
+        .kind::<Cottage>()
+        .kind::<Farm>()
+        .kind::<Tinker>()
+        .kind::<Smith>()
 }
 
 /// How an agent with this state is started.

@@ -36,13 +36,14 @@
 //! to stand, the other is broken up in the same step.
 
 mod message;
+mod output;
 mod table;
 
-pub use crate::ident::Bond;
 pub use message::{Leaving, Letter};
-pub use table::{
-    Declined, Ends, Output, Parted, Partnerships, Proposal, ProposeError, Row, Stage, Wants,
-};
+pub use output::{Declined, Output, Parted, Wants};
+pub use table::{Ends, Partnerships, Proposal, ProposeError, Row, Stage};
+
+pub use crate::ident::Bond;
 
 #[cfg(test)]
 mod tests;

@@ -163,6 +163,19 @@ fn who_has_as_many_as_it_may_declines() {
 }
 
 #[test]
+fn who_is_asked_whether_it_agrees_has_no_room_for_another_meanwhile() {
+    let mut table = Partnerships::default();
+    let letter = Letter::Propose { bond: BOND, terms: Cow::Borrowed(b"") };
+    let wants = table.take(letter, &ends(), LOW, HIGH, 1);
+    assert_eq!(wants, Some(Wants::Answer { bond: BOND, terms: Vec::new() }));
+    let to = |to| proposal(Bond(8), to);
+    assert_eq!(table.propose(to(THIRD), HIGH), Err(ProposeError::Full));
+    assert_eq!(table.propose(to(LOW), HIGH), Err(ProposeError::Already(BOND)));
+    table.decline(BOND, "no");
+    assert_eq!(table.propose(to(THIRD), HIGH), Ok(()));
+}
+
+#[test]
 fn of_two_that_propose_the_same_the_smaller_id_goes_on() {
     let (bond, terms) = (Bond(8), Cow::Borrowed(&b""[..]));
     let mut low = proposed();
@@ -283,16 +296,6 @@ fn a_partner_of_another_relation_is_no_one_to_be_substituted() {
     let mut table = standing();
     let other = Proposal { ends: theirs(), instead_of: Some(BOND), ..proposal(Bond(8), THIRD) };
     assert_eq!(table.propose(other, LOW), Err(ProposeError::NoSuchPartner));
-}
-
-#[test]
-fn while_it_considers_one_there_is_no_room_for_another() {
-    let mut table = Partnerships::default();
-    let letter = Letter::Propose { bond: BOND, terms: Cow::Borrowed(b"") };
-    assert!(table.take(letter, &ends(), HIGH, LOW, 1).is_some());
-    assert_eq!(table.propose(proposal(Bond(8), THIRD), LOW), Err(ProposeError::Full));
-    let to_it = proposal(Bond(8), HIGH);
-    assert_eq!(table.propose(to_it, LOW), Err(ProposeError::Already(BOND)));
 }
 
 #[test]

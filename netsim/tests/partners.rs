@@ -1,0 +1,145 @@
+//! Partners as agents have them: whatever goes wrong, both sides agree in the end, each end is told
+//! once, and nothing is left behind. That these promises can be broken is shown by neighbours that
+//! make mistakes.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use starling_netsim::{
+    FaultKind, HostNo, Options, Sim,
+    invariants::{Findings, Invariant},
+    run, run_seed,
+    scenario::{Make, Scenario},
+    scenarios::Partners,
+    workload::{Mistake, Neighbour, cottage_of, farm_of},
+};
+use starling_protocols::{entropy::Entropy, ident::AgentId};
+
+const SEEDS: u64 = 24;
+
+fn options() -> Options {
+    Options { scenario: "partners".into(), hosts: 8, minutes: 2, ..Options::default() }
+}
+
+#[test]
+fn both_sides_agree_and_nothing_leaks_over_some_seeds() {
+    let report = run(&Options { seeds: SEEDS, ..options() }).expect("a scenario");
+    assert_eq!(report.failures, [], "{report}");
+}
+
+#[test]
+fn where_nothing_goes_wrong_both_sides_agree() {
+    let calm = Options { only: Some(Vec::new()), seeds: 4, ..options() };
+    let report = run(&calm).expect("a scenario");
+    assert_eq!(report.failures, [], "{report}");
+}
+
+/// How often a partnership or a proposal ended in which way, over all seeds of one test, and how
+/// many partnerships stood in the end.
+static ENDS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+/// Neighbours of which is counted how everything ended.
+struct Counted(Partners);
+
+impl Scenario for Counted {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn about(&self) -> &'static str {
+        self.0.about()
+    }
+    fn faults(&self) -> &'static [FaultKind] {
+        self.0.faults()
+    }
+    fn set_up(&mut self, sim: &mut Sim, hosts: u32, entropy: &Entropy) {
+        self.0.set_up(sim, hosts, entropy);
+    }
+    fn rest(&mut self, sim: &mut Sim) {
+        self.0.rest(sim);
+    }
+    fn watched(&self) -> &'static [AgentId] {
+        self.0.watched()
+    }
+    fn invariants(&self) -> Vec<Box<dyn Invariant>> {
+        vec![Box::new(Count)]
+    }
+}
+
+struct Count;
+
+impl Invariant for Count {
+    fn name(&self) -> &'static str {
+        "count"
+    }
+    fn source(&self) -> &'static str {
+        "this test"
+    }
+    fn at_end(&mut self, sim: &Sim, findings: &Findings) -> Result<(), String> {
+        let mut all = ENDS.lock().unwrap_or_else(PoisonError::into_inner);
+        for host in (0..8).map(HostNo) {
+            let cottages = findings.states::<Neighbour<false>>(cottage_of(host))?;
+            let farms = findings.states::<Neighbour<true>>(farm_of(host))?;
+            let cottages = cottages.into_iter().map(|(of, state)| (of, state.ends, state.ties));
+            let farms = farms.into_iter().map(|(of, state)| (of, state.ends, state.ties));
+            for (of, ends, ties) in cottages.chain(farms) {
+                ends.into_iter().for_each(|(end, times)| *all.entry(end).or_default() += times);
+                if of.alive {
+                    let standing = ties.values().filter(|tie| tie.stands).count();
+                    *all.entry("standing".into()).or_default() += standing as u64;
+                }
+            }
+        }
+        assert_eq!(sim.hosts().count(), 8);
+        Ok(())
+    }
+}
+
+#[test]
+fn every_way_in_which_a_partnership_can_end_comes_up() {
+    let counted: Make = || Box::new(Counted(Partners::default()));
+    for seed in 1..=8 {
+        let outcome = run_seed(counted, &options(), seed, None);
+        assert_eq!(outcome.broken, None, "seed {seed}");
+    }
+    let ends = ENDS.lock().expect("nobody panicked");
+    let words: Vec<&str> = ends.keys().map(String::as_str).collect();
+    // A life that ends in good order ends its books too, and nobody is buried but by mistake.
+    let expected = [
+        "breakup",
+        "crossed",
+        "goodbye",
+        "lost",
+        "reconsidered",
+        "refused",
+        "standing",
+        "timed out",
+        "undelivered",
+        "withdrawn",
+    ];
+    assert_eq!(words, expected, "{ends:?}");
+    assert!(ends["standing"] > 100, "{ends:?}");
+}
+
+/// How the first seed fails that breaks this promise.
+fn found(make: Make, promise: &str) -> String {
+    let outcomes = (1..=SEEDS).map(|seed| run_seed(make, &options(), seed, None));
+    let mut broken = outcomes.filter_map(|outcome| outcome.broken);
+    let broken = broken.find(|broken| broken.invariant == promise);
+    broken.expect("one of the seeds finds it").why
+}
+
+#[test]
+fn a_neighbour_that_releases_nothing_when_partners_part_is_found() {
+    let make: Make = || Box::new(Partners { flaw: Mistake::KeepsPlaces });
+    let found = found(make, "each-end-is-told-once");
+    assert!(found.contains("is set aside for nobody"), "{found}");
+}
+
+#[test]
+fn a_neighbour_that_buries_the_living_is_found() {
+    let make: Make = || Box::new(Partners { flaw: Mistake::BuriesTheLiving });
+    let found = found(make, "partners-agree");
+    assert!(found.contains(" stands for "), "{found}");
+}
