@@ -68,7 +68,8 @@ pub enum Mistake {
     None,
     /// It does not bind what it sets aside for a partner, nor release it.
     KeepsPlaces,
-    /// It says of one that lives that it has died.
+    /// It says of one that lives that it has died. Both sides agree all the same: whoever is buried
+    /// alive hears of it.
     BuriesTheLiving,
 }
 
