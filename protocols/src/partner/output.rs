@@ -41,8 +41,8 @@ pub enum Parted {
 /// What the agent itself must decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wants {
-    /// Whether it agrees to what another proposes: [`accept`](Partnerships::accept) or
-    /// [`decline`](Partnerships::decline) follows.
+    /// Whether it agrees to what another proposes: [`accept`](super::Partnerships::accept) or
+    /// [`decline`](super::Partnerships::decline) follows.
     Answer {
         /// Of what.
         bond: Bond,
@@ -50,7 +50,7 @@ pub enum Wants {
         terms: Vec<u8>,
     },
     /// Whether it still agrees to what it has proposed and the other has accepted:
-    /// [`confirm`](Partnerships::confirm) or [`reconsider`](Partnerships::reconsider) follows.
+    /// [`confirm`](super::Partnerships::confirm) or [`reconsider`](super::Partnerships::reconsider) follows.
     Confirmation {
         /// Of what.
         bond: Bond,
