@@ -297,7 +297,7 @@ pub const CONTRACTS_PER_AGENT_MAX: usize = 4096;
 pub const TRACE_DEEDS_MAX: usize = 10_000;
 
 /// Searches that one agent remembers at a time. At the cap it takes part in no further one.
-pub const TRAVERSALS_PER_AGENT_MAX: usize = 16_384;
+pub const TRAVERSALS_PER_AGENT_MAX: usize = 65_536;
 
 /// Agents that are remembered to have brought one search. What others bring is asked back in vain.
 pub const VISITORS_PER_TRAVERSAL_MAX: usize = 16;
