@@ -43,11 +43,13 @@ fn an_auction_is_told_from_the_journals_of_three_daemons() {
     let journals: Vec<String> = [&alpha, &beta, &gamma]
         .map(|host| host.data_dir.join("journal").display().to_string())
         .to_vec();
-    let (code, traced) = until("the end is recorded", || {
+    // Each host writes its journal in its own time: what one has heard another may not have written.
+    let (code, traced) = until("both ends are recorded", || {
         let traced = trace(&alpha, &search[..8], &journals);
         traced.1["data"].as_array()?;
         let told = story(&traced.1);
-        told.iter().any(|line| line.contains("acknowledges")).then_some(traced)
+        let has = |words: &str| told.iter().any(|line| line.contains(words));
+        (has("seller acknowledges") && has("rich reports")).then_some(traced)
     });
     assert_eq!((code, &traced["schema"]), (0, &json!("p2p.trace/1")));
     let mut told = story(&traced);
