@@ -20,10 +20,6 @@ use super::{
     watch::Everybodys,
 };
 
-/// How often an agent may be told something in one turn: one that begins anew whenever it is told
-/// that there is no solution would never end.
-const NEWS_PER_INPUT_MAX: usize = 65_536;
-
 /// The state an agent begins with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Init {
@@ -182,24 +178,9 @@ impl<A: Agent> Kind<A> {
         let mut cx = Cx::new(turn, book, dealings);
         let handled = self.take_up(state, &mut cx, input);
         if cx.dealings.is_some() {
-            self.tell_news(state, &mut cx);
+            cx.tell_news(state, |name| self.does(name).ok());
         }
         handled
-    }
-
-    /// What comes of one thing that an agent is told may be another.
-    fn tell_news(&self, state: &mut A, cx: &mut Cx<'_, A>) {
-        for _ in 0..NEWS_PER_INPUT_MAX {
-            cx.tell_news(state, |name| self.does(name).ok());
-            let told = cx.tell_of_problem(state, |name| match self.does(name) {
-                Ok(Does::Solve(fns)) => Some(fns),
-                _ => None,
-            });
-            if !told {
-                return;
-            }
-        }
-        panic!("an agent of kind {} was told of its problems without end", A::KIND);
     }
 
     fn take_up(&self, state: &mut A, cx: &mut Cx<'_, A>, input: &Input<'_>) -> Handled {

@@ -1,6 +1,10 @@
 //! What the SDK keeps for an agent beside its state: its contracts, its partners, and who watches
 //! whom.
 
+mod news;
+
+pub(super) use news::{News, PartnerNews, ProblemNews};
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, VecDeque},
@@ -12,15 +16,19 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use starling_protocols::{
-    contract::{BidId, End, Ended, Visited},
+    contract::{BidId, Visited},
+    exchange::Codec,
     ident::Address,
-    limits::{CONTRACTS_PER_AGENT_MAX, PROBLEMS_PER_AGENT_MAX, WAITS_PER_AGENT_MAX},
-    partner::{Bond, Declined, Parted, Partnerships, Row, Wants},
+    limits::{
+        BODY_BYTES_MAX, CONTRACTS_PER_AGENT_MAX, PROBLEMS_PER_AGENT_MAX, WAITS_PER_AGENT_MAX,
+    },
+    partner::{Bond, Partnerships},
     time::Time,
+    wire,
 };
 
 use super::{
-    Agent, Cx, Effect, WaitId,
+    Agent, Cx, Effect, Rejection, WaitId,
     contract::{self, Announced, JobRow, Managed, PastContracts},
     cx::encode,
     partners,
@@ -159,57 +167,6 @@ impl Waits {
     }
 }
 
-/// What the agent is to be told.
-#[derive(Debug)]
-pub(super) enum News {
-    Bid { contract: u64, bid: BidId },
-    Gone { contract: u64, bid: BidId },
-    Closed { contract: u64 },
-    Over { contract: u64, end: End },
-    Announced { job: u64, body: Vec<u8> },
-    Granted { job: u64, body: Vec<u8> },
-    JobOver { job: u64, how: Ended },
-    Partner(PartnerNews),
-}
-
-/// What has become of a partner, or of one that was to be.
-#[derive(Debug)]
-pub(super) enum PartnerNews {
-    /// The agent is asked whether it agrees.
-    Asked {
-        relation: Cow<'static, str>,
-        from: Address,
-        wants: Wants,
-    },
-    Declined {
-        bond: Bond,
-        row: Row,
-        why: Declined,
-    },
-    Parted {
-        bond: Bond,
-        row: Row,
-        how: Parted,
-        brothers: Vec<Address>,
-    },
-    Restarted {
-        bond: Bond,
-        before: Address,
-    },
-}
-
-impl News {
-    pub(super) const fn is_of_manager(&self) -> bool {
-        match self {
-            Self::Bid { .. } | Self::Gone { .. } | Self::Closed { .. } | Self::Over { .. } => true,
-            Self::Announced { .. }
-            | Self::Granted { .. }
-            | Self::JobOver { .. }
-            | Self::Partner(_) => false,
-        }
-    }
-}
-
 impl Dealings {
     /// Whether there is nothing to save.
     pub(crate) fn is_empty(&self) -> bool {
@@ -309,4 +266,14 @@ impl<A: Agent> Cx<'_, A> {
         self.push(Effect::Wake { at, wait });
         Some((wait, at))
     }
+}
+
+/// Reads what agents say to each other by these means: people and programs outside the mesh have
+/// none of them.
+pub(super) fn read<'a, T: Deserialize<'a>>(codec: Codec, body: &'a [u8]) -> Result<T, Rejection> {
+    if codec == Codec::Json {
+        let why = "this is between agents; nobody outside the mesh can take part";
+        return Err(Rejection::BadBody(why.to_owned()));
+    }
+    wire::decode_borrowed(body, BODY_BYTES_MAX).map_err(|why| Rejection::BadBody(why.to_string()))
 }

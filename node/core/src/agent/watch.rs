@@ -8,15 +8,14 @@ use starling_protocols::{
     contract::BidId,
     exchange::{Codec, Failure},
     ident::Address,
-    limits::{BODY_BYTES_MAX, WATCH_WINDOW, WATCHERS_PER_AGENT_MAX},
-    wire,
+    limits::{WATCH_WINDOW, WATCHERS_PER_AGENT_MAX},
 };
 
 use super::{
     Agent, Buried, Cx, Dialog, Died, Expiring, Notification as _, Rejection, Request, Restarted,
     WaitId,
     cx::encode,
-    dealings::{For, Reason},
+    dealings::{For, Reason, read},
     partners,
 };
 
@@ -171,7 +170,7 @@ impl<A: Agent> Cx<'_, A> {
 
     /// Another agent wants to know when this one ends.
     pub(super) fn is_watched(&mut self, body: &[u8]) -> Result<(), Rejection> {
-        let reason = read(self.dialog().codec(), body)?;
+        let reason: Reason = read(self.dialog().codec(), body)?;
         let (now, from) = (self.now(), self.dialog().asker);
         if !self.has_to_do_with(from, reason) {
             self.answer_now(Ok(&()));
@@ -221,14 +220,6 @@ impl<A: Agent> Cx<'_, A> {
         }
         Ok(())
     }
-}
-
-fn read(codec: Codec, body: &[u8]) -> Result<Reason, Rejection> {
-    if codec == Codec::Json {
-        let why = "agents watch each other; nobody outside the mesh can";
-        return Err(Rejection::BadBody(why.to_owned()));
-    }
-    wire::decode(body, BODY_BYTES_MAX).map_err(|why| Rejection::BadBody(why.to_string()))
 }
 
 #[cfg(test)]

@@ -13,12 +13,7 @@ use super::{
 use crate::agent::{
     Agent, Cx,
     dealings::{News, Reason},
-    interests::Does,
 };
-
-/// How often an agent may be told something in one turn: one that announces to nobody whenever it
-/// is told that nobody bid would never end.
-const NEWS_PER_INPUT_MAX: usize = 65_536;
 
 type OnBid<A> = fn(&mut A, &mut Cx<'_, A>, u64, BidId);
 type OnJob<A> = fn(&mut A, &mut Cx<'_, A>, u64, &[u8]);
@@ -93,52 +88,24 @@ impl<A: Agent> ContractFns<A> {
 
 /// How an agent hears of its contracts.
 impl<A: Agent> Cx<'_, A> {
-    /// Tells the agent what has come of its contracts in this turn, and what comes of that.
-    pub(in crate::agent) fn tell_news<'f>(
+    /// Tells the agent what has come of a contract.
+    pub(in crate::agent) fn tell_of_contract(
         &mut self,
         agent: &mut A,
-        find: impl Fn(&str) -> Option<&'f Does<A>>,
-    ) where
-        A: 'f,
-    {
-        for _ in 0..NEWS_PER_INPUT_MAX {
-            let Some(news) = self.dealings.news.pop_front() else { return };
-            self.tell_one(agent, news, &find);
-        }
-        panic!("an agent of kind {} was told of its contracts without end", A::KIND);
-    }
-
-    fn tell_one<'f>(
-        &mut self,
-        agent: &mut A,
+        name: &str,
+        fns: &ContractFns<A>,
         news: News,
-        find: &impl Fn(&str) -> Option<&'f Does<A>>,
-    ) where
-        A: 'f,
-    {
-        let name = self.dealings.name_of(&news).map(ToOwned::to_owned);
-        let fns = match name.as_deref().and_then(find) {
-            Some(Does::Contract(fns)) => fns,
-            Some(Does::Partner(fns)) => {
-                if let News::Partner(news) = news {
-                    self.tell_partner(agent, fns, news);
-                }
-                return;
-            }
-            _ => return self.tell_nobody(&news),
-        };
+    ) {
         match (&fns.manages, &fns.bids) {
             (Some(manages), _) if news.is_of_manager() => self.tell_manager(agent, manages, news),
             (_, Some(bids)) if !news.is_of_manager() => self.tell_contractor(agent, bids, news),
             _ => self.tell_nobody(&news),
         }
-        if let Some(name) = name {
-            self.next_job(&name, fns.part());
-        }
+        self.next_job(name, fns.part());
     }
 
     /// The kind takes no part in such contracts any more: what has ended is forgotten all the same.
-    fn tell_nobody(&mut self, news: &News) {
+    pub(in crate::agent) fn tell_nobody(&mut self, news: &News) {
         match news {
             News::Over { contract, end } => drop(self.contract_over(*contract, end)),
             News::JobOver { job, .. } => self.job_over(*job),

@@ -20,7 +20,7 @@ use super::{Announced, JobRow};
 use crate::agent::{
     Agent, Cx, Effect, Rejection,
     cx::encode,
-    dealings::{For, News, Reason},
+    dealings::{For, News, Reason, read},
 };
 
 /// What a kind takes part in, of one sort of contract.
@@ -408,14 +408,6 @@ fn readable<'a>(
         }
         _ => reply,
     }
-}
-
-fn read<'a, T: serde::Deserialize<'a>>(codec: Codec, body: &'a [u8]) -> Result<T, Rejection> {
-    if codec == Codec::Json {
-        let why = "contracts are between agents; nobody outside the mesh can take part";
-        return Err(Rejection::BadBody(why.to_owned()));
-    }
-    wire::decode_borrowed(body, BODY_BYTES_MAX).map_err(|why| Rejection::BadBody(why.to_string()))
 }
 
 fn reply(outcome: Option<Result<&[u8], Failure>>) -> Result<Reply<'_>, Failure> {

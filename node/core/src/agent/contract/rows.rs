@@ -8,15 +8,12 @@ use starling_protocols::{
     time::Time,
 };
 
-use crate::agent::{
-    Dialog, WaitId,
-    dealings::{Dealings, News, PartnerNews},
-};
+use crate::agent::{Dialog, WaitId, dealings::Dealings};
 
 /// A contract that the agent has announced.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::agent) struct Managed {
-    pub(super) name: String,
+    pub(in crate::agent) name: String,
     pub(super) machine: Manager,
     pub(super) traversal: Traversal,
     /// The job for which it was announced.
@@ -31,7 +28,7 @@ pub(in crate::agent) struct Managed {
 /// The agent's part in a contract of another.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::agent) struct JobRow {
-    pub(super) name: String,
+    pub(in crate::agent) name: String,
     pub(super) machine: Contractor,
     /// Who announced it, or has granted it since.
     pub(super) manager: Address,
@@ -84,28 +81,6 @@ impl Dealings {
     pub(super) fn has_number(&self, number: u64) -> bool {
         let past = self.past.get(number).is_some();
         past || self.managed.contains_key(&number) || self.jobs.contains_key(&number)
-    }
-
-    /// The name of the contract that something is told of.
-    pub(super) fn name_of<'n>(&'n self, news: &'n News) -> Option<&'n str> {
-        match news {
-            News::Bid { contract, .. }
-            | News::Gone { contract, .. }
-            | News::Closed { contract }
-            | News::Over { contract, .. } => {
-                self.managed.get(contract).map(|row| row.name.as_str())
-            }
-            News::Announced { job, .. } | News::Granted { job, .. } | News::JobOver { job, .. } => {
-                self.jobs.get(job).map(|row| row.name.as_str())
-            }
-            News::Partner(PartnerNews::Declined { row, .. } | PartnerNews::Parted { row, .. }) => {
-                Some(&row.ends.mine)
-            }
-            News::Partner(PartnerNews::Asked { relation, .. }) => Some(relation),
-            News::Partner(PartnerNews::Restarted { bond, .. }) => {
-                self.partners.get(*bond).map(|row| row.ends.mine.as_ref())
-            }
-        }
     }
 
     /// How many jobs of a sort are under way.

@@ -4,12 +4,11 @@ use serde_json::{Value, json};
 use starling_protocols::{
     exchange::{Codec, Failure},
     ident::{Address, AgentId},
-    limits::{BODY_BYTES_MAX, BUDGET_MAX},
+    limits::BUDGET_MAX,
     partner::{
         Bond, Ends, Letter, Output, Partnerships, Proposal, ProposeError, Row, Stage, Wants,
     },
     time::Time,
-    wire,
 };
 
 use super::{
@@ -18,7 +17,7 @@ use super::{
 use crate::agent::{
     Agent, Cx, Effect, Rejection,
     cx::encode,
-    dealings::{For, News, PartnerNews, Reason},
+    dealings::{For, News, PartnerNews, Reason, read},
 };
 
 /// What an agent does with its partners.
@@ -267,14 +266,6 @@ fn release<A: Agent>(agent: &mut A, fns: &PartnerFns<A>, bond: Bond) {
     if let Some(resources) = (fns.resources)(agent) {
         resources.released_by(bond);
     }
-}
-
-fn read<'a, T: serde::Deserialize<'a>>(codec: Codec, body: &'a [u8]) -> Result<T, Rejection> {
-    if codec == Codec::Json {
-        let why = "partners are agents; nobody outside the mesh is one";
-        return Err(Rejection::BadBody(why.to_owned()));
-    }
-    wire::decode_borrowed(body, BODY_BYTES_MAX).map_err(|why| Rejection::BadBody(why.to_string()))
 }
 
 /// For people: each partnership, and until when it waits for something.

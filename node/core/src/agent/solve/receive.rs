@@ -9,11 +9,12 @@ use starling_protocols::{
     wire,
 };
 
-use super::{
-    rows::{News, Row, Told},
-    tell::SolveFns,
+use super::{rows::Row, tell::SolveFns};
+use crate::agent::{
+    Agent, Cx, Rejection,
+    cx::encode,
+    dealings::{For, News, ProblemNews, read},
 };
-use crate::agent::{Agent, Cx, Rejection, cx::encode, dealings::For};
 
 /// What is waited for, for a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,9 +146,9 @@ impl<A: Agent> Cx<'_, A> {
         });
         let row = found.and_then(|number| self.dealings.problems.rows.get_mut(&number));
         let Some((number, row)) = found.zip(row) else {
-            let what = Told::Settled(Err(Unsolved::NoRoom));
-            let news = News { name: name.to_owned(), problem, what };
-            return self.dealings.problems.news.push_back(news);
+            let what = ProblemNews::Settled(Err(Unsolved::NoRoom));
+            let news = News::Problem { name: name.to_owned(), problem, what };
+            return self.dealings.news.push_back(news);
         };
         row.member.notice(members, now);
         self.settle_problem(number);
@@ -263,7 +264,7 @@ impl<A: Agent> Cx<'_, A> {
                     self.tell_encoded(to, name, body);
                 }
             }
-            Output::Solve => self.problem_news(number, Told::Solve(number)),
+            Output::Solve => self.problem_news(number, ProblemNews::Solve(number)),
             Output::Settled(how) => {
                 let solution = row.member.solution().map(|(solution, _)| solution.to_vec());
                 let follow = row.follow.take();
@@ -271,10 +272,10 @@ impl<A: Agent> Cx<'_, A> {
                     self.forget_wait(wait);
                 }
                 let how = how.map(|by| (solution.unwrap_or_default(), by));
-                self.problem_news(number, Told::Settled(how));
+                self.problem_news(number, ProblemNews::Settled(how));
             }
             Output::Another { by, solution } => {
-                self.problem_news(number, Told::Another(solution, by));
+                self.problem_news(number, ProblemNews::Another(solution, by));
             }
         }
     }
@@ -299,22 +300,15 @@ impl<A: Agent> Cx<'_, A> {
         }
     }
 
-    fn problem_news(&mut self, number: u64, what: Told) {
+    fn problem_news(&mut self, number: u64, what: ProblemNews) {
         let Some(row) = self.dealings.problems.rows.get(&number) else { return };
-        let news = News { name: row.name.clone(), problem: row.problem.clone(), what };
-        self.dealings.problems.news.push_back(news);
+        let (name, problem) = (row.name.clone(), row.problem.clone());
+        self.dealings.news.push_back(News::Problem { name, problem, what });
     }
 }
 
 fn bad(why: &str) -> Rejection {
     Rejection::BadBody(why.to_owned())
-}
-
-fn read<'a, T: Deserialize<'a>>(codec: Codec, body: &'a [u8]) -> Result<T, Rejection> {
-    if codec == Codec::Json {
-        return Err(bad("a group's problems are between agents; nobody outside can take part"));
-    }
-    wire::decode_borrowed(body, BODY_BYTES_MAX).map_err(|why| bad(&why.to_string()))
 }
 
 fn reply(outcome: Option<Result<&[u8], Failure>>) -> Result<Reply, Failure> {

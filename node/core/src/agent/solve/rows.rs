@@ -1,12 +1,9 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use starling_protocols::{
-    ident::Address,
-    limits::PROBLEMS_PER_AGENT_MAX,
-    solver::{Member, Unsolved},
-    time::Time,
+    ident::Address, limits::PROBLEMS_PER_AGENT_MAX, solver::Member, time::Time,
 };
 
 use crate::agent::{Dialog, WaitId};
@@ -22,9 +19,6 @@ pub(in crate::agent) struct Problems {
     pub(super) rows: BTreeMap<u64, Row>,
     /// By sort and key.
     numbers: BTreeMap<(String, String), u64>,
-    /// What the agent is to be told in this turn.
-    #[serde(skip)]
-    pub(super) news: VecDeque<News>,
 }
 
 /// A problem.
@@ -41,29 +35,10 @@ pub(super) struct Row {
     pub(super) followers: BTreeMap<Address, Dialog>,
 }
 
-/// What the agent is to be told of a problem.
-#[derive(Debug)]
-pub(super) struct News {
-    pub(super) name: String,
-    pub(super) problem: Vec<u8>,
-    pub(super) what: Told,
-}
-
-#[derive(Debug)]
-pub(super) enum Told {
-    Solve(u64),
-    Settled(Result<(Vec<u8>, Address), Unsolved>),
-    Another(Vec<u8>, Address),
-}
-
 impl Problems {
     /// Whether there is nothing to save.
     pub(in crate::agent) const fn is_empty(&self) -> bool {
         self.next == 0
-    }
-
-    pub(in crate::agent) fn has_news(&self) -> bool {
-        !self.news.is_empty()
     }
 
     /// The number of a problem that is under way or remembered.

@@ -7,11 +7,8 @@ use starling_protocols::{
     wire,
 };
 
-use super::{
-    Outcome, Problem, Solution, Solves, Solving,
-    rows::{News, Told},
-};
-use crate::agent::{Agent, Cx};
+use super::{Outcome, Problem, Solution, Solves, Solving};
+use crate::agent::{Agent, Cx, dealings::ProblemNews};
 
 type OnMembers<A> = fn(&mut A, &mut Cx<'_, A>, &[u8]) -> Option<Vec<Address>>;
 type OnSolve<A> = fn(&mut A, &mut Cx<'_, A>, u64, &[u8]);
@@ -59,35 +56,24 @@ impl<A: Agent> SolveFns<A> {
 }
 
 impl<A: Agent> Cx<'_, A> {
-    /// Tells the agent the next thing that has come of its problems in this turn. Gives whether
-    /// there was one.
-    pub(in crate::agent) fn tell_of_problem<'f>(
+    /// Tells the agent what has come of a problem.
+    pub(in crate::agent) fn tell_of_problem(
         &mut self,
         agent: &mut A,
-        find: impl Fn(&str) -> Option<&'f SolveFns<A>>,
-    ) -> bool
-    where
-        A: 'f,
-    {
-        if !self.dealings.problems.has_news() {
-            return false;
-        }
-        let Some(News { name, problem, what }) = self.dealings.problems.news.pop_front() else {
-            return false;
-        };
-        if let Some(fns) = find(&name) {
-            match what {
-                Told::Solve(number) => (fns.solve)(agent, self, number, &problem),
-                Told::Settled(how) => {
-                    let how = how.as_ref().map(|(solution, by)| (&**solution, *by));
-                    (fns.settled)(agent, self, &problem, how.map_err(Clone::clone));
-                }
-                Told::Another(solution, by) => {
-                    (fns.another)(agent, self, &problem, &solution, by);
-                }
+        fns: &SolveFns<A>,
+        problem: &[u8],
+        what: ProblemNews,
+    ) {
+        match what {
+            ProblemNews::Solve(number) => (fns.solve)(agent, self, number, problem),
+            ProblemNews::Settled(how) => {
+                let how = how.as_ref().map(|(solution, by)| (&**solution, *by));
+                (fns.settled)(agent, self, problem, how.map_err(Clone::clone));
+            }
+            ProblemNews::Another(solution, by) => {
+                (fns.another)(agent, self, problem, &solution, by);
             }
         }
-        true
     }
 }
 
