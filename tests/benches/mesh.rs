@@ -3,7 +3,7 @@
 //! the most.
 //!
 //! ```text
-//! cargo bench -p starling-tests -- [--rounds N] [--only WORD] [--peers PROGRAM]
+//! cargo bench -p starling-tests -- [--rounds N] [--only WORD] [--how WORDS] [--peers PROGRAM]
 //! ```
 //!
 //! The peers are `tests/peers`, built apart; without them only Starling is measured. All results
@@ -41,12 +41,13 @@ const CONTRACTS: [(usize, u64, u64); 6] = [
     (30, 1, 1_200),
     (30, 16, 4_000),
     (100, 1, 500),
-    (100, 16, 1_200),
+    (100, 16, 15_000),
 ];
 
 struct Options {
     rounds: u32,
     only: String,
+    how: String,
     peers: PathBuf,
 }
 
@@ -54,6 +55,7 @@ fn options() -> Options {
     let mut options = Options {
         rounds: 5,
         only: String::new(),
+        how: String::new(),
         peers: concat!(env!("CARGO_MANIFEST_DIR"), "/peers/target/release/starling-peers").into(),
     };
     let mut words = std::env::args().skip(1);
@@ -62,6 +64,7 @@ fn options() -> Options {
         match word.as_str() {
             "--rounds" => options.rounds = value().parse().expect("--rounds takes a number"),
             "--only" => options.only = value(),
+            "--how" => options.how = value(),
             "--peers" => options.peers = value().into(),
             _ => {}
         }
@@ -157,6 +160,9 @@ fn contracts(options: &Options, report: &mut Report) {
     let market = Market::new(10, 100);
     for (bidders, outstanding, count) in CONTRACTS {
         let how = format!("{bidders} bidders, {outstanding} outstanding");
+        if !how.contains(&options.how) {
+            continue;
+        }
         report.add("contracts", &how, market.negotiate(bidders, outstanding, count));
         let (bidders, outstanding) = (bidders.to_string(), outstanding.to_string());
         let nats = ["nats-contracts", "--bidders", &bidders, "--outstanding", &outstanding];

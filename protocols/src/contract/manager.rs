@@ -205,7 +205,7 @@ impl Manager {
     }
 
     /// The bids that stand, in the order in which they came.
-    pub fn bids(&self) -> impl Iterator<Item = &Bid> {
+    pub fn bids(&self) -> impl DoubleEndedIterator<Item = &Bid> {
         self.offers.iter().filter(|offer| offer.state == State::Open).map(|offer| &offer.bid)
     }
 
@@ -290,18 +290,19 @@ impl Manager {
 
     fn take_bid(&mut self, bid: Bid, from: Address, welcome: bool) {
         let id = bid.id;
-        // The same bid may come twice.
-        if self.offers.iter().any(|offer| offer.bid.id == id) {
-            return;
+        let (mut second, mut bytes) = (false, bid.body.len());
+        for offer in &self.offers {
+            // The same bid may come twice.
+            if offer.bid.id == id {
+                return;
+            }
+            // Who hands over the bid of another cannot keep that other from bidding itself.
+            second |= offer.from == from || from != id.bidder && offer.bid.id.bidder == id.bidder;
+            bytes += offer.bid.body.len();
         }
-        // Who hands over the bid of another cannot keep that other from bidding itself.
-        let second = |offer: &Offer| {
-            offer.from == from || from != id.bidder && offer.bid.id.bidder == id.bidder
-        };
-        let bytes: usize = self.offers.iter().map(|offer| offer.bid.body.len()).sum();
-        let full = self.offers.len() >= BIDS_PER_CONTRACT_MAX
-            || bytes + bid.body.len() > BIDS_PER_CONTRACT_BYTES_MAX;
-        if self.phase != Phase::Announced || !welcome || full || self.offers.iter().any(second) {
+        let full =
+            self.offers.len() >= BIDS_PER_CONTRACT_MAX || bytes > BIDS_PER_CONTRACT_BYTES_MAX;
+        if self.phase != Phase::Announced || !welcome || full || second {
             return self.outputs.push_back(Output::Reject(id));
         }
         self.offers.push(Offer { bid, from, state: State::Open });

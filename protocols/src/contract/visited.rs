@@ -1,4 +1,7 @@
-use std::collections::BTreeMap;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap, btree_map::Entry},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +12,6 @@ use crate::{
     time::Time,
 };
 
-/// Fewer searches are not worth looking through.
-const SWEPT_MIN: usize = 64;
-
 /// The searches that have come to an agent, each until its time for bids has passed.
 ///
 /// This is what makes a search end on every graph: an agent takes part in it once. Two neighbours
@@ -19,18 +19,31 @@ const SWEPT_MIN: usize = 64;
 /// cross each edge (the echo algorithm, Chang 1982).
 ///
 /// A search that goes on with work of another sort is another search there: each is remembered
-/// with the name of the contracts it is for.
+/// together with the name of the contracts it is for.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Visited {
-    seen: BTreeMap<String, BTreeMap<Traversal, Seen>>,
+    seen: BTreeMap<Search, Seen>,
+    /// All of them, the first to end on top.
+    ends: BinaryHeap<Reverse<(Time, Search)>>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Seen {
-    until: Time,
-    /// Who has brought the search here, and so needs not be asked.
-    from: Vec<Address>,
+/// A traversal and a name (by FNV-1a) in one number. Whoever makes two of them equal has one search
+/// of its own taken for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Search(u128);
+
+impl Search {
+    fn of(name: &str, Traversal(traversal): Traversal) -> Self {
+        let add = |sum: u128, byte: u8| {
+            (sum ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013B)
+        };
+        Self(name.bytes().fold(0x6C62_272E_07BB_0142_62B8_2175_6295_C58D, add) ^ traversal)
+    }
 }
+
+/// Who has brought a search here, and so needs not be asked.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Seen(Vec<Address>);
 
 /// How a search came to an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,55 +66,45 @@ impl Visited {
         until: Time,
         now: Time,
     ) -> Arrival {
-        let seen = self.seen.get_mut(name).and_then(|seen| seen.get_mut(&traversal));
-        if let Some(seen) = seen {
-            if seen.from.len() < VISITORS_PER_TRAVERSAL_MAX && !seen.from.contains(&from) {
-                seen.from.push(from);
+        self.sweep(now);
+        let search = Search::of(name, traversal);
+        let full = self.len() >= TRAVERSALS_PER_AGENT_MAX;
+        match self.seen.entry(search) {
+            Entry::Occupied(seen) => {
+                let Seen(visitors) = seen.into_mut();
+                if visitors.len() < VISITORS_PER_TRAVERSAL_MAX && !visitors.contains(&from) {
+                    visitors.push(from);
+                }
+                return Arrival::Again;
             }
-            return Arrival::Again;
-        }
-        self.make_room(now);
-        if self.len() >= TRAVERSALS_PER_AGENT_MAX {
-            return Arrival::TooMany;
-        }
-        self.insert(name, traversal, Seen { until, from: vec![from] });
+            Entry::Vacant(_) if full => return Arrival::TooMany,
+            Entry::Vacant(place) => place.insert(Seen(vec![from])),
+        };
+        self.ends.push(Reverse((until, search)));
         Arrival::First
     }
 
     /// This agent asks others in a search itself.
     pub fn begin(&mut self, name: &str, traversal: Traversal, until: Time, now: Time) {
-        if !self.seen.get(name).is_some_and(|seen| seen.contains_key(&traversal)) {
-            self.make_room(now);
-            self.insert(name, traversal, Seen { until, from: Vec::new() });
-        }
-    }
-
-    fn insert(&mut self, name: &str, traversal: Traversal, seen: Seen) {
-        match self.seen.get_mut(name) {
-            Some(of_name) => drop(of_name.insert(traversal, seen)),
-            None => drop(self.seen.insert(name.to_owned(), BTreeMap::from([(traversal, seen)]))),
-        }
-    }
-
-    /// Forgets what is over, now and then: whenever the table has doubled.
-    fn make_room(&mut self, now: Time) {
-        let len = self.len();
-        if len >= TRAVERSALS_PER_AGENT_MAX || len >= SWEPT_MIN && len.is_power_of_two() {
-            self.sweep(now);
+        self.sweep(now);
+        let search = Search::of(name, traversal);
+        if let Entry::Vacant(place) = self.seen.entry(search) {
+            place.insert(Seen::default());
+            self.ends.push(Reverse((until, search)));
         }
     }
 
     /// Whether the agent at that address has brought the search here.
     #[must_use]
     pub fn came_from(&self, name: &str, traversal: Traversal, address: Address) -> bool {
-        let seen = self.seen.get(name).and_then(|seen| seen.get(&traversal));
-        seen.is_some_and(|seen| seen.from.contains(&address))
+        let seen = self.seen.get(&Search::of(name, traversal));
+        seen.is_some_and(|Seen(visitors)| visitors.contains(&address))
     }
 
     /// How many searches are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.seen.values().map(BTreeMap::len).sum()
+        self.seen.len()
     }
 
     /// Whether none is.
@@ -112,9 +115,11 @@ impl Visited {
 
     /// Forgets the searches that are over.
     pub fn sweep(&mut self, now: Time) {
-        self.seen.retain(|_, of_name| {
-            of_name.retain(|_, seen| seen.until > now);
-            !of_name.is_empty()
-        });
+        while let Some(Reverse((until, search))) = self.ends.peek()
+            && *until <= now
+        {
+            self.seen.remove(search);
+            self.ends.pop();
+        }
     }
 }

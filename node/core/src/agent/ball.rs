@@ -50,7 +50,7 @@ pub enum Rejection {
 }
 
 /// Counts up when what is encoded behind the state changes its shape.
-const DEALINGS_FORMAT: u8 = 1;
+const DEALINGS_FORMAT: u8 = 2;
 
 /// Where an agent lives (FEAT: the hamsterball): its state and what it waits for, and nothing
 /// else. All of it can be saved between two inputs.
@@ -215,9 +215,7 @@ impl<A: Agent> Kind<A> {
                 };
                 return match does {
                     Does::Answer(answer) => answer(state, cx, dialog.codec(), body),
-                    Does::Contract(fns) => {
-                        cx.contract_asked(name, fns.part(), dialog.codec(), body)
-                    }
+                    Does::Contract(fns) => cx.contract_asked(fns.part(), dialog.codec(), body),
                     Does::Solve(fns) => cx.problem_asked(state, name, fns, dialog.codec(), body),
                     Does::Collect { .. } | Does::Partner(_) => Err(Rejection::Unknown),
                 };
@@ -233,7 +231,7 @@ impl<A: Agent> Kind<A> {
                 };
                 return match does {
                     Does::Collect { collect, .. } => collect(state, cx, *codec, body),
-                    Does::Contract(fns) => cx.contract_told(name, fns.part(), *codec, body),
+                    Does::Contract(fns) => cx.contract_told(fns.part(), *codec, body),
                     Does::Solve(_) => cx.problem_told(name, *codec, body),
                     Does::Partner(fns) => cx.partner_told(fns, *codec, body),
                     Does::Answer(_) => Err(Rejection::Unknown),

@@ -48,7 +48,7 @@ pub(crate) struct Dealings {
     pub(super) jobs: BTreeMap<u64, Box<JobRow>>,
     pub(super) visited: Visited,
     /// Announcements that wait because enough jobs of their sort are under way.
-    pub(super) waiting: BTreeMap<String, VecDeque<Announced>>,
+    pub(super) waiting: BTreeMap<Cow<'static, str>, VecDeque<Announced>>,
     pub(super) watches: Watches,
     pub(super) partners: Partnerships,
     /// When the next window of a proposal ends.

@@ -20,6 +20,7 @@ type OnJob<A> = fn(&mut A, &mut Cx<'_, A>, u64, &[u8]);
 
 /// What a kind does with one sort of contract, its types forgotten.
 pub(crate) struct ContractFns<A: Agent> {
+    name: &'static str,
     windows: Windows,
     bids: Option<BidFns<A>>,
     manages: Option<ManageFns<A>>,
@@ -49,7 +50,7 @@ impl<A: Agent> ContractFns<A> {
         let concurrency = <A as Bids<C>>::CONCURRENCY.max(1);
         let (announced, granted) = (announced::<A, C>, granted::<A, C>);
         let bids = BidFns { concurrency, announced, granted, ended: job_ended::<A, C> };
-        Self { windows: C::WINDOWS, bids: Some(bids), manages: None }
+        Self { name: C::NAME, windows: C::WINDOWS, bids: Some(bids), manages: None }
     }
 
     pub(crate) fn manages<C: Contract>() -> Self
@@ -59,7 +60,7 @@ impl<A: Agent> ContractFns<A> {
         let (bid, gone, closed) = (bid::<A, C>, gone::<A, C>, closed::<A, C>);
         let reads = |report: &[u8]| decode::<C::Report>(report).is_some();
         let manages = ManageFns { bid, gone, closed, reads, ended: ended::<A, C> };
-        Self { windows: C::WINDOWS, bids: None, manages: Some(manages) }
+        Self { name: C::NAME, windows: C::WINDOWS, bids: None, manages: Some(manages) }
     }
 
     /// Adds the other role. Gives whether it was not there yet.
@@ -82,7 +83,7 @@ impl<A: Agent> ContractFns<A> {
     pub(in crate::agent) fn part(&self) -> Part {
         let bids = self.bids.as_ref().map(|bids| bids.concurrency);
         let reads = self.manages.as_ref().map(|manages| manages.reads);
-        Part { bids, reads, windows: self.windows }
+        Part { name: self.name, bids, reads, windows: self.windows }
     }
 }
 
@@ -92,7 +93,6 @@ impl<A: Agent> Cx<'_, A> {
     pub(in crate::agent) fn tell_of_contract(
         &mut self,
         agent: &mut A,
-        name: &str,
         fns: &ContractFns<A>,
         news: News,
     ) {
@@ -101,7 +101,7 @@ impl<A: Agent> Cx<'_, A> {
             (_, Some(bids)) if !news.is_of_manager() => self.tell_contractor(agent, bids, news),
             _ => self.tell_nobody(&news),
         }
-        self.next_job(name, fns.part());
+        self.next_job(fns.part());
     }
 
     /// The kind takes no part in such contracts any more: what has ended is forgotten all the same.
@@ -196,7 +196,7 @@ fn job_ended<A: Bids<C>, C: Contract>(agent: &mut A, cx: &mut Cx<'_, A>, number:
 fn bid<A: Manages<C>, C: Contract>(agent: &mut A, cx: &mut Cx<'_, A>, number: u64, id: BidId) {
     let contract = ContractId::<C>::new(number);
     let row = cx.dealings.managed.get(&number);
-    let Some(open) = row.and_then(|row| row.machine.bids().find(|bid| bid.id == id)) else {
+    let Some(open) = row.and_then(|row| row.machine.bids().rfind(|bid| bid.id == id)) else {
         return;
     };
     let (cost, body) = (open.cost, decode(&open.body));

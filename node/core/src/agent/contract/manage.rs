@@ -136,7 +136,7 @@ impl<A: Agent> Cx<'_, A> {
         };
         let open = scope.is_some();
         let mut row = Managed {
-            name: C::NAME.to_owned(),
+            name: Cow::Borrowed(C::NAME),
             machine: Manager::announce(asked.iter().copied(), open, further, windows, now),
             traversal,
             job,
@@ -252,7 +252,7 @@ impl<A: Agent> Cx<'_, A> {
         loop {
             let Some(row) = self.dealings.managed.get_mut(&number) else { return };
             let Some(output) = row.machine.poll() else { break };
-            let name = Cow::Owned(row.name.clone());
+            let name = row.name.clone();
             match output {
                 Output::Grant { bid, body, left } => {
                     self.send_grant(number, name, bid, &body, left);

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::{Deserialize, Serialize};
 use starling_protocols::{
@@ -18,7 +21,7 @@ pub(in crate::agent) struct PastContracts {
 /// A contract that has ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Past {
-    pub(super) name: String,
+    pub(super) name: Cow<'static, str>,
     /// Those who have not answered, each with what waits for that.
     pub(super) asked: BTreeMap<Address, WaitId>,
     pub(super) outcome: Outcome,
@@ -44,10 +47,10 @@ impl PastContracts {
     }
 
     /// Takes what waits for the answer of one who was asked. Gives the contract's name.
-    pub(super) fn answered(&mut self, contract: u64, from: Address) -> Option<&str> {
+    pub(super) fn answered(&mut self, contract: u64, from: Address) -> Option<Cow<'static, str>> {
         let past = self.rows.get_mut(&contract)?;
         past.asked.remove(&from)?;
-        Some(&past.name)
+        Some(past.name.clone())
     }
 
     /// Gives what nobody waits for any more.

@@ -26,6 +26,7 @@ use crate::agent::{
 /// What a kind takes part in, of one sort of contract.
 #[derive(Clone, Copy)]
 pub(in crate::agent) struct Part {
+    pub(super) name: &'static str,
     /// How many jobs at a time; `None`: it does not bid.
     pub(super) bids: Option<usize>,
     /// Whether a report is one; `None`: it does not announce.
@@ -38,7 +39,6 @@ impl<A: Agent> Cx<'_, A> {
     /// A manager asks.
     pub(in crate::agent) fn contract_asked(
         &mut self,
-        name: &str,
         part: Part,
         codec: Codec,
         body: &[u8],
@@ -46,11 +46,11 @@ impl<A: Agent> Cx<'_, A> {
         let dialog = self.dialog();
         match read(codec, body)? {
             Ask::Announce(announcement) => {
-                self.arrives(name, part, dialog.asker, true, announcement);
+                self.arrives(part, dialog.asker, true, announcement);
             }
             Ask::Grant { bid, contract, left, body } => {
                 let now = self.now();
-                let row = self.dealings.jobs.get_mut(&bid).filter(|row| row.name == name);
+                let row = self.dealings.jobs.get_mut(&bid).filter(|row| row.name == part.name);
                 let granted = row.map(|row| (row.machine.order(Order::Grant { left }, now), row));
                 let Some((true, row)) = granted else {
                     self.answer_now(Ok(&Reply::NoBid));
@@ -67,7 +67,7 @@ impl<A: Agent> Cx<'_, A> {
             }
             Ask::Settle { contract, bid } => {
                 let bid = BidId { bidder: dialog.asker, number: bid };
-                let reply = encode(&self.outcome_of(name, contract, bid));
+                let reply = encode(&self.outcome_of(part.name, contract, bid));
                 self.push(Effect::Reply { to: dialog, outcome: Ok(reply) });
             }
         }
@@ -77,42 +77,41 @@ impl<A: Agent> Cx<'_, A> {
     /// The other side of a contract tells something.
     pub(in crate::agent) fn contract_told(
         &mut self,
-        name: &str,
         part: Part,
         codec: Codec,
         body: &[u8],
     ) -> Result<(), Rejection> {
         let from = self.sender();
         match read(codec, body)? {
-            Tell::Announce(announcement) => self.arrives(name, part, from, false, announcement),
+            Tell::Announce(announcement) => self.arrives(part, from, false, announcement),
             Tell::Bid { contract, bid } => {
                 let row = self.dealings.managed.get_mut(&contract);
-                if let Some(row) = row.filter(|row| row.name == name) {
+                if let Some(row) = row.filter(|row| row.name == part.name) {
                     row.machine.bid(bid, from);
                     self.settle_contract(contract);
                 } else {
-                    self.reject_late(name, bid.id);
+                    self.reject_late(part.name.into(), bid.id);
                 }
             }
             Tell::Withdraw { contract, bid, why } => {
                 let row = self.dealings.managed.get_mut(&contract);
-                if let Some(row) = row.filter(|row| row.name == name) {
+                if let Some(row) = row.filter(|row| row.name == part.name) {
                     row.machine.withdrawn(BidId { bidder: from, number: bid }, &why);
                     self.settle_contract(contract);
                 }
             }
-            Tell::Reject { bid } => self.order(name, from, bid, Order::Reject),
+            Tell::Reject { bid } => self.order(part.name, from, bid, Order::Reject),
             Tell::Cancel { bid, why } => {
-                self.order(name, from, bid, Order::Cancel(why.into_owned()));
+                self.order(part.name, from, bid, Order::Cancel(why.into_owned()));
             }
-            Tell::Acknowledge { bid } => self.order(name, from, bid, Order::Acknowledge),
+            Tell::Acknowledge { bid } => self.order(part.name, from, bid, Order::Acknowledge),
         }
         Ok(())
     }
 
     /// The contract has ended: who bids is not left waiting.
-    fn reject_late(&mut self, name: &str, bid: BidId) {
-        self.tell_of(bid.bidder, Cow::Owned(name.to_owned()), &Tell::Reject { bid: bid.number });
+    fn reject_late(&mut self, name: Cow<'static, str>, bid: BidId) {
+        self.tell_of(bid.bidder, name, &Tell::Reject { bid: bid.number });
     }
 
     /// A manager orders something. Who has announced or granted the work is obeyed, and until it
@@ -131,12 +130,12 @@ impl<A: Agent> Cx<'_, A> {
     /// Work is announced to this agent.
     fn arrives(
         &mut self,
-        name: &str,
         part: Part,
         manager: Address,
         asks: bool,
         announcement: Announcement<'_>,
     ) {
+        let name = part.name;
         let Announcement { traversal, contract, level, reach, left, stands, body } = announcement;
         let now = self.now();
         let stands = now + stands.min(BUDGET_MAX);
@@ -153,7 +152,7 @@ impl<A: Agent> Cx<'_, A> {
         self.drop_dead(name);
         let waiting = self.dealings.waiting.get(name).map_or(0, VecDeque::len);
         let full = self.dealings.jobs.len() >= CONTRACTS_PER_AGENT_MAX;
-        let waits = self.dealings.jobs_of(name) >= at_once;
+        let waits = !self.dealings.has_place(name, at_once);
         let bytes = ANNOUNCEMENTS_WAITING_BYTES_MAX;
         let has_room = || {
             waiting < ANNOUNCEMENTS_WAITING_MAX
@@ -166,10 +165,10 @@ impl<A: Agent> Cx<'_, A> {
         let announced =
             Announced { manager, answers, contract, traversal, level, reach, until, stands, body };
         if waits {
-            let queue = self.dealings.waiting.entry(name.to_owned()).or_default();
+            let queue = self.dealings.waiting.entry(name.into()).or_default();
             return queue.push_back(announced);
         }
-        self.open_job(name, part.windows, announced);
+        self.open_job(part, announced);
     }
 
     /// Announcements whose window has ended wait for nothing.
@@ -207,13 +206,13 @@ impl<A: Agent> Cx<'_, A> {
         self.answer_now(Ok(&Reply::Duplicate));
     }
 
-    fn open_job(&mut self, name: &str, windows: Windows, announced: Announced) {
+    fn open_job(&mut self, part: Part, announced: Announced) {
         let Announced { manager, answers, contract, traversal, level, reach, until, stands, body } =
             announced;
         let (now, number) = (self.now(), self.new_number());
         let row = JobRow {
-            name: name.to_owned(),
-            machine: Contractor::announced(until.since(now), stands.since(now), windows, now),
+            name: Cow::Borrowed(part.name),
+            machine: Contractor::announced(until.since(now), stands.since(now), part.windows, now),
             manager,
             contract,
             traversal,
@@ -232,17 +231,18 @@ impl<A: Agent> Cx<'_, A> {
     }
 
     /// A job has ended: one that waits takes its place.
-    pub(super) fn next_job(&mut self, name: &str, part: Part) {
-        let now = self.now();
+    pub(super) fn next_job(&mut self, part: Part) {
+        let (now, name) = (self.now(), part.name);
         while let Some(at_once) = part.bids
-            && self.dealings.jobs_of(name) < at_once
+            && self.dealings.waiting.contains_key(name)
+            && self.dealings.has_place(name, at_once)
             && self.dealings.jobs.len() < CONTRACTS_PER_AGENT_MAX
         {
             let Some(queue) = self.dealings.waiting.get_mut(name) else { return };
             match queue.pop_front() {
                 None => drop(self.dealings.waiting.remove(name)),
                 Some(announced) if announced.until <= now => self.refuse_announced(announced),
-                Some(announced) => self.open_job(name, part.windows, announced),
+                Some(announced) => self.open_job(part, announced),
             }
         }
     }
@@ -333,9 +333,9 @@ impl<A: Agent> Cx<'_, A> {
             row.machine.answered(from, reply, now);
             return self.settle_contract(contract);
         }
-        let name = self.dealings.past.answered(contract, from).map(ToOwned::to_owned);
+        let name = self.dealings.past.answered(contract, from);
         if let (Some(name), Ok(Reply::Bid(bid))) = (name, reply) {
-            self.reject_late(&name, bid.id);
+            self.reject_late(name, bid.id);
         }
     }
 

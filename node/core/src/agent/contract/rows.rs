@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,7 +16,7 @@ use crate::agent::{Dialog, WaitId, dealings::Dealings};
 /// A contract that the agent has announced.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::agent) struct Managed {
-    pub(in crate::agent) name: String,
+    pub(in crate::agent) name: Cow<'static, str>,
     pub(super) machine: Manager,
     pub(super) traversal: Traversal,
     /// The job for which it was announced.
@@ -28,7 +31,7 @@ pub(in crate::agent) struct Managed {
 /// The agent's part in a contract of another.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::agent) struct JobRow {
-    pub(in crate::agent) name: String,
+    pub(in crate::agent) name: Cow<'static, str>,
     pub(super) machine: Contractor,
     /// Who announced it, or has granted it since.
     pub(super) manager: Address,
@@ -83,9 +86,10 @@ impl Dealings {
         past || self.managed.contains_key(&number) || self.jobs.contains_key(&number)
     }
 
-    /// How many jobs of a sort are under way.
-    pub(super) fn jobs_of(&self, name: &str) -> usize {
-        self.jobs.values().filter(|job| job.name == name).count()
+    /// Whether another job of a sort may be under way beside those that are.
+    pub(super) fn has_place(&self, name: &str, at_once: usize) -> bool {
+        self.jobs.len() < at_once
+            || self.jobs.values().filter(|job| job.name == name).count() < at_once
     }
 
     /// Announcements that wait, in bytes.

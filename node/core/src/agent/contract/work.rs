@@ -67,7 +67,7 @@ impl<A: Agent> Cx<'_, A> {
         let Some(row) = self.dealings.jobs.get_mut(&number) else { return false };
         let withdraws = row.machine.withdraw(why);
         if withdraws {
-            let (to, name) = (row.manager, Cow::Owned(row.name.clone()));
+            let (to, name) = (row.manager, row.name.clone());
             let contract = row.contract;
             self.tell_of(to, name, &Tell::Withdraw { contract, bid: number, why: why.into() });
             self.settle_job(number);
@@ -131,7 +131,7 @@ impl<A: Agent> Cx<'_, A> {
         if row.answers.is_some() {
             self.answer_manager(number, &Reply::Bid(bid));
         } else {
-            let (to, name) = (row.manager, Cow::Owned(row.name.clone()));
+            let (to, name) = (row.manager, row.name.clone());
             let tell = Tell::Bid { contract: row.contract, bid };
             self.tell_of(to, name, &tell);
         }
@@ -173,7 +173,7 @@ impl<A: Agent> Cx<'_, A> {
     fn ask_manager(&mut self, number: u64) {
         let now = self.now();
         let Some(row) = self.dealings.jobs.get(&number) else { return };
-        let (to, name, left) = (row.manager, Cow::Owned(row.name.clone()), row.machine.left(now));
+        let (to, name, left) = (row.manager, row.name.clone(), row.machine.left(now));
         let ask = encode(&Ask::Settle { contract: row.contract, bid: number });
         let wait = self.ask_of(to, name, ask, left, now + left, For::Settled { job: number });
         if let Some(row) = self.dealings.jobs.get_mut(&number) {

@@ -75,25 +75,23 @@ impl News {
 
 impl Dealings {
     /// The name under which the kind declares what something is told of.
-    fn name_of<'n>(&'n self, news: &'n News) -> Option<&'n str> {
+    fn name_of(&self, news: &News) -> Option<Cow<'static, str>> {
         match news {
             News::Bid { contract, .. }
             | News::Gone { contract, .. }
             | News::Closed { contract }
-            | News::Over { contract, .. } => {
-                self.managed.get(contract).map(|row| row.name.as_str())
-            }
+            | News::Over { contract, .. } => self.managed.get(contract).map(|row| row.name.clone()),
             News::Announced { job, .. } | News::Granted { job, .. } | News::JobOver { job, .. } => {
-                self.jobs.get(job).map(|row| row.name.as_str())
+                self.jobs.get(job).map(|row| row.name.clone())
             }
             News::Partner(PartnerNews::Declined { row, .. } | PartnerNews::Parted { row, .. }) => {
-                Some(&row.ends.mine)
+                Some(row.ends.mine.clone())
             }
-            News::Partner(PartnerNews::Asked { relation, .. }) => Some(relation),
+            News::Partner(PartnerNews::Asked { relation, .. }) => Some(relation.clone()),
             News::Partner(PartnerNews::Restarted { bond, .. }) => {
-                self.partners.get(*bond).map(|row| row.ends.mine.as_ref())
+                self.partners.get(*bond).map(|row| row.ends.mine.clone())
             }
-            News::Problem { name, .. } => Some(name),
+            News::Problem { name, .. } => Some(Cow::Owned(name.clone())),
         }
     }
 }
@@ -123,14 +121,14 @@ impl<A: Agent> Cx<'_, A> {
     ) where
         A: 'f,
     {
-        let Some(name) = self.dealings.name_of(&news).map(ToOwned::to_owned) else { return };
+        let Some(name) = self.dealings.name_of(&news) else { return };
         match (find(&name), news) {
             (Some(Does::Partner(fns)), News::Partner(news)) => self.tell_partner(agent, fns, news),
             (Some(Does::Solve(fns)), News::Problem { problem, what, .. }) => {
                 self.tell_of_problem(agent, fns, &problem, what);
             }
             (_, News::Partner(_) | News::Problem { .. }) => {}
-            (Some(Does::Contract(fns)), news) => self.tell_of_contract(agent, &name, fns, news),
+            (Some(Does::Contract(fns)), news) => self.tell_of_contract(agent, fns, news),
             (_, news) => self.tell_nobody(&news),
         }
     }
