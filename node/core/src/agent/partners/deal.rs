@@ -171,10 +171,11 @@ impl<A: Agent> Cx<'_, A> {
                 let consent = (fns.initiate)(agent, self, bond, from, Some(&terms));
                 match consent.0 {
                     Ok(()) => self.dealings.partners.accept(bond),
-                    Err(why) => {
-                        self.dealings.partners.decline(bond, &why);
-                        release(agent, fns, bond);
-                    }
+                    Err(why) => self.dealings.partners.decline(bond, &why),
+                }
+                // The agent may have broken it up and agreed all the same.
+                if self.dealings.partners.get(bond).is_none() {
+                    release(agent, fns, bond);
                 }
             }
             Wants::Confirmation { bond } => {
