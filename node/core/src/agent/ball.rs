@@ -164,7 +164,7 @@ impl<A: Agent> Kind<A> {
     /// Collects what `A` declares.
     ///
     /// # Panics
-    /// When it declares a message twice.
+    /// When it declares a message twice, or one that every agent answers.
     pub(crate) fn new() -> Self {
         Self(Interests::of_kind())
     }
