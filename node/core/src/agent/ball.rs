@@ -50,7 +50,7 @@ pub enum Rejection {
 }
 
 /// Counts up when what is encoded behind the state changes its shape.
-const DEALINGS_FORMAT: u8 = 1;
+const DEALINGS_FORMAT: u8 = 2;
 
 /// Where an agent lives (FEAT: the hamsterball): its state and what it waits for, and nothing
 /// else. All of it can be saved between two inputs.
@@ -194,6 +194,7 @@ impl<A: Agent> Kind<A> {
             }
             Input::Recovered => {
                 cx.end_strange_contracts(|name| self.part(name));
+                cx.end_strange_problems(|name| matches!(self.does(name), Ok(Does::Solve(_))));
                 cx.partners_recovered(|ends| {
                     matches!(self.does(&ends.mine), Ok(Does::Partner(fns)) if fns.is_of(ends))
                 });
