@@ -113,6 +113,12 @@ impl Partnerships {
         self.rows.is_empty()
     }
 
+    /// How many there are, in all stages.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// One of them.
     #[must_use]
     pub fn get(&self, bond: Bond) -> Option<&Row> {

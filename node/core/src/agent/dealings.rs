@@ -14,7 +14,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use starling_protocols::{
     contract::{BidId, Visited},
     exchange::Codec,
@@ -188,6 +188,15 @@ impl Dealings {
         views.extend(self.problems.views());
         views
     }
+}
+
+/// Contracts, jobs and partners that are shown, each.
+pub(super) const ROWS_SHOWN_MAX: usize = 256;
+
+/// For people: how many there are of something beside those that are shown.
+pub(super) fn more(what: &str, all: usize) -> Option<(String, Time, Value)> {
+    let more = all.checked_sub(ROWS_SHOWN_MAX + 1)? + 1;
+    Some((what.to_owned(), Time::ZERO, json!({ "more": more })))
 }
 
 /// How the SDK itself asks, tells and waits.

@@ -17,7 +17,7 @@ use super::{
 use crate::agent::{
     Agent, Cx, Effect, Rejection,
     cx::encode,
-    dealings::{For, News, PartnerNews, Reason, read},
+    dealings::{For, News, PartnerNews, ROWS_SHOWN_MAX, Reason, more, read},
 };
 
 /// What an agent does with its partners.
@@ -269,7 +269,8 @@ fn release<A: Agent>(agent: &mut A, fns: &PartnerFns<A>, bond: Bond) {
     }
 }
 
-/// For people: each partnership, and until when it waits for something.
+/// For people: each partnership, and until when it waits for something. Of very many, the first, and
+/// how many there are beside them.
 pub(in crate::agent) fn views(partners: &Partnerships) -> Vec<(String, Time, Value)> {
     let view = |(bond, row): (Bond, &Row)| {
         let (stage, until) = match row.stage {
@@ -283,7 +284,8 @@ pub(in crate::agent) fn views(partners: &Partnerships) -> Vec<(String, Time, Val
         });
         ("partner".to_owned(), until, then)
     };
-    partners.iter().map(view).collect()
+    let rows = partners.iter().take(ROWS_SHOWN_MAX).map(view);
+    rows.chain(more("partner", partners.len())).collect()
 }
 
 /// Whether an agent is a partner.
