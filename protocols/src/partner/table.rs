@@ -329,6 +329,17 @@ impl Partnerships {
         }
     }
 
+    /// A watch on a partner has lasted so long. Where nobody is, that is noticed in less than
+    /// [`LOOK_AGAIN_MAX`], so that the partner was there if it was longer: when it falls silent
+    /// again, that is the first time.
+    pub fn watched(&mut self, bond: Bond, lasted: Duration) {
+        if lasted > LOOK_AGAIN_MAX
+            && let Some(row) = self.rows.get_mut(&bond)
+        {
+            row.checks = 0;
+        }
+    }
+
     /// A letter was not delivered.
     pub fn undelivered(&mut self, to: Address, name: &str, why: &Failure, now: Time) {
         let to_it = |row: &Row| row.partner == to && row.ends.theirs == name;

@@ -208,7 +208,7 @@ impl<A: Agent> Cx<'_, A> {
         part: impl Fn(&str) -> Option<contract::Part>,
     ) {
         let outcome = self.outcome();
-        let Some((what, _)) = self.dealings.waits.end(wait) else { return };
+        let Some((what, until)) = self.dealings.waits.end(wait) else { return };
         match what {
             For::Answer { .. }
             | For::Report { .. }
@@ -219,7 +219,7 @@ impl<A: Agent> Cx<'_, A> {
             }
             For::Problem { problem, what } => self.problem_resumed(problem, what, outcome),
             For::Watch { reason } => {
-                self.watch_ended(reason, outcome.map(|outcome| outcome.map(drop)));
+                self.watch_ended(reason, until, outcome.map(|outcome| outcome.map(drop)));
             }
             For::Proposals => self.proposals_are_due(),
         }

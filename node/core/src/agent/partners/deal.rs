@@ -83,7 +83,12 @@ impl<A: Agent> Cx<'_, A> {
                 Output::Post { to, name, letter } => {
                     self.push(Effect::Post { to, name, body: encode(&letter) });
                 }
-                Output::Watch { of, bond } => self.watch(of, Reason::Partner(bond)),
+                Output::Watch { of, bond } => {
+                    if !self.watch(of, Reason::Partner(bond)) {
+                        let now = self.now();
+                        self.dealings.partners.gone(bond, false, now);
+                    }
+                }
                 Output::Unwatch { bond, .. } => self.unwatch(Reason::Partner(bond)),
                 Output::Declined { bond, row, why } => {
                     self.hear(PartnerNews::Declined { bond, row, why });

@@ -1,18 +1,23 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::json;
 use starling_protocols::{
-    exchange::Codec,
+    exchange::{Codec, Failure},
     ident::{AgentId, HostId},
-    partner::Letter,
+    partner::{Letter, Partnerships},
+    time::Time,
     wire,
 };
 
 use super::*;
 use crate::agent::{
-    Answer, Answers, Cage, Effect, Input, Interests, Never, Request,
+    Answer, Answers, Cage, Collects, Effect, Input, Interests, Never, Notification, Request,
+    WaitId,
     cx::encode,
+    dealings::For,
     resources::{Totals, Want},
+    waits::What,
 };
 
 struct Kin;
@@ -22,9 +27,11 @@ impl Relation for Kin {
     type Terms = ();
 }
 
-/// One that sets something aside for a partner, breaks up, and agrees.
+/// One that sets something aside for a partner and agrees. Unless it is loyal, it breaks up before
+/// that.
 #[derive(Serialize, Deserialize)]
 struct Wayward {
+    loyal: bool,
     places: Resources,
     told: Vec<String>,
 }
@@ -32,7 +39,7 @@ struct Wayward {
 impl Default for Wayward {
     fn default() -> Self {
         let places = Resources::new(Totals::new().scalar("places", 5)).expect("one name");
-        Self { places, told: Vec::new() }
+        Self { loyal: false, places, told: Vec::new() }
     }
 }
 
@@ -47,6 +54,7 @@ impl Agent for Wayward {
     type Then = Never;
     fn interests(interests: &mut Interests<Self>) {
         interests.answers::<Propose>();
+        interests.collects::<Fill>();
         interests.has_many::<Kin>();
     }
 }
@@ -64,12 +72,46 @@ impl Answers<Propose> for Wayward {
     }
 }
 
+/// It has so many partners from now on, and waits for as much as it may.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Fill(u64);
+impl Notification for Fill {
+    const NAME: &'static str = "wayward/fill";
+}
+
+impl Collects<Fill> for Wayward {
+    fn collect(&mut self, cx: &mut Cx<'_, Self>, Fill(partners): Fill) {
+        cx.dealings.partners = with_many(partners);
+        while cx.dealings.waits.room() > 0 {
+            cx.dealings.waits.begin(For::Proposals, What::Timer, Time::FAR_FUTURE);
+        }
+    }
+}
+
+/// A table with so many that stand.
+fn with_many(partners: u64) -> Partnerships {
+    let (ends, me) = (ends::<Kin>(), Cage::<Wayward>::ME);
+    let mut table = Partnerships::default();
+    for number in 0..partners {
+        let bond = Bond(number.into());
+        let letter = Letter::Propose { bond, terms: Cow::default() };
+        table.take(letter, &ends, other(number), me, Many::MOST);
+        table.accept(bond);
+        while table.poll().is_some() {}
+    }
+    table
+}
+
+fn other(number: u64) -> Address {
+    Address { agent: AgentId(OTHER.agent.0 + u128::from(number)), ..OTHER }
+}
+
 impl Partners<Kin> for Wayward {
     type Count = Many;
     fn initiate(&mut self, cx: &mut Cx<'_, Self>, kin: &Partner<Kin>, _: Option<()>) -> Consent {
         let place = self.places.allocate(&Want::of("places", 1), cx.now()).expect("there is one");
         self.places.bind(place, kin.bond()).expect("it is there");
-        assert!(cx.break_up(kin.bond()));
+        assert!(self.loyal || cx.break_up(kin.bond()));
         Consent::yes()
     }
     fn declined(&mut self, _: &mut Cx<'_, Self>, _: &Partner<Kin>, why: &Declined) {
@@ -114,4 +156,53 @@ fn who_breaks_up_what_it_has_proposed_and_agrees_to_it_keeps_nothing_for_it() {
     assert_eq!(cage.state().told, ["Withdrawn, 1 taken"]);
     assert_eq!(cage.state().taken(), 0);
     cage.replay();
+}
+
+#[test]
+fn an_agent_that_has_no_room_to_watch_its_partners_asks_each_and_looks_again() {
+    let mut cage = Cage::new(Wayward::default());
+    cage.tell(Fill(2000));
+    let effects = cage.input(Input::Recovered);
+    let check = |number: u64| {
+        let bond = Bond(number.into());
+        post(other(number), &Letter::Check { bond })
+    };
+    assert_eq!(effects[..2000], (0..2000).map(check).collect::<Vec<_>>());
+    // One of them has a bond that makes it the first.
+    let [Effect::Wake { at, .. }] = effects[2000..] else { panic!("{:?}", &effects[2000..]) };
+    assert_eq!(at.since(Time::ZERO), Duration::from_secs(5));
+    cage.replay();
+}
+
+#[test]
+fn of_very_many_partners_people_see_the_first_and_how_many_there_are_beside_them() {
+    assert_eq!(views(&with_many(256)).len(), 256);
+    let shown = views(&with_many(300));
+    assert_eq!(shown.len(), 257);
+    assert_eq!(shown[256], ("partner".into(), Time::ZERO, json!({ "more": 44 })));
+    assert_eq!(shown[255].2["bond"], Bond(255).to_string());
+}
+
+#[test]
+fn a_partner_that_was_there_for_long_is_asked_as_for_the_first_time() {
+    let mut cage = Cage::new(Wayward { loyal: true, ..Wayward::default() });
+    let effects = cage.input(told(OTHER, &Letter::Propose { bond: BOND, terms: Cow::default() }));
+    let mut watch = watched(&effects);
+    let check = post(OTHER, &Letter::Check { bond: BOND });
+    let long = Duration::from_secs(90);
+    for (lasted, asked) in [(Duration::ZERO, true), (Duration::ZERO, false), (long, true)] {
+        cage.advance(lasted);
+        let effects = cage.fail(watch, Failure::Gone);
+        assert_eq!(effects.contains(&check), asked, "{effects:?}");
+        watch = watched(&cage.advance(Duration::from_secs(11)));
+    }
+    cage.replay();
+}
+
+fn watched(effects: &[Effect]) -> WaitId {
+    let watch = effects.iter().find_map(|effect| match effect {
+        Effect::Request { to: OTHER, name, wait, .. } if name == "agent/watch" => Some(*wait),
+        _ => None,
+    });
+    watch.expect("it watches its partner")
 }
