@@ -410,8 +410,12 @@ impl Partnerships {
         me: Address,
         most: usize,
     ) -> bool {
-        if from.agent == me.agent || self.rows.contains_key(&bond) {
+        if from.agent == me.agent {
             self.send_decline(bond, ends, from, "an agent is no partner of its own");
+            return false;
+        }
+        if self.rows.contains_key(&bond) {
+            self.send_decline(bond, ends, from, "this name of a partnership is taken");
             return false;
         }
         let mut instead_of = None;
