@@ -15,25 +15,40 @@
 //! | stage | what comes | next stage | what is done |
 //! |---|---|---|---|
 //! | – | it proposes | proposed | the proposal goes out |
-//! | – | a proposal; there is room, and it agrees | standing | the other side is told and watched |
-//! | – | a proposal; there is none, or it does not agree | – | the other side is told why |
-//! | – | anything of a bond it does not know, but an end | – | the other side is told that it ended |
-//! | proposed | it is accepted, and this side agrees too | standing | the other side is watched |
-//! | proposed | it is accepted, and this side does not agree | *declined* | the other side is told |
+//! | – | a proposal; there is room | considered | the agent is asked, in the same step |
+//! | – | a proposal; there is no room, or its bond is taken, or it is the agent's own | – | the other side is told why not |
+//! | – | anything else of a bond it does not know, but an end or a no | – | the other side is told that it has ended |
+//! | considered | it agrees | standing | the other side is told and watched |
+//! | considered | it does not agree, breaks it up, ends its life | – | the other side is told why |
+//! | proposed | it is accepted or checked, and this side agrees too | standing | the other side is watched |
+//! | proposed | it is accepted or checked, and this side does not agree | *declined* | the other side is told |
 //! | proposed | it is declined, ended, not delivered | *declined* | |
-//! | proposed | no answer in time | *declined* | the proposal is withdrawn |
-//! | proposed | the same is proposed by the other side | the proposal of the smaller id goes on | the other is dropped |
+//! | proposed | no answer in time; it breaks up, it ends its life | *declined* | the proposal is withdrawn |
+//! | proposed | the same is proposed by the other side, whose id is greater | proposed | the other's is declined |
+//! | proposed | the same is proposed by the other side, whose id is smaller | *declined* | the other's is considered, instead of whom this one was to be |
+//! | proposed, standing | the same is proposed from another address: by one with the same id | as before | that is declined |
 //! | standing | it breaks up, it ends its life | *breakup*, *shutdown* | the other side is told, with the brothers |
 //! | standing | the other side has ended it | *goodbye* | |
-//! | standing | the watch ends | standing | the other side is asked whether it stands |
-//! | standing | it is told that it stands | standing | the other side is watched |
+//! | standing | the watch ends, and something has answered | standing | the other side is asked whether it stands, and watched again after a pause |
+//! | standing | the watch ends, and nothing has answered | standing | as above, but it is asked the first time only |
+//! | standing | a letter could not be posted or taken up | standing | the other side is watched again after a pause |
+//! | standing | it is told that it stands | standing | the other side is watched, and the pauses begin anew |
+//! | standing | it is asked whether it stands | standing | the other side is told so |
 //! | standing | a letter could not be delivered: no such agent | *lost* | |
-//! | standing | the other side has lost it; proposes it anew | *lost* | |
+//! | standing | the other side says that it does not know it | *lost* | |
+//! | standing | the other side proposes the same: it has begun anew | *lost* | the proposal is considered |
 //! | standing | the partner was buried | *buried* | |
-//! | standing | the partner lives elsewhere now | standing | its address changes; it is watched there |
+//! | proposed, standing | the partner lives elsewhere now | as before | its address changes; if it stands, it is watched there |
+//! | standing | the agent is back in another life of its host | standing | the other side is watched |
+//! | any | the agent is back, and its kind has no such partners any more | *breakup*, *declined* | as if it broke up |
 //!
-//! What is in italics is an end; each is told once. When a partnership that replaces another begins
-//! to stand, the other is broken up in the same step.
+//! What is in italics is an end; each is told once, but that of what was only considered: of that
+//! the agent has decided itself. When a partnership that replaces another begins to stand, the
+//! other is broken up in the same step.
+//!
+//! The pauses of a partner that is silent are 5, 10, 20, 40 and then 80 seconds, and up to a quarter
+//! more, which the bond decides: so not all look at once. They begin anew when it says that the
+//! partnership stands, or when a watch has lasted longer than the longest of them.
 
 mod message;
 mod output;

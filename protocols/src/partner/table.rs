@@ -113,6 +113,12 @@ impl Partnerships {
         self.rows.is_empty()
     }
 
+    /// How many there are, in all stages.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// One of them.
     #[must_use]
     pub fn get(&self, bond: Bond) -> Option<&Row> {
@@ -323,6 +329,17 @@ impl Partnerships {
         }
     }
 
+    /// A watch on a partner has lasted so long. Where nobody is, that is noticed in less than
+    /// [`LOOK_AGAIN_MAX`], so that the partner was there if it was longer: when it falls silent
+    /// again, that is the first time.
+    pub fn watched(&mut self, bond: Bond, lasted: Duration) {
+        if lasted > LOOK_AGAIN_MAX
+            && let Some(row) = self.rows.get_mut(&bond)
+        {
+            row.checks = 0;
+        }
+    }
+
     /// A letter was not delivered.
     pub fn undelivered(&mut self, to: Address, name: &str, why: &Failure, now: Time) {
         let to_it = |row: &Row| row.partner == to && row.ends.theirs == name;
@@ -393,8 +410,12 @@ impl Partnerships {
         me: Address,
         most: usize,
     ) -> bool {
-        if from.agent == me.agent || self.rows.contains_key(&bond) {
+        if from.agent == me.agent {
             self.send_decline(bond, ends, from, "an agent is no partner of its own");
+            return false;
+        }
+        if self.rows.contains_key(&bond) {
+            self.send_decline(bond, ends, from, "this name of a partnership is taken");
             return false;
         }
         let mut instead_of = None;

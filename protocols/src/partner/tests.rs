@@ -266,6 +266,83 @@ fn a_partner_that_says_nothing_is_looked_for_ever_more_rarely_and_asked_once() {
 }
 
 #[test]
+fn not_all_look_for_a_silent_partner_at_once() {
+    let mut table = Partnerships::default();
+    for bond in [Bond(8), Bond(0xff)] {
+        let low = if bond == Bond(8) { LOW } else { THIRD };
+        let letter = Letter::Propose { bond, terms: Cow::Borrowed(b"") };
+        table.take(letter, &ends(), low, HIGH, 9);
+        table.accept(bond);
+        table.gone(bond, false, Time::ZERO);
+    }
+    all(&mut table);
+    let mut due = Vec::new();
+    while let Some(at) = table.next_deadline() {
+        due.push(at.since(Time::ZERO).as_millis());
+        table.expire(at);
+    }
+    assert_eq!(due, [5039, 6245]);
+}
+
+#[test]
+fn one_that_was_there_for_long_is_looked_for_and_asked_as_for_the_first_time() {
+    let mut table = standing();
+    let (mut now, asked) = (Time::ZERO, posted(HIGH, Letter::Check { bond: BOND }));
+    let mut silent = |table: &mut Partnerships, lasted: u64| {
+        table.watched(BOND, Duration::from_secs(lasted));
+        table.gone(BOND, false, now);
+        let at = table.next_deadline().expect("another time");
+        let pause = at.since(now).as_secs();
+        now = at;
+        let was_asked = all(table).contains(&asked);
+        table.expire(now);
+        all(table);
+        (pause, was_asked)
+    };
+    assert_eq!(silent(&mut table, 0), (5, true));
+    assert_eq!(silent(&mut table, 60), (10, false));
+    // So long it may take until it is known that nobody is there.
+    assert_eq!(silent(&mut table, 80), (20, false));
+    assert_eq!(silent(&mut table, 81), (5, true));
+    assert_eq!(silent(&mut table, 0), (10, false));
+}
+
+#[test]
+fn what_is_considered_ends_with_the_life_of_the_agent_or_when_it_breaks_up() {
+    for (ends_life, why) in [(true, "it ends its life"), (false, "not now")] {
+        let mut table = Partnerships::default();
+        let letter = Letter::Propose { bond: BOND, terms: Cow::Borrowed(b"") };
+        assert!(table.take(letter, &ends(), HIGH, LOW, 1).is_some());
+        if ends_life {
+            table.shut_down();
+        } else {
+            assert!(table.break_up(BOND));
+        }
+        let why = Cow::Borrowed(why);
+        assert_eq!(all(&mut table), [posted(HIGH, Letter::Decline { bond: BOND, why })]);
+        table.accept(BOND);
+        assert!(table.is_empty());
+        assert_eq!(all(&mut table), []);
+    }
+}
+
+#[test]
+fn nobody_proposes_to_itself_or_under_a_name_that_is_taken() {
+    let mut table = standing();
+    let cases = [
+        (LOW, Bond(8), "an agent is no partner of its own"),
+        (THIRD, BOND, "this name of a partnership is taken"),
+    ];
+    for (from, bond, why) in cases {
+        let letter = Letter::Propose { bond, terms: Cow::Borrowed(b"") };
+        assert_eq!(table.take(letter, &ends(), from, LOW, 9), None);
+        let why = Cow::Borrowed(why);
+        assert_eq!(all(&mut table), [posted(from, Letter::Decline { bond, why })]);
+    }
+    assert_eq!(table.standing("house/guests").len(), 1);
+}
+
+#[test]
 fn a_letter_that_cannot_be_posted_makes_it_look_another_time() {
     let mut table = standing();
     for why in [Failure::Busy, Failure::Unreachable] {
@@ -322,6 +399,12 @@ fn in_another_life_all_are_watched_and_what_is_not_declared_any_more_has_ended()
     assert_eq!(all(&mut table), [Output::Watch { of: HIGH, bond: BOND }]);
     table.recovered(|_| false);
     assert_eq!(parted(&mut table).0, Parted::Breakup);
+    let mut table = proposed();
+    table.recovered(|_| true);
+    assert_eq!(all(&mut table), []);
+    table.recovered(|_| false);
+    let withdrawn = posted(HIGH, end(BOND, Leaving::Withdrawn, &[]));
+    assert_eq!(declined(&mut table), (Declined::Withdrawn, vec![withdrawn]));
 }
 
 #[test]
@@ -342,7 +425,12 @@ fn who_proposes_what_stands_has_begun_anew() {
     // Not from another host: that says only that it has the same id.
     let elsewhere = Address { host: THIRD.host, ..HIGH };
     assert_eq!(table.take(letter.clone(), &ends(), elsewhere, LOW, 1), None);
-    assert!(matches!(all(&mut table)[..], [Output::Post { letter: Letter::Decline { .. }, .. }]));
+    let why = Cow::Borrowed("its like lives elsewhere");
+    let declined = [posted(elsewhere, Letter::Decline { bond, why })];
+    assert_eq!(all(&mut table), declined);
+    let mut other = proposed();
+    assert_eq!(other.take(letter.clone(), &ends(), elsewhere, LOW, 1), None);
+    assert_eq!(all(&mut other), declined);
     assert!(table.take(letter, &ends(), HIGH, LOW, 1).is_some());
     assert_eq!(parted(&mut table).0, Parted::Lost);
 }

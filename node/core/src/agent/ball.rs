@@ -164,7 +164,7 @@ impl<A: Agent> Kind<A> {
     /// Collects what `A` declares.
     ///
     /// # Panics
-    /// When it declares a message twice.
+    /// When it declares a message twice, or one that every agent answers.
     pub(crate) fn new() -> Self {
         Self(Interests::of_kind())
     }
@@ -194,6 +194,7 @@ impl<A: Agent> Kind<A> {
             }
             Input::Recovered => {
                 cx.end_strange_contracts(|name| self.part(name));
+                cx.end_strange_problems(|name| matches!(self.does(name), Ok(Does::Solve(_))));
                 cx.partners_recovered(|ends| {
                     matches!(self.does(&ends.mine), Ok(Does::Partner(fns)) if fns.is_of(ends))
                 });

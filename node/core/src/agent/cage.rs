@@ -59,7 +59,7 @@ impl<A: Agent> Cage<A> {
     /// [`start`](Self::start).
     ///
     /// # Panics
-    /// When the kind declares an interest twice.
+    /// When the kind declares an interest twice, or one of the names that every agent answers.
     #[must_use]
     pub fn new(state: A) -> Self {
         let ball = Ball::new(state);

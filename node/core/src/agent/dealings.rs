@@ -14,7 +14,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use starling_protocols::{
     contract::{BidId, Visited},
     exchange::Codec,
@@ -190,6 +190,15 @@ impl Dealings {
     }
 }
 
+/// Contracts, jobs and partners that are shown, each.
+pub(super) const ROWS_SHOWN_MAX: usize = 256;
+
+/// For people: how many there are of something beside those that are shown.
+pub(super) fn more(what: &str, all: usize) -> Option<(String, Time, Value)> {
+    let more = all.checked_sub(ROWS_SHOWN_MAX + 1)? + 1;
+    Some((what.to_owned(), Time::ZERO, json!({ "more": more })))
+}
+
 /// How the SDK itself asks, tells and waits.
 impl<A: Agent> Cx<'_, A> {
     /// What was waited for has come.
@@ -199,7 +208,7 @@ impl<A: Agent> Cx<'_, A> {
         part: impl Fn(&str) -> Option<contract::Part>,
     ) {
         let outcome = self.outcome();
-        let Some((what, _)) = self.dealings.waits.end(wait) else { return };
+        let Some((what, until)) = self.dealings.waits.end(wait) else { return };
         match what {
             For::Answer { .. }
             | For::Report { .. }
@@ -210,7 +219,7 @@ impl<A: Agent> Cx<'_, A> {
             }
             For::Problem { problem, what } => self.problem_resumed(problem, what, outcome),
             For::Watch { reason } => {
-                self.watch_ended(reason, outcome.map(|outcome| outcome.map(drop)));
+                self.watch_ended(reason, until, outcome.map(|outcome| outcome.map(drop)));
             }
             For::Proposals => self.proposals_are_due(),
         }

@@ -9,7 +9,7 @@ use starling_protocols::{
 use super::{
     Agent, Answers, Bids, Collects, Contract, Cx, Manages, Many, Notification, One, Partners,
     Problem, Relation, Request, Solves, Topic, ball::Rejection, contract::ContractFns,
-    message::Answered, partners::PartnerFns, solve::SolveFns,
+    message::Answered, partners::PartnerFns, solve::SolveFns, watch::Everybodys,
 };
 
 /// What a kind of agent answers, collects and listens to.
@@ -69,6 +69,13 @@ impl<A: Agent> Interests<A> {
         let mut interests = Self { handlers: Vec::new(), topics: Vec::new() };
         A::interests(&mut interests);
         interests.handlers.sort_by_key(|handler| handler.name);
+        for Handler { name, .. } in &interests.handlers {
+            assert!(
+                Everybodys::find(name).is_none(),
+                "kind {} declares {name}, which every agent answers",
+                A::KIND
+            );
+        }
         let names = interests.handlers.windows(2);
         for pair in names {
             assert!(

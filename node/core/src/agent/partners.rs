@@ -305,3 +305,6 @@ const fn ends<R: Relation>() -> Ends {
     use std::borrow::Cow::Borrowed;
     Ends { mine: Borrowed(R::NAME), theirs: Borrowed(<R::Inverse as Relation>::NAME) }
 }
+
+#[cfg(test)]
+mod tests;

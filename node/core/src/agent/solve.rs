@@ -255,3 +255,6 @@ fn key_of<P: Problem>(problem: &P) -> String {
         key
     }
 }
+
+#[cfg(test)]
+mod tests;

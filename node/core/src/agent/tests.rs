@@ -541,3 +541,23 @@ fn an_address_is_read_as_people_see_it_and_as_programs_write_it() {
     let why = serde_json::from_str::<Address>("7").expect_err("no address");
     assert!(why.to_string().contains("AGENT@HOST"), "{why}");
 }
+
+#[test]
+#[should_panic(expected = "kind deaf declares agent/ping, which every agent answers")]
+fn no_kind_declares_what_every_agent_answers() {
+    #[derive(Default, Serialize, Deserialize)]
+    struct Deaf;
+    impl Agent for Deaf {
+        const KIND: &'static str = "deaf";
+        type Then = Never;
+        fn interests(interests: &mut Interests<Self>) {
+            interests.answers::<super::Ping>();
+        }
+    }
+    impl Answers<super::Ping> for Deaf {
+        fn answer(&mut self, _: &mut Cx<'_, Self>, _: super::Ping) -> Answer<super::Ping> {
+            Answer::now(())
+        }
+    }
+    let _ = Cage::new(Deaf);
+}

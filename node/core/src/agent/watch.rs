@@ -9,6 +9,7 @@ use starling_protocols::{
     exchange::{Codec, Failure},
     ident::Address,
     limits::{WATCH_WINDOW, WATCHERS_PER_AGENT_MAX},
+    time::Time,
 };
 
 use super::{
@@ -120,24 +121,22 @@ impl Watches {
 
 impl<A: Agent> Cx<'_, A> {
     /// Wants to know when another agent, or its host, has ended. Nothing happens when it is watched
-    /// for that reason already.
-    pub(super) fn watch(&mut self, of: Address, reason: Reason) {
+    /// for that reason already. Gives whether it is watched: an agent that waits for too much
+    /// already watches nobody. A job has a window as well; a partner is to be looked for again.
+    pub(super) fn watch(&mut self, of: Address, reason: Reason) -> bool {
         if let Some((watched, _)) = self.dealings.watches.watched.get(&reason) {
             if *watched == of {
-                return;
+                return true;
             }
             self.unwatch(reason);
         }
         if self.dealings.waits.room() == 0 {
-            // It waits for too much to notice. A job has a window, a partner is looked for again.
-            if let Reason::Partner(bond) = reason {
-                self.partner_is_gone(bond, false);
-            }
-        } else {
-            let (until, body) = (self.now() + WATCH_WINDOW, encode(&reason));
-            let wait = self.ask_of(of, WATCH, body, WATCH_WINDOW, until, For::Watch { reason });
-            self.dealings.watches.watched.insert(reason, (of, wait));
+            return false;
         }
+        let (until, body) = (self.now() + WATCH_WINDOW, encode(&reason));
+        let wait = self.ask_of(of, WATCH, body, WATCH_WINDOW, until, For::Watch { reason });
+        self.dealings.watches.watched.insert(reason, (of, wait));
+        true
     }
 
     /// Does not want to know any more.
@@ -148,11 +147,23 @@ impl<A: Agent> Cx<'_, A> {
         }
     }
 
-    /// A watch has come to an end, one way or another.
-    pub(super) fn watch_ended(&mut self, reason: Reason, outcome: Option<Result<(), Failure>>) {
+    /// A watch, which would have ended at `until`, has come to an end one way or another.
+    pub(super) fn watch_ended(
+        &mut self,
+        reason: Reason,
+        until: Time,
+        outcome: Option<Result<(), Failure>>,
+    ) {
         let Some((of, _)) = self.dealings.watches.watched.remove(&reason) else { return };
+        if let Reason::Partner(bond) = reason {
+            let lasted = WATCH_WINDOW.saturating_sub(until.since(self.now()));
+            self.dealings.partners.watched(bond, lasted);
+        }
+        let over = matches!(outcome, None | Some(Err(Failure::TimedOut)));
+        if over && self.watch(of, reason) {
+            return;
+        }
         match (outcome, reason) {
-            (None | Some(Err(Failure::TimedOut)), _) => self.watch(of, reason),
             (
                 Some(Err(Failure::Gone | Failure::NoAgent | Failure::Unreachable)),
                 Reason::Job(job),
@@ -160,11 +171,11 @@ impl<A: Agent> Cx<'_, A> {
                 self.manager_is_gone(job);
             }
             // It cannot be watched. The job has a window as well.
-            (Some(_), Reason::Job(_)) => {}
+            (_, Reason::Job(_)) => {}
             (Some(Ok(()) | Err(Failure::NoAgent | Failure::Unknown(_))), Reason::Partner(bond)) => {
                 self.partner_is_gone(bond, true);
             }
-            (Some(Err(_)), Reason::Partner(bond)) => self.partner_is_gone(bond, false),
+            (_, Reason::Partner(bond)) => self.partner_is_gone(bond, false),
         }
     }
 

@@ -157,7 +157,8 @@ impl World {
     }
 
     fn gone(&mut self, who: usize, bond: Bond, answered: bool) {
-        let now = self.now;
+        let (now, lasted) = (self.now, Duration::from_secs(self.entropy.below(200)));
+        self.members[who].table.watched(bond, lasted);
         self.members[who].table.gone(bond, answered, now);
         self.drain(who);
     }

@@ -11,7 +11,10 @@ use starling_protocols::{
     time::Time,
 };
 
-use crate::agent::{Dialog, WaitId, dealings::Dealings};
+use crate::agent::{
+    Dialog, WaitId,
+    dealings::{Dealings, ROWS_SHOWN_MAX, more},
+};
 
 /// A contract that the agent has announced.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,8 +74,6 @@ pub(in crate::agent) struct Announced {
 
 /// Bids that are shown of all contracts of one agent together.
 const BIDS_SHOWN_MAX: usize = 512;
-/// Contracts and jobs that are shown, each.
-const ROWS_SHOWN_MAX: usize = 256;
 
 /// A number of a contract, a job or a bid as people see it. A JSON number loses digits.
 pub(super) fn hex(number: u64) -> String {
@@ -125,11 +126,6 @@ impl Dealings {
         }
         views
     }
-}
-
-fn more(what: &str, all: usize) -> Option<(String, Time, Value)> {
-    let more = all.checked_sub(ROWS_SHOWN_MAX + 1)? + 1;
-    Some((what.to_owned(), Time::ZERO, json!({ "more": more })))
 }
 
 impl Managed {

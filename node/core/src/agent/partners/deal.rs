@@ -17,7 +17,7 @@ use super::{
 use crate::agent::{
     Agent, Cx, Effect, Rejection,
     cx::encode,
-    dealings::{For, News, PartnerNews, Reason, read},
+    dealings::{For, News, PartnerNews, ROWS_SHOWN_MAX, Reason, more, read},
 };
 
 /// What an agent does with its partners.
@@ -83,7 +83,12 @@ impl<A: Agent> Cx<'_, A> {
                 Output::Post { to, name, letter } => {
                     self.push(Effect::Post { to, name, body: encode(&letter) });
                 }
-                Output::Watch { of, bond } => self.watch(of, Reason::Partner(bond)),
+                Output::Watch { of, bond } => {
+                    if !self.watch(of, Reason::Partner(bond)) {
+                        let now = self.now();
+                        self.dealings.partners.gone(bond, false, now);
+                    }
+                }
                 Output::Unwatch { bond, .. } => self.unwatch(Reason::Partner(bond)),
                 Output::Declined { bond, row, why } => {
                     self.hear(PartnerNews::Declined { bond, row, why });
@@ -171,10 +176,11 @@ impl<A: Agent> Cx<'_, A> {
                 let consent = (fns.initiate)(agent, self, bond, from, Some(&terms));
                 match consent.0 {
                     Ok(()) => self.dealings.partners.accept(bond),
-                    Err(why) => {
-                        self.dealings.partners.decline(bond, &why);
-                        release(agent, fns, bond);
-                    }
+                    Err(why) => self.dealings.partners.decline(bond, &why),
+                }
+                // The agent may have broken it up and agreed all the same.
+                if self.dealings.partners.get(bond).is_none() {
+                    release(agent, fns, bond);
                 }
             }
             Wants::Confirmation { bond } => {
@@ -268,7 +274,8 @@ fn release<A: Agent>(agent: &mut A, fns: &PartnerFns<A>, bond: Bond) {
     }
 }
 
-/// For people: each partnership, and until when it waits for something.
+/// For people: each partnership, and until when it waits for something. Of very many, the first, and
+/// how many there are beside them.
 pub(in crate::agent) fn views(partners: &Partnerships) -> Vec<(String, Time, Value)> {
     let view = |(bond, row): (Bond, &Row)| {
         let (stage, until) = match row.stage {
@@ -282,7 +289,8 @@ pub(in crate::agent) fn views(partners: &Partnerships) -> Vec<(String, Time, Val
         });
         ("partner".to_owned(), until, then)
     };
-    partners.iter().map(view).collect()
+    let rows = partners.iter().take(ROWS_SHOWN_MAX).map(view);
+    rows.chain(more("partner", partners.len())).collect()
 }
 
 /// Whether an agent is a partner.

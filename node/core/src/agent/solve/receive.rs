@@ -127,7 +127,19 @@ impl<A: Agent> Cx<'_, A> {
             follow: None,
             followers: BTreeMap::new(),
         };
-        self.dealings.problems.add(row, now)
+        let number = self.new_problem_number();
+        self.dealings.problems.add(number, row, now).then_some(number)
+    }
+
+    /// One that no other problem has or is likely to have had: what an agent was to solve, and was
+    /// forgotten, is not taken for another.
+    fn new_problem_number(&mut self) -> u64 {
+        loop {
+            let number = self.entropy().u64();
+            if !self.dealings.problems.rows.contains_key(&number) {
+                return number;
+            }
+        }
     }
 
     /// The agent has noticed a problem by itself.
@@ -218,6 +230,22 @@ impl<A: Agent> Cx<'_, A> {
                 row.member.leave(now);
             }
             self.settle_problem(number);
+        }
+    }
+
+    /// Ends and forgets those that the kind's present code does not solve.
+    pub(in crate::agent) fn end_strange_problems(&mut self, solves: impl Fn(&str) -> bool) {
+        let now = self.now();
+        let rows = self.dealings.problems.rows.iter();
+        let strange = rows.filter(|(_, row)| !solves(&row.name)).map(|(number, _)| *number);
+        for number in strange.collect::<Vec<_>>() {
+            let Some(row) = self.dealings.problems.rows.get_mut(&number) else { continue };
+            row.member.leave(now);
+            if let Some(wait) = row.follow.take() {
+                self.forget_wait(wait);
+            }
+            self.settle_problem(number);
+            self.dealings.problems.remove(number);
         }
     }
 

@@ -14,8 +14,6 @@ const SWEPT_MIN: usize = 16;
 /// The problems that an agent takes part in or remembers.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(in crate::agent) struct Problems {
-    /// The number of the next.
-    next: u64,
     pub(super) rows: BTreeMap<u64, Row>,
     /// By sort and key.
     numbers: BTreeMap<(String, String), u64>,
@@ -36,9 +34,9 @@ pub(super) struct Row {
 }
 
 impl Problems {
-    /// Whether there is nothing to save.
-    pub(in crate::agent) const fn is_empty(&self) -> bool {
-        self.next == 0
+    /// Whether none is under way or remembered.
+    pub(in crate::agent) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// The number of a problem that is under way or remembered.
@@ -52,16 +50,15 @@ impl Problems {
         None
     }
 
-    /// Takes up another problem, if there is room.
-    pub(super) fn add(&mut self, row: Row, now: Time) -> Option<u64> {
+    /// Takes up another problem under a new number. Gives whether there was room.
+    pub(super) fn add(&mut self, number: u64, row: Row, now: Time) -> bool {
         self.make_room(now);
-        if self.rows.len() >= PROBLEMS_PER_AGENT_MAX {
-            return None;
+        let room = self.rows.len() < PROBLEMS_PER_AGENT_MAX;
+        if room {
+            self.numbers.insert((row.name.clone(), row.key.clone()), number);
+            self.rows.insert(number, row);
         }
-        self.next += 1;
-        self.numbers.insert((row.name.clone(), row.key.clone()), self.next);
-        self.rows.insert(self.next, row);
-        Some(self.next)
+        room
     }
 
     /// Forgets what is stale, now and then; and when there is no room otherwise, what has ended
@@ -84,7 +81,7 @@ impl Problems {
         }
     }
 
-    fn remove(&mut self, number: u64) {
+    pub(super) fn remove(&mut self, number: u64) {
         if let Some(row) = self.rows.remove(&number) {
             self.numbers.remove(&(row.name, row.key));
         }
