@@ -92,8 +92,39 @@ fn bids_close_with_the_last_answer_and_the_cheapest_is_found() {
 #[test]
 fn of_equal_costs_the_earliest_is_the_cheapest() {
     let mut manager = open();
-    (1..4).for_each(|number| manager.bid(bid(number, 5), address(number)));
-    assert_eq!(manager.cheapest(2), [id(1), id(2)]);
+    [3, 1, 2].into_iter().for_each(|number| manager.bid(bid(number, 5), address(number)));
+    assert_eq!(manager.cheapest(2), [id(3), id(1)]);
+}
+
+#[test]
+fn a_closed_contract_is_decided_within_its_own_window_and_closed_once() {
+    let windows = Windows { bids: S * 10, decision: S * 7, reports: S * 3 };
+    let mut manager = Manager::announce([1, 2].map(address), false, false, windows, NOW);
+    manager.answered(address(1), Ok(Reply::Bid(bid(1, 1))), after(1));
+    manager.expire(after(10));
+    assert_eq!(drain(&mut manager), ["bid 1", "closed"]);
+    assert_eq!(manager.next_deadline(), Some(after(17)));
+    manager.answered(address(2), Ok(Reply::Refused { further: false }), after(11));
+    assert_eq!(drain(&mut manager), Vec::<String>::new());
+    assert_eq!(manager.next_deadline(), Some(after(17)));
+}
+
+#[test]
+fn no_window_is_longer_than_any_wait_may_be() {
+    let (longest, huge) = (crate::limits::BUDGET_MAX, Duration::MAX);
+    let all = |each| Windows { bids: each, decision: each, reports: each };
+    let manager = Manager::announce([address(1)], false, false, all(huge), NOW);
+    assert_eq!((manager.windows(), manager.left(NOW)), (all(longest), longest));
+    // What its manager says is no more than this side knows for such work.
+    let contractor = Contractor::announced(S * 60, S * 60, Windows::DEFAULT, NOW);
+    assert_eq!(contractor.left(NOW), S * 10);
+    let mut contractor = Contractor::announced(huge, huge, all(huge), NOW);
+    assert_eq!(contractor.left(NOW), longest);
+    assert!(contractor.bid() && contractor.order(Order::Grant { left: huge }, NOW));
+    assert_eq!(contractor.left(NOW), longest);
+    let mut contractor = contractor_that_asks();
+    assert!(contractor.order(Order::Pending { left: huge }, NOW));
+    assert_eq!(contractor.left(NOW), longest + S * 10);
 }
 
 #[test]
@@ -179,6 +210,62 @@ fn a_bid_may_be_taken_back_and_so_may_work_that_is_reported() {
     manager.reported(id(1), Ok(Reply::Report(Cow::Borrowed(&[1]))));
     manager.withdrawn(id(1), "stopped");
     assert_eq!(drain(&mut manager), ["cancel 2: stopped", "cancelled by 1: stopped"]);
+    // What is acknowledged counts.
+    let mut manager = granted(&[2]);
+    manager.reported(id(2), Ok(Reply::Report(Cow::Borrowed(&[2]))));
+    manager.withdrawn(id(2), "stopped");
+    assert_eq!(drain(&mut manager), ["acknowledge 2", "completed"]);
+    assert_eq!(manager.reports().count(), 1);
+}
+
+#[test]
+fn what_became_of_each_bid_is_known_to_the_end() {
+    let told = |manager: &Manager| {
+        let words: Vec<&str> = manager.story().map(|(_, word)| word).collect();
+        let granted = [1, 2, 3].map(|number| manager.is_granted(id(number)));
+        (words, granted, manager.was_granted())
+    };
+    let [no, first] = [[false; 3], [true, false, false]];
+    let mut manager = with_three_bids();
+    assert_eq!(told(&manager), (vec!["bid"; 3], no, false));
+    manager.reject(id(3));
+    manager.grant(vec![(id(1), vec![]), (id(2), vec![])], S, NOW).expect("they stand");
+    let words = vec!["granted", "granted", "rejected"];
+    assert_eq!(told(&manager), (words, [true, true, false], true));
+    manager.reported(id(2), Ok(Reply::NoBid));
+    assert_eq!(told(&manager), (vec!["granted", "gone", "rejected"], first, true));
+    manager.reported(id(1), Ok(Reply::Report(Cow::Borrowed(&[1]))));
+    assert_eq!(told(&manager), (vec!["reported", "gone", "rejected"], no, true));
+    // While another is at work, who has reported is granted it still.
+    let mut manager = granted(&[1, 2]);
+    manager.reported(id(1), Ok(Reply::Report(Cow::Borrowed(&[1]))));
+    assert_eq!(
+        told(&manager),
+        (vec!["reported", "granted", "rejected"], [true, true, false], true)
+    );
+    manager.reported(id(2), Ok(Reply::Defect("broken".into())));
+    assert_eq!(told(&manager), (vec!["failed", "failed", "rejected"], no, true));
+    assert_eq!(manager.reports().count(), 0);
+    // Where no bid stood that was granted, nobody was granted anything.
+    let mut manager = granted(&[2]);
+    manager.reported(id(2), Ok(Reply::NoBid));
+    assert_eq!(told(&manager), (vec!["rejected", "gone", "rejected"], no, false));
+    let mut manager = with_three_bids();
+    manager.elect(id(2));
+    assert_eq!(told(&manager), (vec!["bid", "handed over", "bid"], no, false));
+}
+
+#[test]
+fn reasons_are_kept_only_so_long() {
+    let most = crate::limits::REASON_BYTES_MAX / 4;
+    let (long, cut) = ("ä".repeat(most + 1), "ä".repeat(most));
+    let mut manager = granted(&[2]);
+    manager.reported(id(2), Ok(Reply::Defect(Cow::Borrowed(&long))));
+    assert_eq!(drain(&mut manager), [format!("cancelled by 2: {cut}")]);
+    let mut manager = granted(&[1, 2]);
+    manager.reported(id(2), Ok(Reply::Report(Cow::Borrowed(&[2]))));
+    manager.withdrawn(id(2), &long);
+    assert_eq!(drain(&mut manager), [format!("cancel 1: {cut}"), format!("cancelled by 2: {cut}")]);
 }
 
 #[test]
@@ -205,6 +292,25 @@ fn who_stopped_for_its_reach_says_so() {
     let mut manager = Manager::announce([address(1)], false, false, Windows::DEFAULT, NOW);
     manager.answered(address(1), Ok(Reply::Refused { further: true }), NOW);
     assert_eq!(drain(&mut manager), ["expired, further"]);
+    // Nobody else is believed.
+    let mut manager = Manager::announce([address(1)], false, false, Windows::DEFAULT, NOW);
+    manager.answered(address(2), Ok(Reply::Refused { further: true }), NOW);
+    manager.answered(address(1), Ok(Reply::Duplicate), NOW);
+    assert_eq!(drain(&mut manager), ["expired"]);
+    // However it comes that no bid is taken.
+    let ends: [fn(&mut Manager); 3] = [
+        |manager| assert!(manager.reject(id(2))),
+        |manager| manager.withdrawn(id(2), "stopped"),
+        |manager| manager.expire(after(10)),
+    ];
+    for end in ends {
+        let mut manager =
+            Manager::announce([1, 2].map(address), false, false, Windows::DEFAULT, NOW);
+        manager.answered(address(1), Ok(Reply::Refused { further: true }), NOW);
+        manager.answered(address(2), Ok(Reply::Bid(bid(2, 1))), NOW);
+        end(&mut manager);
+        assert_eq!(drain(&mut manager).last().map(String::as_str), Some("expired, further"));
+    }
 }
 
 #[test]
@@ -309,6 +415,7 @@ fn a_defect_cancels_all_that_was_granted() {
             Err(Failure::Gone),
             "the agent or its host ended meanwhile; it may or may not have been carried out",
         ),
+        (Err(Failure::BadBody("the report does not decode".into())), "the report does not decode"),
     ] {
         let mut manager = granted(&[1, 2, 3]);
         manager.reported(id(3), Ok(Reply::Report(Cow::Borrowed(&[3]))));
@@ -371,6 +478,17 @@ fn more_bids_than_a_contract_takes_are_rejected() {
     }
     let rejected = drain(&mut manager).into_iter().filter(|output| output.starts_with("reject"));
     assert_eq!(rejected.collect::<Vec<_>>(), ["reject 4096"]);
+    // Nor more bytes.
+    let mut manager = open();
+    let halves = crate::limits::BIDS_PER_CONTRACT_BYTES_MAX / 2;
+    for (number, bytes) in [(1, halves), (2, halves + 1), (3, halves), (4, 1), (5, 0)] {
+        manager.bid(Bid { body: vec![0; bytes], ..bid(number, 0) }, address(number));
+    }
+    assert_eq!(drain(&mut manager), ["bid 1", "reject 2", "bid 3", "reject 4", "bid 5"]);
+}
+
+fn contractor_that_asks() -> Contractor {
+    contractor("asking")
 }
 
 const PHASES: [&str; 5] = ["announced", "bid", "granted", "completed", "asking"];
@@ -463,8 +581,27 @@ fn a_contractor_may_take_back_its_bid_or_what_it_has_done() {
     let ends = [None, Some(Ended::Withdrawn), None, Some(stopped()), Some(stopped())];
     for (phase, end) in PHASES.into_iter().zip(ends) {
         let mut contractor = contractor(phase);
+        // The end of its manager means something to it as soon as the work is granted.
+        assert_eq!(contractor.is_bound(), !["announced", "bid"].contains(&phase), "{phase}");
         assert_eq!(contractor.withdraw("stopped"), end.is_some(), "{phase}");
         assert_eq!(contractor.poll(), end.map(Work::Ended), "{phase}");
+    }
+}
+
+#[test]
+fn what_was_done_is_undone_but_where_it_counts_or_nothing_was_done() {
+    for (ended, undoes) in [
+        (Ended::Refused, false),
+        (Ended::Delegated, false),
+        (Ended::Defected, false),
+        (Ended::Acknowledged, false),
+        (Ended::Rejected, true),
+        (Ended::Withdrawn, true),
+        (Ended::Expired, true),
+        (Ended::Cancelled("no".into()), true),
+        (Ended::Aborted("gone".into()), true),
+    ] {
+        assert_eq!(ended.undoes(), undoes, "{ended:?}");
     }
 }
 
@@ -549,6 +686,34 @@ fn more_searches_than_an_agent_remembers_are_not_taken_part_in() {
     let mut arrive = |now| visited.arrive("a", Traversal(max), address(1), after(9), now);
     assert_eq!(arrive(after(4)), Arrival::TooMany);
     assert_eq!(arrive(after(5)), Arrival::First);
+    // Its own searches it remembers beyond that, and forgets them all the same.
+    let mut visited = Visited::default();
+    (0..=max).for_each(|number| visited.begin("a", Traversal(number), after(5), NOW));
+    let arrival = visited.arrive("a", Traversal(max + 1), address(1), after(9), after(5));
+    assert_eq!((arrival, visited.len()), (Arrival::First, 1));
+}
+
+#[test]
+fn what_is_over_is_forgotten_whenever_the_table_has_doubled() {
+    let mut visited = Visited::default();
+    (0..64).for_each(|number| visited.begin("a", Traversal(number), after(5), NOW));
+    visited.begin("a", Traversal(64), after(9), after(5));
+    assert_eq!(visited.len(), 1);
+}
+
+#[test]
+fn of_those_who_bring_a_search_some_are_remembered_each_once() {
+    let most = u8::try_from(crate::limits::VISITORS_PER_TRAVERSAL_MAX).expect("few");
+    let (mut visited, search) = (Visited::default(), Traversal(7));
+    let last = most - 1;
+    for from in (0..=last).chain(0..=last).chain([most]) {
+        visited.arrive("a", search, address(from), after(5), NOW);
+        visited.arrive("a", search, address(0), after(5), NOW);
+    }
+    // To ask others in it forgets nobody.
+    visited.begin("a", search, after(5), NOW);
+    let known = |from| visited.came_from("a", search, address(from));
+    assert!((0..most).all(known) && !known(most));
 }
 
 #[test]

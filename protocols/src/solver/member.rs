@@ -190,7 +190,7 @@ impl Member {
             }
             Phase::Unsolved => {
                 self.until = now + self.patience.total;
-                (self.claims, self.why) = (0, None);
+                self.claims = 0;
                 self.group.tried.clear();
                 self.claim(now);
             }
@@ -280,7 +280,7 @@ impl Member {
             (Phase::Claiming(_), reply) if turn == self.turn => {
                 self.claim_answered(from, reply, now);
             }
-            (Phase::Following { whom }, reply) if turn == self.turn && *whom == from => {
+            (Phase::Following { .. }, reply) if turn == self.turn => {
                 self.follow_answered(from, reply, now);
             }
             _ => {}
@@ -531,7 +531,7 @@ impl Member {
             self.learn_of(*member);
         }
         for member in &group.tried {
-            if *member != self.me && self.group.members.contains(member) {
+            if self.group.members.contains(member) {
                 self.group.tried.insert(*member);
             }
         }

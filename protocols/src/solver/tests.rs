@@ -75,8 +75,46 @@ impl Five {
         five
     }
 
+    fn claimed_too_often() -> Self {
+        let mut five = Self::claiming(&[1]);
+        for _ in 1..CLAIMS_PER_PROBLEM_MAX {
+            five.answer(1, Ok(Reply::Mine(Group::default())));
+            assert_eq!(five.drain(), ["follow 1"]);
+            five.answer(1, Err(Failure::Gone));
+            five.expire_next();
+            assert_eq!(five.drain(), ["claim 1"]);
+        }
+        five.answer(1, Ok(Reply::Mine(Group::default())));
+        five.drain();
+        five.answer(1, Err(Failure::Gone));
+        five.expire_next();
+        assert_eq!(five.drain(), ["unsolved: TooOften"]);
+        five
+    }
+
+    /// It has followed one after the other, as often as it may, and rests.
+    fn sent_about() -> Self {
+        let mut five = Self::following(3, &[]);
+        for hop in 0..=crate::limits::HOPS_PER_CLAIM_MAX {
+            assert_eq!(five.0.phase(), "following", "after {hop}");
+            let whom = 1 + u8::from(hop % 2 == 0);
+            let from = five.0.follows().expect("it follows");
+            let reply = Reply::Elsewhere { whom: address(whom), group: Group::default() };
+            five.0.answered(from, five.1, Ok(reply), NOW);
+            five.drain();
+        }
+        assert_eq!(five.0.phase(), "resting");
+        five
+    }
+
     fn answer(&mut self, from: u8, reply: Result<Reply, Failure>) {
         self.0.answered(address(from), self.1, reply, NOW);
+    }
+
+    /// As the one above, for what it has asked and nobody has looked at yet.
+    fn answer_drained(&mut self, from: u8, reply: Result<Reply, Failure>) {
+        self.drain();
+        self.answer(from, reply);
     }
 
     fn asked(&mut self, from: u8) -> Reply {
@@ -176,6 +214,88 @@ fn what_may_pass_is_asked_once_more() {
     assert_eq!(five.drain(), ["claim 1"]);
     five.answer(1, Err(Failure::Busy));
     assert_eq!(five.drain(), ["solve"]);
+    let full = || Failure::Storage("full".into());
+    for (why, again) in [(Failure::Busy, true), (full(), true), (Failure::NoAgent, false)] {
+        let mut five = Five::claiming(&[1]);
+        five.answer(1, Err(why));
+        assert_eq!(five.0.phase(), if again { "claiming" } else { "acting" });
+    }
+}
+
+#[test]
+fn who_is_asked_once_more_is_asked_after_an_eighth_of_the_window_and_once() {
+    let mut five = Five::claiming(&[1]);
+    five.answer(1, Err(Failure::Gone));
+    let due = NOW + S * 3 / 8;
+    assert_eq!(five.0.next_deadline(), Some(due));
+    // Whatever else comes moves that moment neither back nor forth.
+    assert_eq!(five.0.followed(address(1), &Group::default(), NOW + S / 8), None);
+    five.0.expire(NOW + S / 8);
+    assert_eq!((five.drain(), five.0.next_deadline()), (vec![], Some(due)));
+    five.0.expire(due);
+    assert_eq!(five.drain(), ["claim 1"]);
+    assert_eq!(five.0.next_deadline(), Some(NOW + S / 8 + S * 10), "when its follower waits on");
+}
+
+#[test]
+fn who_has_answered_a_claim_is_not_heard_again() {
+    let mut five = Five::claiming(&[1, 2]);
+    five.answer(1, Ok(Reply::Yield(Group::default())));
+    five.answer(1, Ok(Reply::Mine(Group::default())));
+    assert_eq!((five.drain(), five.0.phase()), (vec![], "claiming"));
+}
+
+#[test]
+fn what_is_answered_to_an_earlier_question_counts_no_more() {
+    // To an earlier claim.
+    let mut five = Five::claiming(&[1]);
+    let first = five.1;
+    assert!(matches!(five.asked(0), Reply::Yield(_)));
+    assert_eq!(five.drain(), ["follow 0"]);
+    five.answer(0, Err(Failure::Gone));
+    five.expire_next();
+    assert_eq!(five.drain(), ["claim 0", "claim 1"]);
+    five.answer(0, Err(Failure::NoAgent));
+    five.0.answered(address(1), first, Ok(Reply::Yield(Group::default())), NOW);
+    assert_eq!((five.drain(), five.0.phase()), (vec![], "claiming"));
+    five.answer(1, Ok(Reply::Yield(Group::default())));
+    assert_eq!(five.drain(), ["solve"]);
+    // Of the one that is followed, to what it was asked before.
+    let mut five = Five::following(3, &[]);
+    let first = five.1;
+    five.answer(3, Ok(Reply::Wait(Group::default())));
+    assert_eq!(five.drain(), ["follow 3"]);
+    five.0.answered(address(3), first, Err(Failure::TimedOut), NOW);
+    assert_eq!((five.drain(), five.0.phase()), (vec![], "following"));
+}
+
+#[test]
+fn whoever_it_learns_of_while_it_claims_is_asked_too() {
+    let mut five = Five::claiming(&[1]);
+    five.0.meet([address(7)], NOW);
+    assert_eq!(five.drain(), ["claim 7"]);
+    five.0.notice([address(6)], NOW);
+    assert_eq!(five.drain(), ["claim 6"], "noticed twice, it is claimed once");
+    assert_eq!(five.0.followed(address(8), &group(&[9], &[]), NOW), None);
+    assert_eq!(five.drain(), ["claim 8", "claim 9"]);
+}
+
+#[test]
+fn every_answer_tells_of_the_group() {
+    let more = || group(&[9], &[3, 5, 8]);
+    let replies = [
+        Reply::Yield(more()),
+        Reply::Mine(more()),
+        Reply::Wait(more()),
+        Reply::Elsewhere { whom: address(3), group: more() },
+        Reply::Free { group: more(), why: None },
+    ];
+    for reply in replies {
+        let mut five = Five::following(3, &[4]);
+        five.answer(3, Ok(reply.clone()));
+        // Who is no member has not tried; and whether it has itself, it knows best.
+        assert_eq!(*five.0.group(), group(&[3, 4, 9], &[3]), "{reply:?}");
+    }
 }
 
 #[test]
@@ -217,10 +337,24 @@ fn who_follows_one_that_is_gone_or_free_rests_and_claims() {
         five.answer(3, reply);
         assert_eq!((five.drain(), five.0.phase()), (vec![], "resting"));
         assert!(matches!(five.followed(9), Some(Reply::Free { why: None, .. })));
+        five.0.expire(NOW + S / 10);
+        assert_eq!(five.0.phase(), "resting", "not so soon");
         let rests = five.expire_next().since(NOW);
-        assert!((S / 10..=S).contains(&rests), "{rests:?}");
+        assert!((S * 3 / 20..S * 3 / 10).contains(&rests), "{rests:?}");
         assert_eq!(five.drain(), ["claim 3", "claim 4", "claim 9"]);
     }
+}
+
+#[test]
+fn no_two_rest_for_the_same_time() {
+    let rests = |seed| {
+        let mut member = Member::new(address(5), [seed; 32], Patience::DEFAULT, NOW);
+        member.asked(address(3), &Group::default(), NOW);
+        member.answered(address(3), 1, Err(Failure::Gone), NOW);
+        assert_eq!(member.phase(), "resting");
+        member.next_deadline()
+    };
+    assert_ne!(rests(0), rests(1));
 }
 
 #[test]
@@ -233,15 +367,22 @@ fn who_rests_yields_to_the_first_that_claims() {
 
 #[test]
 fn who_is_sent_about_too_often_claims() {
-    let mut five = Five::following(3, &[]);
-    for hop in 0..=crate::limits::HOPS_PER_CLAIM_MAX {
-        let whom = 1 + u8::from(hop % 2 == 0);
-        let from = five.0.follows().expect("it follows");
-        let reply = Reply::Elsewhere { whom: address(whom), group: Group::default() };
-        five.0.answered(from, five.1, Ok(reply), NOW);
-        five.drain();
+    Five::sent_about();
+    // Whom it follows after that may send it on again: one that claims, or has claimed before.
+    let on = || Ok(Reply::Elsewhere { whom: address(7), group: Group::default() });
+    for claims in [false, true] {
+        let mut five = Five::sent_about();
+        if claims {
+            five.expire_next();
+            assert_eq!(five.drain(), ["claim 1", "claim 2", "claim 3"]);
+            five.answer(1, Ok(Reply::Mine(Group::default())));
+        } else {
+            assert!(matches!(five.asked(1), Reply::Yield(_)));
+        }
+        assert_eq!(five.drain(), ["follow 1"]);
+        five.answer(1, on());
+        assert_eq!(five.drain(), ["follow 7"]);
     }
-    assert_eq!(five.0.phase(), "resting");
 }
 
 #[test]
@@ -250,7 +391,7 @@ fn who_acts_keeps_followers_until_it_has_solved_and_tells_those_that_seemed_gone
     five.answer(1, Err(Failure::TimedOut));
     five.answer(2, Ok(Reply::Yield(Group::default())));
     assert_eq!(five.drain(), ["solve"]);
-    assert!(matches!(five.asked(0), Reply::Mine(_)));
+    assert_eq!(five.asked(0), Reply::Mine(group(&[0, 1, 2], &[])));
     assert_eq!(five.followed(2), None);
     assert_eq!(five.expire_next(), NOW + S * 10);
     assert_eq!(five.drain(), ["answer 2: wait"]);
@@ -259,6 +400,25 @@ fn who_acts_keeps_followers_until_it_has_solved_and_tells_those_that_seemed_gone
     assert_eq!(five.drain(), ["tell 1", "answer 2: solved [7]", "settled by 5"]);
     assert_eq!(five.0.solution(), Some((&[7][..], address(5))));
     assert!(!five.0.solve(vec![8], NOW), "once");
+}
+
+#[test]
+fn who_seemed_gone_and_is_heard_of_need_not_be_told() {
+    let heard: [fn(&mut Five); 3] = [
+        |five| drop(five.asked(1)),
+        |five| drop(five.followed(1)),
+        // An answer that comes late.
+        |five| five.0.answered(address(1), 0, Ok(Reply::Wait(Group::default())), NOW),
+    ];
+    for (way, hear) in heard.into_iter().enumerate() {
+        let mut five = Five::claiming(&[1]);
+        five.answer(1, Err(Failure::TimedOut));
+        assert_eq!(five.drain(), ["solve"]);
+        hear(&mut five);
+        assert!(five.0.solve(vec![7], NOW));
+        let told: &[&str] = if way == 1 { &["answer 1: solved [7]"] } else { &[] };
+        assert_eq!(five.drain(), [told, &["settled by 5"]].concat(), "{way}");
+    }
 }
 
 #[test]
@@ -288,6 +448,38 @@ fn who_has_tried_follows_the_one_that_claimed_meanwhile() {
     five.asked(2);
     five.answer(1, Ok(Reply::Free { group: group(&[], &[1]), why: Some("no".into()) }));
     assert_eq!(five.drain(), ["follow 2"]);
+    // If it was sent there meanwhile, it asks that one no second time.
+    let mut five = Five::tried(&[1, 2]);
+    five.asked(1);
+    five.asked(2);
+    five.answer_drained(1, Ok(Reply::Elsewhere { whom: address(2), group: Group::default() }));
+    assert_eq!(five.drain(), ["follow 2"]);
+    five.answer(2, Ok(Reply::Free { group: group(&[], &[2]), why: Some("no".into()) }));
+    assert_eq!((five.drain(), five.0.phase()), (vec![], "tried"));
+    // Nor one that claimed long before, when it had not tried itself.
+    let mut five = Five::following(3, &[]);
+    five.asked(1);
+    five.answer(3, Err(Failure::Gone));
+    five.expire_next();
+    assert_eq!(five.drain(), ["claim 1", "claim 3"]);
+    for other in [1, 3] {
+        five.answer(other, Ok(Reply::Yield(Group::default())));
+    }
+    assert!(five.0.fail("no", NOW));
+    five.asked(3);
+    five.answer_drained(3, Ok(Reply::Free { group: Group::default(), why: None }));
+    assert_eq!((five.drain(), five.0.phase()), (vec![], "tried"));
+}
+
+#[test]
+fn who_has_tried_gives_up_when_all_others_have_or_are_gone() {
+    let tried = Ok(Reply::Free { group: group(&[8], &[8]), why: None });
+    for reply in [tried, Err(Failure::Gone)] {
+        let mut five = Five::tried(&[8]);
+        five.asked(8);
+        five.answer_drained(8, reply);
+        assert_eq!(five.drain(), ["unsolved: Failed(\"no\")"], "what was said last is known");
+    }
 }
 
 #[test]
@@ -312,6 +504,11 @@ fn what_could_not_be_solved_is_begun_anew_when_it_is_noticed_again() {
     five.0.notice([address(1)], NOW + S * 100);
     assert_eq!(five.drain(), ["unsolved: Failed(\"no\")", "claim 1"]);
     assert_eq!(five.0.until(), NOW + S * 160);
+    // It may act again, and may claim as often as if it had never done so.
+    assert_eq!(*five.0.group(), group(&[1], &[]));
+    let mut five = Five::claimed_too_often();
+    five.0.notice([], NOW);
+    assert_eq!(five.drain(), ["claim 1"]);
 }
 
 #[test]
@@ -328,6 +525,21 @@ fn what_is_solved_is_remembered_for_a_while() {
     five.0.hear(vec![9], address(9), NOW);
     assert_eq!(five.drain(), ["another by 9"]);
     assert_eq!((five.0.is_stale(NOW + S * 599), five.0.is_stale(NOW + S * 600)), (false, true));
+    // Nothing is due then, and who is about to end itself still says so.
+    five.0.expire(NOW + S * 700);
+    five.0.leave(NOW);
+    assert_eq!((five.drain(), five.asked(1)), (vec![], solved(3)));
+}
+
+#[test]
+fn of_very_many_others_that_have_solved_it_too_only_so_many_are_told() {
+    let mut five = Five::following(0, &[]);
+    five.answer(0, Ok(solved(0)));
+    let others = 1..=u8::try_from(MEMBERS_PER_PROBLEM_MAX).expect("few") + 1;
+    others.for_each(|by| five.0.hear(vec![by], address(by), NOW));
+    let told = five.drain();
+    assert_eq!(told.len(), 1 + MEMBERS_PER_PROBLEM_MAX);
+    assert_eq!(told.last().map(String::as_str), Some("another by 128"));
 }
 
 #[test]
@@ -340,10 +552,18 @@ fn who_acts_hears_of_another_and_goes_on() {
 #[test]
 fn nothing_lasts_longer_than_the_total_time() {
     for mut five in [Five::claiming(&[1]), Five::following(1, &[]), Five::tried(&[1])] {
+        assert!(!five.0.is_stale(NOW + S * 60), "before it has ended nothing is forgotten");
         assert_eq!(five.expire_next(), NOW + S * 60);
         assert_eq!(five.drain(), ["unsolved: TimedOut"]);
         assert_eq!(five.0.next_deadline(), None);
+        let stale = [659, 660].map(|seconds| five.0.is_stale(NOW + S * seconds));
+        assert_eq!(stale, [false, true]);
     }
+    // Who claims has not tried.
+    let mut five = Five::claiming(&[1]);
+    assert_eq!(five.followed(1), None);
+    five.0.expire(NOW + S * 60);
+    assert_eq!(five.drain(), ["answer 1: free None", "unsolved: TimedOut"]);
     let mut five = Five::acting(&[1]);
     five.0.followed(address(1), &Group::default(), NOW + S * 55);
     assert_eq!(five.expire_next(), NOW + S * 60);
@@ -357,23 +577,14 @@ fn who_leaves_keeps_nobody_waiting() {
     assert_eq!(five.followed(1), None);
     five.0.leave(NOW);
     assert_eq!(five.drain(), ["answer 1: free Some(\"the solver was stopped\")"]);
+    assert_eq!((five.0.phase(), five.0.next_deadline()), ("unsolved", None));
+    assert!(!five.0.solve(vec![1], NOW));
+    assert_eq!((five.0.is_stale(NOW + S * 599), five.0.is_stale(NOW + S * 600)), (false, true));
 }
 
 #[test]
 fn it_is_not_claimed_without_end() {
-    let mut five = Five::claiming(&[1]);
-    for _ in 1..CLAIMS_PER_PROBLEM_MAX {
-        five.answer(1, Ok(Reply::Mine(Group::default())));
-        assert_eq!(five.drain(), ["follow 1"]);
-        five.answer(1, Err(Failure::Gone));
-        five.expire_next();
-        assert_eq!(five.drain(), ["claim 1"]);
-    }
-    five.answer(1, Ok(Reply::Mine(Group::default())));
-    five.drain();
-    five.answer(1, Err(Failure::Gone));
-    five.expire_next();
-    assert_eq!(five.drain(), ["unsolved: TooOften"]);
+    Five::claimed_too_often();
 }
 
 #[test]
@@ -388,6 +599,37 @@ fn a_group_that_is_too_large_has_nobody_that_acts() {
     let mut five = Five::claiming(&[1]);
     five.answer(1, Ok(Reply::Full));
     assert_eq!(five.drain(), ["unsolved: TooMany"]);
+    // Nobody is followed who is not known.
+    let mut five = Five::following(10, &all);
+    five.answer(10, Ok(Reply::Elsewhere { whom: address(9), group: Group::default() }));
+    assert_eq!((five.drain(), five.0.phase()), (vec![], "resting"));
+    // One that is only asked, and by one more, takes no part.
+    let mut five = Five::new();
+    five.0.meet(all.iter().copied().map(address), NOW);
+    assert_eq!((five.asked(9), five.drain()), (Reply::Full, vec!["unsolved: TooMany".to_owned()]));
+    assert!(five.0.is_stale(NOW + S * 600));
+}
+
+#[test]
+fn no_wait_is_longer_than_any_wait_may_be() {
+    let longest = crate::limits::BUDGET_MAX;
+    let all = |each| Patience { claim: each, follow: each, total: each, memory: each };
+    let member = Member::new(address(5), [0; 32], all(longest + S), NOW);
+    assert_eq!((member.patience(), member.until()), (all(longest), NOW + longest));
+}
+
+#[test]
+fn a_long_key_is_named_by_its_hash() {
+    let hash = "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85";
+    assert_eq!(short_key("abc"), hash);
+}
+
+#[test]
+fn what_others_say_is_kept_only_so_long() {
+    let most = crate::limits::REASON_BYTES_MAX / 4;
+    let mut five = Five::acting(&[]);
+    five.0.fail(&"ä".repeat(most + 1), NOW);
+    assert_eq!(five.drain(), [format!("unsolved: Failed(\"{}\")", "ä".repeat(most))]);
 }
 
 #[test]
@@ -401,4 +643,12 @@ fn a_solution_that_is_too_large_is_none() {
     assert_eq!((five.drain(), five.0.phase()), (vec![], "resting"));
     five.0.hear(vec![0; SOLUTION_BYTES_MAX + 1], address(1), NOW);
     assert_eq!(five.0.phase(), "resting");
+    // One that just fits is one.
+    let mut five = Five::acting(&[]);
+    assert!(five.0.solve(vec![0; SOLUTION_BYTES_MAX], NOW));
+    assert_eq!(five.drain(), ["settled by 5"]);
+    let mut five = Five::following(1, &[]);
+    let solution = vec![0; SOLUTION_BYTES_MAX];
+    five.answer(1, Ok(Reply::Solved { solution, by: address(1) }));
+    assert_eq!(five.drain(), ["settled by 1"]);
 }
