@@ -25,7 +25,7 @@
 //! | proposed | it is declined, ended, not delivered | *declined* | |
 //! | proposed | no answer in time; it breaks up, it ends its life | *declined* | the proposal is withdrawn |
 //! | proposed | the same is proposed by the other side, whose id is greater | proposed | the other's is declined |
-//! | proposed | the same is proposed by the other side, whose id is smaller | *declined* | the other's is considered, instead of whom this one was to be |
+//! | proposed | the same is proposed by the other side, whose id is smaller | *declined* | the other's is considered, and replaces whom this one was to replace |
 //! | proposed, standing | the same is proposed from another address: by one with the same id | as before | that is declined |
 //! | standing | it breaks up, it ends its life | *breakup*, *shutdown* | the other side is told, with the brothers |
 //! | standing | the other side has ended it | *goodbye* | |
