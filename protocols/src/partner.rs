@@ -46,9 +46,9 @@
 //! the agent has decided itself. When a partnership that replaces another begins to stand, the
 //! other is broken up in the same step.
 //!
-//! The pauses of a partner that is silent are 5, 10, 20, 40 and then 80 seconds, and up to a quarter
-//! more, which the bond decides: so not all look at once. They begin anew when it says that the
-//! partnership stands, or when a watch has lasted longer than the longest of them.
+//! The pauses of a partner that is silent are 5, 10, 20, 40 and then 80 seconds, and up to a
+//! quarter more, which the bond decides: so not all look at once. They begin anew when it says that
+//! the partnership stands, or when a watch has lasted longer than 80 seconds.
 
 mod message;
 mod output;
