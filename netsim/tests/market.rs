@@ -2,20 +2,22 @@
 //! and nothing is left behind. That these promises can be broken is shown by traders that make
 //! mistakes.
 
+mod common;
+
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
 };
 
+use common::Counted;
 use starling_netsim::{
-    FaultKind, Options, Outcome, Sim,
-    invariants::{Findings, Invariant},
+    Options, Outcome, Sim,
+    invariants::Findings,
     run, run_seed,
-    scenario::{Make, Scenario},
+    scenario::Make,
     scenarios::Market,
     workload::{Flaw, SHOP, STALL, Trader},
 };
-use starling_protocols::{entropy::Entropy, ident::AgentId};
 
 const SEEDS: u64 = 12;
 
@@ -37,57 +39,20 @@ fn nobody_is_granted_twice_and_nothing_leaks_over_some_seeds() {
 /// How often a deal and a part ended in which way, over all seeds of one test.
 static ENDS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
-/// A market of which is counted how everything ended.
-struct Counted(Market);
-
-impl Scenario for Counted {
-    fn name(&self) -> &'static str {
-        self.0.name()
+fn count(_: &Sim, findings: &Findings) -> Result<(), String> {
+    let stalls = findings.states::<Trader<false>>(STALL)?.into_iter();
+    let shops = findings.states::<Trader<true>>(SHOP)?.into_iter();
+    let ends = stalls.map(|(_, of)| of.ends).chain(shops.map(|(_, of)| of.ends));
+    let mut all = ENDS.lock().unwrap_or_else(PoisonError::into_inner);
+    for (end, times) in ends.flatten() {
+        *all.entry(end).or_default() += times;
     }
-    fn about(&self) -> &'static str {
-        self.0.about()
-    }
-    fn faults(&self) -> &'static [FaultKind] {
-        self.0.faults()
-    }
-    fn set_up(&mut self, sim: &mut Sim, hosts: u32, entropy: &Entropy) {
-        self.0.set_up(sim, hosts, entropy);
-    }
-    fn rest(&mut self, sim: &mut Sim) {
-        self.0.rest(sim);
-    }
-    fn watched(&self) -> &'static [AgentId] {
-        self.0.watched()
-    }
-    fn invariants(&self) -> Vec<Box<dyn Invariant>> {
-        vec![Box::new(Count)]
-    }
-}
-
-struct Count;
-
-impl Invariant for Count {
-    fn name(&self) -> &'static str {
-        "count"
-    }
-    fn source(&self) -> &'static str {
-        "this test"
-    }
-    fn at_end(&mut self, _: &Sim, findings: &Findings) -> Result<(), String> {
-        let stalls = findings.states::<Trader<false>>(STALL)?.into_iter();
-        let shops = findings.states::<Trader<true>>(SHOP)?.into_iter();
-        let ends = stalls.map(|(_, of)| of.ends).chain(shops.map(|(_, of)| of.ends));
-        let mut all = ENDS.lock().unwrap_or_else(PoisonError::into_inner);
-        for (end, times) in ends.flatten() {
-            *all.entry(end).or_default() += times;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 #[test]
 fn every_way_in_which_a_contract_can_end_comes_up() {
-    let counted: Make = || Box::new(Counted(Market::default()));
+    let counted: Make = || Box::new(Counted(Market::default(), count));
     let failed = failures(counted, 8, &options());
     assert!(failed.is_empty(), "{:?}", failed.first().map(|failed| &failed.broken));
     let ends = ENDS.lock().expect("nobody panicked");
@@ -121,12 +86,8 @@ fn where_nothing_goes_wrong_both_sides_agree_on_all() {
     assert_eq!(report.failures, []);
 }
 
-/// How the first seed fails that breaks this promise.
 fn found(make: Make, promise: &str) -> String {
-    let outcomes = (1..=2 * SEEDS).map(|seed| run_seed(make, &options(), seed, None));
-    let mut broken = outcomes.filter_map(|outcome| outcome.broken);
-    let broken = broken.find(|broken| broken.invariant == promise);
-    broken.expect("one of the seeds finds it").why
+    common::found(make, &options(), 2 * SEEDS, promise)
 }
 
 #[test]

@@ -2,20 +2,22 @@
 //! once, and nothing is left behind. That these promises can be broken is shown by neighbours that
 //! make mistakes.
 
+mod common;
+
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
 };
 
+use common::{Counted, found};
 use starling_netsim::{
-    FaultKind, HostNo, Options, Sim,
-    invariants::{Findings, Invariant},
+    HostNo, Options, Sim,
+    invariants::Findings,
     run, run_seed,
-    scenario::{Make, Scenario},
+    scenario::Make,
     scenarios::Partners,
     workload::{Mistake, Neighbour, cottage_of, farm_of},
 };
-use starling_protocols::{entropy::Entropy, ident::AgentId};
 
 const SEEDS: u64 = 24;
 
@@ -40,65 +42,28 @@ fn where_nothing_goes_wrong_both_sides_agree() {
 /// many partnerships stood in the end.
 static ENDS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
-/// Neighbours of which is counted how everything ended.
-struct Counted(Partners);
-
-impl Scenario for Counted {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-    fn about(&self) -> &'static str {
-        self.0.about()
-    }
-    fn faults(&self) -> &'static [FaultKind] {
-        self.0.faults()
-    }
-    fn set_up(&mut self, sim: &mut Sim, hosts: u32, entropy: &Entropy) {
-        self.0.set_up(sim, hosts, entropy);
-    }
-    fn rest(&mut self, sim: &mut Sim) {
-        self.0.rest(sim);
-    }
-    fn watched(&self) -> &'static [AgentId] {
-        self.0.watched()
-    }
-    fn invariants(&self) -> Vec<Box<dyn Invariant>> {
-        vec![Box::new(Count)]
-    }
-}
-
-struct Count;
-
-impl Invariant for Count {
-    fn name(&self) -> &'static str {
-        "count"
-    }
-    fn source(&self) -> &'static str {
-        "this test"
-    }
-    fn at_end(&mut self, sim: &Sim, findings: &Findings) -> Result<(), String> {
-        let mut all = ENDS.lock().unwrap_or_else(PoisonError::into_inner);
-        for host in (0..8).map(HostNo) {
-            let cottages = findings.states::<Neighbour<false>>(cottage_of(host))?;
-            let farms = findings.states::<Neighbour<true>>(farm_of(host))?;
-            let cottages = cottages.into_iter().map(|(of, state)| (of, state.ends, state.ties));
-            let farms = farms.into_iter().map(|(of, state)| (of, state.ends, state.ties));
-            for (of, ends, ties) in cottages.chain(farms) {
-                ends.into_iter().for_each(|(end, times)| *all.entry(end).or_default() += times);
-                if of.alive {
-                    let standing = ties.values().filter(|tie| tie.stands).count();
-                    *all.entry("standing".into()).or_default() += standing as u64;
-                }
+fn count(sim: &Sim, findings: &Findings) -> Result<(), String> {
+    let mut all = ENDS.lock().unwrap_or_else(PoisonError::into_inner);
+    for host in (0..8).map(HostNo) {
+        let cottages = findings.states::<Neighbour<false>>(cottage_of(host))?;
+        let farms = findings.states::<Neighbour<true>>(farm_of(host))?;
+        let cottages = cottages.into_iter().map(|(of, state)| (of, state.ends, state.ties));
+        let farms = farms.into_iter().map(|(of, state)| (of, state.ends, state.ties));
+        for (of, ends, ties) in cottages.chain(farms) {
+            ends.into_iter().for_each(|(end, times)| *all.entry(end).or_default() += times);
+            if of.alive {
+                let standing = ties.values().filter(|tie| tie.stands).count();
+                *all.entry("standing".into()).or_default() += standing as u64;
             }
         }
-        assert_eq!(sim.hosts().count(), 8);
-        Ok(())
     }
+    assert_eq!(sim.hosts().count(), 8);
+    Ok(())
 }
 
 #[test]
 fn every_way_in_which_a_partnership_can_end_comes_up() {
-    let counted: Make = || Box::new(Counted(Partners::default()));
+    let counted: Make = || Box::new(Counted(Partners::default(), count));
     for seed in 1..=8 {
         let outcome = run_seed(counted, &options(), seed, None);
         assert_eq!(outcome.broken, None, "seed {seed}");
@@ -122,18 +87,10 @@ fn every_way_in_which_a_partnership_can_end_comes_up() {
     assert!(ends["standing"] > 100, "{ends:?}");
 }
 
-/// How the first seed fails that breaks this promise.
-fn found(make: Make, promise: &str) -> String {
-    let outcomes = (1..=SEEDS).map(|seed| run_seed(make, &options(), seed, None));
-    let mut broken = outcomes.filter_map(|outcome| outcome.broken);
-    let broken = broken.find(|broken| broken.invariant == promise);
-    broken.expect("one of the seeds finds it").why
-}
-
 #[test]
 fn a_neighbour_that_releases_nothing_when_partners_part_is_found() {
     let make: Make = || Box::new(Partners { flaw: Mistake::KeepsPlaces });
-    let found = found(make, "each-end-is-told-once");
+    let found = found(make, &options(), SEEDS, "each-end-is-told-once");
     assert!(found.contains("is set aside for nobody"), "{found}");
 }
 

@@ -25,7 +25,7 @@
 //! | proposed | it is declined, ended, not delivered | *declined* | |
 //! | proposed | no answer in time; it breaks up, it ends its life | *declined* | the proposal is withdrawn |
 //! | proposed | the same is proposed by the other side, whose id is greater | proposed | the other's is declined |
-//! | proposed | the same is proposed by the other side, whose id is smaller | *declined* | the other's is considered, instead of whom this one was to be |
+//! | proposed | the same is proposed by the other side, whose id is smaller | *declined* | the other's is considered, and replaces whom this one was to replace |
 //! | proposed, standing | the same is proposed from another address: by one with the same id | as before | that is declined |
 //! | standing | it breaks up, it ends its life | *breakup*, *shutdown* | the other side is told, with the brothers |
 //! | standing | the other side has ended it | *goodbye* | |
@@ -46,9 +46,9 @@
 //! the agent has decided itself. When a partnership that replaces another begins to stand, the
 //! other is broken up in the same step.
 //!
-//! The pauses of a partner that is silent are 5, 10, 20, 40 and then 80 seconds, and up to a quarter
-//! more, which the bond decides: so not all look at once. They begin anew when it says that the
-//! partnership stands, or when a watch has lasted longer than the longest of them.
+//! The pauses of a partner that is silent are 5, 10, 20, 40 and then 80 seconds, and up to a
+//! quarter more, which the bond decides: so not all look at once. They begin anew when it says that
+//! the partnership stands, or when a watch has lasted longer than 80 seconds.
 
 mod message;
 mod output;

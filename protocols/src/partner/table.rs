@@ -329,9 +329,9 @@ impl Partnerships {
         }
     }
 
-    /// A watch on a partner has lasted so long. Where nobody is, that is noticed in less than
-    /// [`LOOK_AGAIN_MAX`], so that the partner was there if it was longer: when it falls silent
-    /// again, that is the first time.
+    /// A watch on a partner has lasted so long. Where nobody is, that is noticed in less than the
+    /// longest pause before it is looked for again; so the partner was there if it was longer, and
+    /// when it falls silent now, that is the first time.
     pub fn watched(&mut self, bond: Bond, lasted: Duration) {
         if lasted > LOOK_AGAIN_MAX
             && let Some(row) = self.rows.get_mut(&bond)

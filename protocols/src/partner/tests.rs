@@ -308,6 +308,22 @@ fn one_that_was_there_for_long_is_looked_for_and_asked_as_for_the_first_time() {
 }
 
 #[test]
+fn what_is_proposed_may_end_or_move_before_it_is_answered() {
+    let mut table = proposed();
+    table.take(end(BOND, Leaving::Shutdown, &[]), &ends(), HIGH, LOW, 1);
+    assert_eq!(declined(&mut table), (Declined::Refused("it has ended".into()), vec![]));
+    let mut table = proposed();
+    assert!(table.break_up(BOND));
+    let withdrawn = posted(HIGH, end(BOND, Leaving::Withdrawn, &[]));
+    assert_eq!(declined(&mut table), (Declined::Withdrawn, vec![withdrawn]));
+    let mut table = proposed();
+    let moved = Address { host: THIRD.host, ..HIGH };
+    table.restarted(HIGH.agent, moved);
+    assert_eq!(all(&mut table), []);
+    assert_eq!(table.get(BOND).expect("it is proposed").partner, moved);
+}
+
+#[test]
 fn what_is_considered_ends_with_the_life_of_the_agent_or_when_it_breaks_up() {
     for (ends_life, why) in [(true, "it ends its life"), (false, "not now")] {
         let mut table = Partnerships::default();

@@ -274,8 +274,8 @@ fn release<A: Agent>(agent: &mut A, fns: &PartnerFns<A>, bond: Bond) {
     }
 }
 
-/// For people: each partnership, and until when it waits for something. Of very many, the first, and
-/// how many there are beside them.
+/// For people: each partnership, and until when it waits for something. Of very many, the first,
+/// and how many there are beside them.
 pub(in crate::agent) fn views(partners: &Partnerships) -> Vec<(String, Time, Value)> {
     let view = |(bond, row): (Bond, &Row)| {
         let (stage, until) = match row.stage {
