@@ -1,6 +1,7 @@
 //! Whole engines, joined by pipes in memory under a clock of the test's own.
 
 mod bad_bids;
+mod bad_claims;
 mod contracts;
 mod dialogs;
 mod discovery;
