@@ -2,6 +2,7 @@
 
 mod bad_bids;
 mod bad_claims;
+mod bad_orders;
 mod contracts;
 mod dialogs;
 mod discovery;

@@ -412,7 +412,6 @@ fn people_see_what_members_say_to_each_other() {
     assert_eq!(kinds.show("fixer", Broken::NAME, &wire::encode(&ask)), Some(expected));
     let tell = Tell::Solved { key: "door".into(), solution: Cow::Borrowed(&solution), by: ASKER };
     let expected = serde_json::json!({ "solved": "door", "by": by, "solution": "well" });
-    // A tell whose bytes happen to be those of an ask would be shown as one.
     assert_eq!(kinds.show("fixer", Broken::NAME, &wire::encode(&tell)), Some(expected));
     let why = Some("no tools".to_owned());
     for (reply, expected) in [
