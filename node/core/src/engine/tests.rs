@@ -1,6 +1,8 @@
 //! Whole engines, joined by pipes in memory under a clock of the test's own.
 
 mod bad_bids;
+mod bad_claims;
+mod bad_orders;
 mod contracts;
 mod dialogs;
 mod discovery;

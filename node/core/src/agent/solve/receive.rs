@@ -317,10 +317,7 @@ impl<A: Agent> Cx<'_, A> {
         }
         let patience = row.member.patience();
         let window = if follows { patience.follow } else { patience.claim };
-        let (name, before) = (row.name.clone(), row.follow.take_if(|_| follows));
-        if let Some(wait) = before {
-            self.forget_wait(wait);
-        }
+        let name = row.name.clone();
         let what = For::Problem { problem: number, what: Awaited::Answer { from: to, turn } };
         let wait = self.ask_of(to, name, body, window, now + window, what);
         if follows && let Some(row) = self.dealings.problems.rows.get_mut(&number) {

@@ -103,3 +103,56 @@ impl Problems {
         views.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use starling_protocols::{
+        ident::{AgentId, HostId},
+        solver::Patience,
+    };
+
+    use super::*;
+
+    const ME: Address = Address { host: HostId([1; 32]), agent: AgentId(2000) };
+
+    fn solved(key: u32, now: Time) -> Row {
+        let mut member = Member::new(ME, [0; 32], Patience::DEFAULT, now);
+        member.notice([], now);
+        assert!(member.solve(Vec::new(), now));
+        Row {
+            name: "a".into(),
+            key: key.to_string(),
+            problem: Vec::new(),
+            member,
+            timer: None,
+            follow: None,
+            followers: BTreeMap::new(),
+        }
+    }
+
+    fn with(count: usize) -> Problems {
+        let mut problems = Problems::default();
+        (0..count).for_each(|key| {
+            let key = u32::try_from(key).expect("few");
+            assert!(problems.add(solved(key, Time::ZERO), Time::ZERO).is_some());
+        });
+        problems
+    }
+
+    #[test]
+    fn what_is_stale_is_forgotten_whenever_the_table_has_doubled() {
+        let mut problems = with(SWEPT_MIN);
+        let later = Time::ZERO + Patience::DEFAULT.memory;
+        problems.add(solved(999, later), later);
+        assert_eq!((problems.rows.len(), problems.numbers.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_nothing_behind() {
+        let mut problems = with(PROBLEMS_PER_AGENT_MAX + 3);
+        assert_eq!(problems.rows.len(), PROBLEMS_PER_AGENT_MAX);
+        assert_eq!(problems.numbers.len(), PROBLEMS_PER_AGENT_MAX);
+        assert_eq!(problems.find("a", "2", Time::ZERO), None);
+        assert_eq!(problems.find("a", "3", Time::ZERO), Some(4));
+    }
+}

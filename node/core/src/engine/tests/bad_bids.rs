@@ -37,7 +37,7 @@ impl Mesh {
     }
 }
 
-fn forged(bidder: Address, number: u64, cost: i64) -> Bid {
+pub(super) fn forged(bidder: Address, number: u64, cost: i64) -> Bid {
     Bid { id: BidId { bidder, number }, cost, body: wire::encode("forged") }
 }
 
@@ -195,19 +195,19 @@ fn very_many_bids_are_shown_in_part() {
     assert_eq!(waits.iter().map(bids).collect::<Vec<_>>(), [(512, Some(3488)), (0, Some(4000))]);
 }
 
-fn asked(ask: &Ask<'_>, asker: Address) -> AgentInput<'static> {
+pub(super) fn asked(ask: &Ask<'_>, asker: Address) -> AgentInput<'static> {
     let dialog = Dialog { asker, number: 7, json: false };
     let body = wire::encode(ask).into();
     AgentInput::Request { name: Sell::NAME.into(), dialog, body }
 }
 
-fn came(wait: WaitId, reply: Result<&Reply<'_>, Failure>) -> AgentInput<'static> {
+pub(super) fn came(wait: WaitId, reply: Result<&Reply<'_>, Failure>) -> AgentInput<'static> {
     let outcome = Some(reply.map(|reply| wire::encode(reply).into()));
     AgentInput::Resume { wait, outcome }
 }
 
 /// The last request among some effects.
-fn request(effects: &[Effect]) -> (&str, WaitId, Ask<'_>) {
+pub(super) fn request(effects: &[Effect]) -> (&str, WaitId, Ask<'_>) {
     let request = effects.iter().rev().find_map(|effect| match effect {
         Effect::Request { name, wait, body, .. } if *name == Sell::NAME => {
             let ask = wire::decode_borrowed(body, body.len()).expect("it decodes");
@@ -218,7 +218,7 @@ fn request(effects: &[Effect]) -> (&str, WaitId, Ask<'_>) {
     request.expect("a request")
 }
 
-fn replied(effects: &[Effect]) -> Reply<'_> {
+pub(super) fn replied(effects: &[Effect]) -> Reply<'_> {
     let reply = effects.iter().find_map(|effect| match effect {
         Effect::Reply { outcome: Ok(body), .. } => Some(body),
         _ => None,
@@ -227,10 +227,10 @@ fn replied(effects: &[Effect]) -> Reply<'_> {
     wire::decode_borrowed(reply, reply.len()).expect("it decodes")
 }
 
-const MANAGER: Address = Cage::<Trader>::ASKER;
+pub(super) const MANAGER: Address = Cage::<Trader>::ASKER;
 
 /// A trader that has bid for a contract of the manager's, and is granted it.
-fn granted(style: &str) -> Cage<Trader> {
+pub(super) fn granted(style: &str) -> Cage<Trader> {
     let trader = Trader { cost: Some(5), style: style.into(), ..Trader::default() };
     let mut cage = Cage::new(trader);
     let announcement = Announcement {
@@ -326,7 +326,7 @@ fn a_report_for_a_contract_never_granted_is_no_answer() {
 
 /// A trader whose code has forgotten how to trade.
 #[derive(Default, Serialize, Deserialize)]
-struct Retired(Trader);
+pub(super) struct Retired(Trader);
 impl agent::Agent for Retired {
     const KIND: &'static str = "trader";
     type Then = Never;

@@ -2,7 +2,7 @@ use super::*;
 
 /// Something is broken, and one should mend it.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Broken(String);
+pub(super) struct Broken(pub(super) String);
 impl Problem for Broken {
     const NAME: &'static str = "fixer/broken";
     type Solution = String;
@@ -14,12 +14,12 @@ impl Problem for Broken {
 /// An agent that mends things as it is told; one that lasts outlives a crash of its host.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Fixer<const LASTS: bool> {
-    log: Vec<String>,
-    /// How it mends: `later`, `fails`, `dies`, or else at once.
-    style: String,
+    pub(super) log: Vec<String>,
+    /// How it mends: `later`, `fails`, `dies`, or else at once. `notices`: as soon as it is asked.
+    pub(super) style: String,
     /// Whom it names when it is asked.
-    knows: Vec<Address>,
-    tasks: Vec<Solving<Broken>>,
+    pub(super) knows: Vec<Address>,
+    pub(super) tasks: Vec<Solving<Broken>>,
 }
 
 /// What a fixer is told.
@@ -65,7 +65,10 @@ impl<const LASTS: bool> Answers<Order> for Fixer<LASTS> {
 }
 
 impl<const LASTS: bool> Solves<Broken> for Fixer<LASTS> {
-    fn members(&mut self, _: &mut Cx<'_, Self>, _: &Broken) -> Vec<Address> {
+    fn members(&mut self, cx: &mut Cx<'_, Self>, what: &Broken) -> Vec<Address> {
+        if self.style == "notices" {
+            cx.solve(what, []);
+        }
         self.knows.clone()
     }
 
@@ -77,7 +80,7 @@ impl<const LASTS: bool> Solves<Broken> for Fixer<LASTS> {
     ) -> Solved<Broken> {
         self.log.push(format!("mends {}", what.0));
         match self.style.as_str() {
-            "later" => {
+            "later" | "notices" => {
                 self.tasks.push(task);
                 Solved::later()
             }

@@ -32,12 +32,14 @@ pub(super) struct Trader {
     /// What it does with a grant: `done`, `later`, `defect`, `die`, `ask` (its neighbours). What it
     /// does with an announcement: `think`, `mend` (asks its neighbours to), `tree` (bids when its
     /// neighbours have, and grants what it is granted). What it does with bids: `wait` for an
-    /// order. `chatty`: it has very much to say when it is stopped.
+    /// order, `eager`: takes the first. `chatty`: it has very much to say when it is stopped.
     pub(super) style: String,
     /// Whom it asks when something is announced to it.
     pub(super) neighbours: Vec<Address>,
     /// It asks all in the mesh instead.
     pub(super) asks_mesh: bool,
+    /// How far those may ask others that it asks for a job.
+    pub(super) steps: Option<u8>,
     /// How many bids it grants.
     pub(super) count: usize,
     /// Those it was granted and has not done.
@@ -52,13 +54,26 @@ pub(super) struct Trader {
 /// What a trader is told.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Order {
-    Announce { to: Vec<Address>, mesh: bool, reach: Option<u8> },
-    AnnounceLarge { to: Vec<Address>, bytes: usize },
+    Announce {
+        to: Vec<Address>,
+        mesh: bool,
+        reach: Option<u8>,
+    },
+    AnnounceLarge {
+        to: Vec<Address>,
+        bytes: usize,
+    },
     Bid,
     Withdraw,
     Grant,
     Complete,
     GiveUp,
+    /// To ask its neighbours for what was announced to it last.
+    Ask,
+    /// To hand over the best bid that it has for a job.
+    HandOver,
+    /// To say how long the last job stands.
+    Left,
 }
 impl Request for Order {
     const NAME: &'static str = "trader/order";
@@ -115,6 +130,22 @@ impl Answers<Order> for Trader {
                     self.log.push(format!("completed, wanted: {wanted}"));
                 }
             }
+            Order::Ask => {
+                let job = *self.seen.last().expect("something was announced to it");
+                self.ask_others(cx, job);
+            }
+            Order::HandOver => {
+                for (contract, job) in &self.asked {
+                    let best = cx.bids(*contract).into_iter().min_by_key(|bid| bid.cost);
+                    let (job, best) = job.zip(best).expect("it has asked others, and they bid");
+                    let handed = cx.hand_over(job, *contract, best.id);
+                    self.log.push(format!("handed over: {handed}"));
+                }
+            }
+            Order::Left => {
+                let job = *self.seen.last().expect("something was announced to it");
+                self.log.push(format!("{:?} left", cx.left(job)));
+            }
             Order::GiveUp => {
                 self.asked.keys().for_each(|contract| cx.give_up(*contract, "enough"));
             }
@@ -131,6 +162,7 @@ impl Trader {
     fn ask_others(&mut self, cx: &mut Cx<'_, Self>, job: Job<Sell>) {
         let neighbours = || To::agents(self.neighbours.clone());
         let to = if self.asks_mesh { To::mesh() } else { neighbours() };
+        let to = if let Some(steps) = self.steps { to.reach(steps) } else { to };
         let contract = cx.announce_for(job, &Sell("a boat".into()), to);
         self.asked.insert(contract, Some(job));
     }
@@ -193,6 +225,13 @@ impl Bids<Sell> for Trader {
 }
 
 impl Manages<Sell> for Trader {
+    fn bid(&mut self, cx: &mut Cx<'_, Self>, contract: ContractId<Sell>, bid: &BidOf<Sell>) {
+        if self.style == "eager" {
+            self.log.push(format!("takes {} for {}", bid.bid, bid.cost));
+            self.grant(cx, contract);
+        }
+    }
+
     fn bid_gone(&mut self, _: &mut Cx<'_, Self>, _: ContractId<Sell>, _: BidId) {
         self.log.push("a bid is gone".into());
     }
