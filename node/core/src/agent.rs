@@ -147,7 +147,7 @@ pub use discover::{Discover, Found};
 pub use effect::{Effect, Level};
 pub use expiring::Expiring;
 pub use input::Input;
-pub use interests::Interests;
+pub use interests::{BodyOf, Interests};
 pub use message::{
     Answer, Answers, Await, Collects, Dialog, Notification, Outcome, ReplyTo, Request, Topic,
 };

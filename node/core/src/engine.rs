@@ -61,7 +61,7 @@ use starling_protocols::{
 };
 
 use crate::{
-    agent::{Agent, AnyKind, Effect, Kind},
+    agent::{Agent, AnyKind, BodyOf, Effect, Kind},
     guard::guarded,
 };
 
@@ -97,10 +97,16 @@ impl Kinds {
         self.0.contains_key(name)
     }
 
-    /// Shows the body of a request or notification: as `kind` knows it, or else any other.
+    /// Shows a body to people: as `kind` knows it, or else any other.
     #[must_use]
-    pub fn show(&self, kind: &str, name: &str, body: &[u8]) -> Option<serde_json::Value> {
-        let show = |kind: &Arc<dyn AnyKind>| guarded(|| kind.show(name, body)).ok().flatten();
+    pub fn show(
+        &self,
+        kind: &str,
+        of: BodyOf,
+        name: &str,
+        body: &[u8],
+    ) -> Option<serde_json::Value> {
+        let show = |kind: &Arc<dyn AnyKind>| guarded(|| kind.show(of, name, body)).ok().flatten();
         self.find(kind).and_then(show).or_else(|| self.0.values().find_map(show))
     }
 
@@ -109,12 +115,6 @@ impl Kinds {
     pub fn show_snapshot(&self, kind: &str, ball: &[u8]) -> Option<serde_json::Value> {
         let kind = self.find(kind)?;
         guarded(|| Some(kind.state(&kind.load(ball).ok()?))).ok().flatten()
-    }
-
-    /// Shows the reply to a request, where a kind answers it.
-    #[must_use]
-    pub fn show_reply(&self, name: &str, body: &[u8]) -> Option<serde_json::Value> {
-        self.0.values().find_map(|kind| guarded(|| kind.show_reply(name, body)).ok().flatten())
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<dyn AnyKind>> {

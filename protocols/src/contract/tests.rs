@@ -1,5 +1,8 @@
 //! Every row of both tables, with exactly what is done.
 
+mod contractor;
+mod visited;
+
 use std::{borrow::Cow, time::Duration};
 
 use super::*;
@@ -79,6 +82,31 @@ fn granted(numbers: &[u8]) -> Manager {
 
 fn open() -> Manager {
     Manager::announce([], true, false, Windows::DEFAULT, NOW)
+}
+
+/// A contractor at a stage of its work, told what is to come.
+fn contractor(phase: &str) -> Contractor {
+    let mut contractor = Contractor::announced(S * 6, S * 18, Windows::DEFAULT, NOW);
+    if phase != "announced" {
+        assert!(contractor.bid());
+    }
+    if ["granted", "completed", "asking"].contains(&phase) {
+        assert!(contractor.order(Order::Grant { left: S * 5 }, NOW));
+        assert_eq!(contractor.poll(), Some(Work::Granted));
+    }
+    if phase == "completed" || phase == "asking" {
+        assert!(contractor.complete(NOW));
+    }
+    if phase == "asking" {
+        contractor.expire(after(15));
+        assert_eq!(contractor.poll(), Some(Work::Ask));
+    }
+    assert_eq!(contractor.phase(), phase);
+    contractor
+}
+
+fn contractor_that_asks() -> Contractor {
+    contractor("asking")
 }
 
 #[test]
@@ -487,234 +515,7 @@ fn more_bids_than_a_contract_takes_are_rejected() {
     assert_eq!(drain(&mut manager), ["bid 1", "reject 2", "bid 3", "reject 4", "bid 5"]);
 }
 
-fn contractor_that_asks() -> Contractor {
-    contractor("asking")
-}
-
 const PHASES: [&str; 5] = ["announced", "bid", "granted", "completed", "asking"];
-
-/// A contractor at a stage of its work, told what is to come.
-fn contractor(phase: &str) -> Contractor {
-    let mut contractor = Contractor::announced(S * 6, S * 18, Windows::DEFAULT, NOW);
-    if phase != "announced" {
-        assert!(contractor.bid());
-    }
-    if ["granted", "completed", "asking"].contains(&phase) {
-        assert!(contractor.order(Order::Grant { left: S * 5 }, NOW));
-        assert_eq!(contractor.poll(), Some(Work::Granted));
-    }
-    if phase == "completed" || phase == "asking" {
-        assert!(contractor.complete(NOW));
-    }
-    if phase == "asking" {
-        contractor.expire(after(15));
-        assert_eq!(contractor.poll(), Some(Work::Ask));
-    }
-    assert_eq!(contractor.phase(), phase);
-    contractor
-}
-
-#[test]
-fn every_order_has_its_meaning_where_it_has_one() {
-    let orders = [
-        Order::Reject,
-        Order::Grant { left: S },
-        Order::Cancel("no".into()),
-        Order::Acknowledge,
-        Order::Pending { left: S },
-        Order::Unknown,
-        Order::Gone,
-    ];
-    let gone = || "the manager is gone".to_owned();
-    let end = |ended| Some(Some(Work::Ended(ended)));
-    let cancelled = || end(Ended::Cancelled("no".into()));
-    let aborted = || end(Ended::Aborted(gone()));
-    let acknowledged = || end(Ended::Acknowledged);
-    let rejected = || end(Ended::Rejected);
-    let expired = || end(Ended::Expired);
-    let forgotten = || end(Ended::Aborted("the manager knows the contract no more".into()));
-    let (granted, ask) = (Some(Some(Work::Granted)), Some(Some(Work::Ask)));
-    let expected = [
-        ("announced", [None, None, None, None, None, None, expired()]),
-        ("bid", [rejected(), granted, rejected(), None, None, None, expired()]),
-        ("granted", [None, None, cancelled(), None, None, None, end(Ended::Cancelled(gone()))]),
-        ("completed", [None, None, cancelled(), acknowledged(), None, None, ask]),
-        ("asking", [None, None, cancelled(), acknowledged(), Some(None), forgotten(), aborted()]),
-    ];
-    for (phase, row) in expected {
-        for (order, expected) in orders.iter().zip(row) {
-            let mut contractor = contractor(phase);
-            let before = contractor.clone();
-            let meant = contractor.order(order.clone(), NOW);
-            let unchanged = contractor == before;
-            let got = meant.then(|| contractor.poll());
-            assert_eq!(got, expected, "{order:?} while {phase}");
-            assert_eq!(meant, !unchanged, "{order:?} while {phase}");
-        }
-    }
-}
-
-#[test]
-fn what_a_contractor_may_do_depends_on_where_it_stands() {
-    type Does = fn(&mut Contractor) -> bool;
-    let does: [(&str, Does, &str, Option<Ended>); 5] = [
-        ("announced", Contractor::bid, "bid", None),
-        ("announced", Contractor::refuse, "ended", Some(Ended::Refused)),
-        ("announced", Contractor::hand_over, "ended", Some(Ended::Delegated)),
-        ("granted", |c| c.complete(NOW), "completed", None),
-        ("granted", Contractor::defect, "ended", Some(Ended::Defected)),
-    ];
-    for (from, does, to, told) in does {
-        for phase in PHASES {
-            let mut contractor = contractor(phase);
-            assert_eq!(does(&mut contractor), phase == from);
-            assert_eq!(contractor.phase(), if phase == from { to } else { phase });
-            let told = told.clone().filter(|_| phase == from).map(Work::Ended);
-            assert_eq!(contractor.poll(), told);
-        }
-    }
-}
-
-#[test]
-fn a_contractor_may_take_back_its_bid_or_what_it_has_done() {
-    let stopped = || Ended::Aborted("stopped".into());
-    let ends = [None, Some(Ended::Withdrawn), None, Some(stopped()), Some(stopped())];
-    for (phase, end) in PHASES.into_iter().zip(ends) {
-        let mut contractor = contractor(phase);
-        // The end of its manager means something to it as soon as the work is granted.
-        assert_eq!(contractor.is_bound(), !["announced", "bid"].contains(&phase), "{phase}");
-        assert_eq!(contractor.withdraw("stopped"), end.is_some(), "{phase}");
-        assert_eq!(contractor.poll(), end.map(Work::Ended), "{phase}");
-    }
-}
-
-#[test]
-fn what_was_done_is_undone_but_where_it_counts_or_nothing_was_done() {
-    for (ended, undoes) in [
-        (Ended::Refused, false),
-        (Ended::Delegated, false),
-        (Ended::Defected, false),
-        (Ended::Acknowledged, false),
-        (Ended::Rejected, true),
-        (Ended::Withdrawn, true),
-        (Ended::Expired, true),
-        (Ended::Cancelled("no".into()), true),
-        (Ended::Aborted("gone".into()), true),
-    ] {
-        assert_eq!(ended.undoes(), undoes, "{ended:?}");
-    }
-}
-
-#[test]
-fn every_window_of_a_contractor_ends() {
-    let late = |what: &str| format!("the {what} did not come in time");
-    for (phase, at, told) in [
-        ("announced", 6, Work::Ended(Ended::Expired)),
-        ("bid", 18, Work::Ended(Ended::Expired)),
-        ("granted", 5, Work::Ended(Ended::Cancelled(late("report")))),
-        ("completed", 15, Work::Ask),
-        ("asking", 25, Work::Ended(Ended::Aborted("the manager does not answer".into()))),
-    ] {
-        let mut contractor = contractor(phase);
-        assert_eq!(contractor.next_deadline(), Some(after(at)), "{phase}");
-        contractor.expire(after(at - 1));
-        assert_eq!(contractor.poll(), None, "{phase}");
-        contractor.expire(after(at));
-        let asks = told == Work::Ask;
-        assert_eq!(contractor.poll(), Some(told), "{phase}");
-        assert_eq!(contractor.next_deadline(), asks.then(|| after(at + 10)));
-        contractor.expire(after(1000));
-        assert_eq!(contractor.poll().is_some(), asks, "{phase}");
-    }
-}
-
-#[test]
-fn who_hears_that_it_is_not_over_waits_on_and_asks_again() {
-    let mut contractor = contractor("asking");
-    assert!(contractor.order(Order::Pending { left: S * 3 }, after(16)));
-    assert_eq!((contractor.phase(), contractor.poll()), ("completed", None));
-    assert_eq!(contractor.next_deadline(), Some(after(29)));
-    contractor.expire(after(29));
-    assert_eq!(contractor.poll(), Some(Work::Ask));
-}
-
-/// A bid that came through several steps must not expire before the first manager decides, whose
-/// windows its bidder does not know.
-#[test]
-fn a_bid_stands_as_long_as_the_announcement_says() {
-    let short = Windows { bids: S, decision: S, reports: S };
-    let stands = |seconds| {
-        let mut contractor = Contractor::announced(S, S * seconds, short, NOW);
-        assert!(contractor.bid());
-        contractor.next_deadline()
-    };
-    assert_eq!(stands(20), Some(after(20)));
-    // But nobody can have it stand for ever, nor shorter than the window for bids.
-    assert_eq!(stands(90_000), Some(NOW + crate::limits::BID_STANDS_MAX));
-    assert_eq!(stands(0), Some(after(1)));
-    let own = Windows { bids: S * 100, decision: S * 100, reports: S };
-    let contractor = Contractor::announced(S * 9, S * 90_000, own, NOW);
-    assert_eq!(contractor.stands(NOW), S * 210);
-    assert_eq!(Windows::DEFAULT.stands(), S * 21);
-}
-
-#[test]
-fn a_search_comes_once_and_is_forgotten_when_it_is_over() {
-    let mut visited = Visited::default();
-    let search = Traversal(7);
-    let mut arrive = |name, from| visited.arrive(name, search, address(from), after(5), NOW);
-    assert_eq!(arrive("a", 1), Arrival::First);
-    assert_eq!(arrive("a", 2), Arrival::Again);
-    // For work of another sort it is another search.
-    assert_eq!(arrive("b", 3), Arrival::First);
-    let from = |name, from| visited.came_from(name, search, address(from));
-    assert!(from("a", 2) && !from("a", 3) && from("b", 3) && !from("b", 2));
-    visited.sweep(after(4));
-    assert_eq!(visited.len(), 2);
-    visited.sweep(after(5));
-    assert!(visited.is_empty());
-}
-
-#[test]
-fn more_searches_than_an_agent_remembers_are_not_taken_part_in() {
-    let max = crate::limits::TRAVERSALS_PER_AGENT_MAX as u128;
-    let mut visited = Visited::default();
-    for number in 0..max {
-        let name = if number % 2 == 0 { "a" } else { "b" };
-        visited.begin(name, Traversal(number), after(5), NOW);
-    }
-    let mut arrive = |now| visited.arrive("a", Traversal(max), address(1), after(9), now);
-    assert_eq!(arrive(after(4)), Arrival::TooMany);
-    assert_eq!(arrive(after(5)), Arrival::First);
-    // Its own searches it remembers beyond that, and forgets them all the same.
-    let mut visited = Visited::default();
-    (0..=max).for_each(|number| visited.begin("a", Traversal(number), after(5), NOW));
-    let arrival = visited.arrive("a", Traversal(max + 1), address(1), after(9), after(5));
-    assert_eq!((arrival, visited.len()), (Arrival::First, 1));
-}
-
-#[test]
-fn what_is_over_is_forgotten_whenever_the_table_has_doubled() {
-    let mut visited = Visited::default();
-    (0..64).for_each(|number| visited.begin("a", Traversal(number), after(5), NOW));
-    visited.begin("a", Traversal(64), after(9), after(5));
-    assert_eq!(visited.len(), 1);
-}
-
-#[test]
-fn of_those_who_bring_a_search_some_are_remembered_each_once() {
-    let most = u8::try_from(crate::limits::VISITORS_PER_TRAVERSAL_MAX).expect("few");
-    let (mut visited, search) = (Visited::default(), Traversal(7));
-    let last = most - 1;
-    for from in (0..=last).chain(0..=last).chain([most]) {
-        visited.arrive("a", search, address(from), after(5), NOW);
-        visited.arrive("a", search, address(0), after(5), NOW);
-    }
-    // To ask others in it forgets nobody.
-    visited.begin("a", search, after(5), NOW);
-    let known = |from| visited.came_from("a", search, address(from));
-    assert!((0..most).all(known) && !known(most));
-}
 
 #[test]
 fn a_nested_manager_has_a_tenth_less_time_for_bids_and_decides_when_its_own_bid_is_decided() {

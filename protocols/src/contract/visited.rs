@@ -84,11 +84,15 @@ impl Visited {
         Arrival::First
     }
 
-    /// This agent asks others in a search itself.
+    /// This agent asks others in a search itself. When it remembers too many already it does not
+    /// remember this one, and takes no part should it come back while that lasts.
     pub fn begin(&mut self, name: &str, traversal: Traversal, until: Time, now: Time) {
         self.sweep(now);
         let search = Search::of(name, traversal);
-        if let Entry::Vacant(place) = self.seen.entry(search) {
+        let full = self.len() >= TRAVERSALS_PER_AGENT_MAX;
+        if let Entry::Vacant(place) = self.seen.entry(search)
+            && !full
+        {
             place.insert(Seen::default());
             self.ends.push(Reverse((until, search)));
         }

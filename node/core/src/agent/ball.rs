@@ -15,7 +15,7 @@ use super::{
     contract::Part,
     cx::Turn,
     dealings::{Dealings, Lazy, Waits},
-    interests::{Does, read_json},
+    interests::{BodyOf, Does, read_json},
     waits::{Book, What},
     watch::Everybodys,
 };
@@ -151,10 +151,8 @@ pub(crate) trait AnyKind: Send + Sync {
     fn deferred(&self, ball: &AnyBall) -> Vec<Dialog>;
     fn state(&self, ball: &AnyBall) -> Value;
     fn waits(&self, ball: &AnyBall) -> Vec<WaitView>;
-    /// Shows the body of a notification or request that it understands.
-    fn show(&self, name: &str, body: &[u8]) -> Option<Value>;
-    /// Shows the reply to a request that it answers.
-    fn show_reply(&self, name: &str, body: &[u8]) -> Option<Value>;
+    /// Shows a body to people, of what it understands or answers.
+    fn show(&self, of: BodyOf, name: &str, body: &[u8]) -> Option<Value>;
 }
 
 /// The kind of the agent type `A`.
@@ -384,11 +382,7 @@ impl<A: Agent> AnyKind for Kind<A> {
         own.chain(dealt).collect()
     }
 
-    fn show(&self, name: &str, body: &[u8]) -> Option<Value> {
-        (self.0.find(name)?.show)(body)
-    }
-
-    fn show_reply(&self, name: &str, body: &[u8]) -> Option<Value> {
-        (self.0.find(name)?.show_reply?)(body)
+    fn show(&self, of: BodyOf, name: &str, body: &[u8]) -> Option<Value> {
+        self.0.find(name)?.shows.show(of, body)
     }
 }

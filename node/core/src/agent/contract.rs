@@ -65,7 +65,7 @@ mod receive;
 mod rows;
 mod work;
 
-pub(super) use dispatch::{ContractFns, show, show_reply};
+pub(super) use dispatch::{ContractFns, show_ask, show_reply, show_tell};
 pub(super) use past::PastContracts;
 pub(super) use receive::Part;
 pub(super) use rows::{Announced, JobRow, Managed};

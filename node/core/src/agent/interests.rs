@@ -21,13 +21,40 @@ pub struct Interests<A: Agent> {
 pub(super) struct Handler<A: Agent> {
     pub(super) name: &'static str,
     pub(super) does: Does<A>,
-    /// Shows a body to people.
-    pub(super) show: Show,
-    /// Shows a reply to people.
-    pub(super) show_reply: Option<Show>,
+    pub(super) shows: Shows,
 }
 
 type Show = fn(&[u8]) -> Option<Value>;
+
+/// Show bodies to people.
+#[derive(Default)]
+pub(super) struct Shows {
+    request: Option<Show>,
+    notification: Option<Show>,
+    reply: Option<Show>,
+}
+
+impl Shows {
+    pub(super) fn show(&self, of: BodyOf, body: &[u8]) -> Option<Value> {
+        let show = match of {
+            BodyOf::Request => self.request,
+            BodyOf::Notification => self.notification,
+            BodyOf::Reply => self.reply,
+        };
+        show?(body)
+    }
+}
+
+/// What a body belongs to. Requests and notifications of one name may have different types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyOf {
+    /// A request.
+    Request,
+    /// A notification, on a topic or to one agent.
+    Notification,
+    /// A reply.
+    Reply,
+}
 
 type Handle<A> = fn(&mut A, &mut Cx<'_, A>, Codec, &[u8]) -> Result<(), Rejection>;
 
@@ -94,8 +121,9 @@ impl<A: Agent> Interests<A> {
         A: Answers<R>,
     {
         let does = Does::Answer(answer::<A, R>);
-        let (show, show_reply): (Show, Option<Show>) = (show::<R>, Some(show::<R::Reply>));
-        self.handlers.push(Handler { name: R::NAME, does, show, show_reply });
+        let (request, reply): (Show, Show) = (show::<R>, show::<R::Reply>);
+        let shows = Shows { request: Some(request), notification: None, reply: Some(reply) };
+        self.handlers.push(Handler { name: R::NAME, does, shows });
     }
 
     /// Agents of this kind take up `N` when it is sent to them, or comes on a topic they listen
@@ -105,8 +133,8 @@ impl<A: Agent> Interests<A> {
         A: Collects<N>,
     {
         let does = Does::Collect { collect: collect::<A, N>, missed: missed::<A, N> };
-        let handler = Handler { name: N::NAME, does, show: show::<N>, show_reply: None };
-        self.handlers.push(handler);
+        let shows = Shows { notification: Some(show::<N>), ..Shows::default() };
+        self.handlers.push(Handler { name: N::NAME, does, shows });
     }
 
     /// As [`collects`](Self::collects); and from the beginning of their lives, agents of this
@@ -159,9 +187,12 @@ impl<A: Agent> Interests<A> {
         A: Solves<P>,
     {
         let does = Does::Solve(SolveFns::of::<P>());
-        let (show, show_reply): (Show, Option<Show>) =
-            (super::solve::show::<P>, Some(super::solve::show_reply::<P>));
-        self.handlers.push(Handler { name: P::NAME, does, show, show_reply });
+        let shows = Shows {
+            request: Some(super::solve::show_ask::<P>),
+            notification: Some(super::solve::show_tell::<P>),
+            reply: Some(super::solve::show_reply::<P>),
+        };
+        self.handlers.push(Handler { name: P::NAME, does, shows });
     }
 
     /// Agents of this kind have one partner of this relation at most.
@@ -185,18 +216,21 @@ impl<A: Agent> Interests<A> {
         A: Partners<R>,
     {
         let does = Does::Partner(PartnerFns::new::<R>());
-        let show: Show = super::partners::show::<R>;
-        self.handlers.push(Handler { name: R::NAME, does, show, show_reply: None });
+        let shows = Shows { notification: Some(super::partners::show::<R>), ..Shows::default() };
+        self.handlers.push(Handler { name: R::NAME, does, shows });
     }
 
     /// A kind may have both roles in contracts of one sort.
     fn contract<C: Contract>(&mut self, fns: ContractFns<A>) {
         let same = self.handlers.iter_mut().find(|handler| handler.name == C::NAME);
         let Some(Handler { does: Does::Contract(has), .. }) = same else {
-            let (show, show_reply): (Show, Option<Show>) =
-                (super::contract::show::<C>, Some(super::contract::show_reply::<C>));
+            let shows = Shows {
+                request: Some(super::contract::show_ask::<C>),
+                notification: Some(super::contract::show_tell::<C>),
+                reply: Some(super::contract::show_reply::<C>),
+            };
             let does = Does::Contract(fns);
-            return self.handlers.push(Handler { name: C::NAME, does, show, show_reply });
+            return self.handlers.push(Handler { name: C::NAME, does, shows });
         };
         assert!(has.join(fns), "kind {} declares {} twice", A::KIND, C::NAME);
     }

@@ -82,7 +82,7 @@ mod tell;
 
 pub(super) use receive::Awaited;
 pub(super) use rows::Problems;
-pub(super) use tell::{SolveFns, show, show_reply};
+pub(super) use tell::{SolveFns, show_ask, show_reply, show_tell};
 
 use std::{fmt, marker::PhantomData};
 

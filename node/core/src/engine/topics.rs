@@ -18,7 +18,7 @@ use super::{
     mail::{Mail, Parcel},
     run::{Told, fits},
 };
-use crate::guard::guarded;
+use crate::{agent::BodyOf, guard::guarded};
 
 /// When the number of the last message on a topic is told for the first time; then after four
 /// times as long.
@@ -481,7 +481,9 @@ impl Engine {
         let shown = match codec {
             Codec::Json => serde_json::from_slice(body).ok(),
             Codec::Native => {
-                self.kinds.iter().find_map(|kind| guarded(|| kind.show(name, body)).ok().flatten())
+                let of = BodyOf::Notification;
+                let mut kinds = self.kinds.iter();
+                kinds.find_map(|kind| guarded(|| kind.show(of, name, body)).ok().flatten())
             }
         };
         shown.ok_or_else(|| body.to_vec())

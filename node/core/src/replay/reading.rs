@@ -12,7 +12,7 @@ use starling_protocols::{
 };
 
 use crate::{
-    agent::{Dialog, Effect, Input, Level, WaitId},
+    agent::{BodyOf, Dialog, Effect, Input, Level, WaitId},
     engine::Kinds,
 };
 
@@ -259,14 +259,14 @@ impl Reading {
             Input::Recovered => InputView::Recovered,
             Input::Request { name, dialog, body } => {
                 keep(&mut self.owed, *dialog, name.to_string());
-                let body = self.message(name, dialog.codec(), body);
+                let body = self.message(BodyOf::Request, name, dialog.codec(), body);
                 InputView::Request { name: name.to_string(), from: dialog.asker.to_string(), body }
             }
             Input::Notification { name, from, topic, codec, body } => InputView::Notification {
                 name: name.to_string(),
                 from: from.to_string(),
                 topic: topic.as_ref().map(ToString::to_string),
-                body: self.message(name, *codec, body),
+                body: self.message(BodyOf::Notification, name, *codec, body),
             },
             Input::Missed { topic, count } => {
                 InputView::Missed { topic: topic.to_string(), count: *count }
@@ -294,7 +294,8 @@ impl Reading {
         let Some(outcome) = outcome else { return InputView::Wake { wait: wait.0 } };
         let outcome = match outcome {
             Ok(bytes) => {
-                let shown = name.as_ref().and_then(|name| self.kinds.show_reply(name, bytes));
+                let show = |name| self.kinds.show(&self.kind, BodyOf::Reply, name, bytes);
+                let shown = name.as_deref().and_then(show);
                 AnswerView::Reply(shown.unwrap_or_else(|| base64(bytes)))
             }
             Err(why) => AnswerView::Failure(why.to_string()),
@@ -307,19 +308,19 @@ impl Reading {
             Effect::Notify { to, name, body } => EffectView::Notify {
                 to: to.to_string(),
                 name: name.to_string(),
-                body: self.message(name, Codec::Native, body),
+                body: self.message(BodyOf::Notification, name, Codec::Native, body),
             },
             Effect::Post { to, name, body } => EffectView::Post {
                 to: to.to_string(),
                 name: name.to_string(),
-                body: self.message(name, Codec::Native, body),
+                body: self.message(BodyOf::Notification, name, Codec::Native, body),
             },
             Effect::Request { to, name, body, wait, budget } => {
                 keep(&mut self.asked, *wait, name.clone());
                 EffectView::Request {
                     to: to.to_string(),
                     name: name.to_string(),
-                    body: self.message(name, Codec::Native, body),
+                    body: self.message(BodyOf::Request, name, Codec::Native, body),
                     wait: wait.0,
                     budget_us: micros(*budget),
                 }
@@ -327,7 +328,7 @@ impl Reading {
             Effect::Reply { to, outcome } => self.reply(*to, outcome),
             Effect::Publish { topic, body, .. } => EffectView::Publish {
                 topic: topic.to_string(),
-                body: self.message(topic.notification(), Codec::Native, body),
+                body: self.message(BodyOf::Notification, topic.notification(), Codec::Native, body),
             },
             Effect::Listen { topic } => EffectView::Listen { topic: topic.to_string() },
             Effect::Ignore { topic } => EffectView::Ignore { topic: topic.to_string() },
@@ -351,7 +352,8 @@ impl Reading {
             Ok(bytes) => {
                 let shown = match to.codec() {
                     Codec::Json => serde_json::from_slice(bytes).ok(),
-                    Codec::Native => name.and_then(|name| self.kinds.show_reply(&name, bytes)),
+                    Codec::Native => name
+                        .and_then(|name| self.kinds.show(&self.kind, BodyOf::Reply, &name, bytes)),
                 };
                 AnswerView::Reply(shown.unwrap_or_else(|| base64(bytes)))
             }
@@ -360,10 +362,10 @@ impl Reading {
         EffectView::Reply { to: to.asker.to_string(), outcome }
     }
 
-    fn message(&self, name: &str, codec: Codec, body: &[u8]) -> Value {
+    fn message(&self, of: BodyOf, name: &str, codec: Codec, body: &[u8]) -> Value {
         let shown = match codec {
             Codec::Json => serde_json::from_slice(body).ok(),
-            Codec::Native => self.kinds.show(&self.kind, name, body),
+            Codec::Native => self.kinds.show(&self.kind, of, name, body),
         };
         shown.unwrap_or_else(|| base64(body))
     }

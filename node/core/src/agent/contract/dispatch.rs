@@ -253,29 +253,29 @@ fn show_as<T: DeserializeOwned + serde::Serialize>(body: &[u8]) -> Option<Value>
     decode::<T>(body).and_then(|of| serde_json::to_value(&of).ok())
 }
 
-/// Shows what managers ask and what the two sides tell each other.
-pub(crate) fn show<C: Contract>(body: &[u8]) -> Option<Value> {
-    let value = |of: &[u8]| decode::<C>(of).and_then(|of| serde_json::to_value(&of).ok());
-    if let Ok(ask) = wire::decode_borrowed::<Ask<'_>>(body, BODY_BYTES_MAX) {
-        return Some(match ask {
-            Ask::Announce(of) => json!({
-                "announce": value(&of.body), "contract": hex(of.contract), "level": of.level,
-                "left_ms": u64::try_from(of.left.as_millis()).unwrap_or(u64::MAX),
-            }),
-            Ask::Grant { bid, contract, body, .. } => json!({
-                "grant": decode::<C::Grant>(&body).and_then(|of| serde_json::to_value(&of).ok()),
-                "bid": hex(bid), "contract": hex(contract),
-            }),
-            Ask::Settle { contract, bid } => {
-                json!({ "settle": hex(bid), "contract": hex(contract) })
-            }
-        });
-    }
+/// Shows what managers ask.
+pub(crate) fn show_ask<C: Contract>(body: &[u8]) -> Option<Value> {
+    Some(match wire::decode_borrowed::<Ask<'_>>(body, BODY_BYTES_MAX).ok()? {
+        Ask::Announce(of) => json!({
+            "announce": show_as::<C>(&of.body), "contract": hex(of.contract), "level": of.level,
+            "left_ms": u64::try_from(of.left.as_millis()).unwrap_or(u64::MAX),
+        }),
+        Ask::Grant { bid, contract, body, .. } => json!({
+            "grant": show_as::<C::Grant>(&body), "bid": hex(bid), "contract": hex(contract),
+        }),
+        Ask::Settle { contract, bid } => json!({ "settle": hex(bid), "contract": hex(contract) }),
+    })
+}
+
+/// Shows what the two sides tell each other.
+pub(crate) fn show_tell<C: Contract>(body: &[u8]) -> Option<Value> {
     Some(match wire::decode_borrowed::<Tell<'_>>(body, BODY_BYTES_MAX).ok()? {
-        Tell::Announce(of) => json!({ "announce": value(&of.body), "contract": hex(of.contract) }),
+        Tell::Announce(of) => {
+            json!({ "announce": show_as::<C>(&of.body), "contract": hex(of.contract) })
+        }
         Tell::Bid { contract, bid } => json!({
             "bid": hex(bid.id.number), "contract": hex(contract), "cost": bid.cost,
-            "says": decode::<C::Bid>(&bid.body).and_then(|of| serde_json::to_value(&of).ok()),
+            "says": show_as::<C::Bid>(&bid.body),
         }),
         Tell::Withdraw { contract, bid, why } => {
             json!({ "withdraw": hex(bid), "contract": hex(contract), "why": why })

@@ -126,17 +126,19 @@ fn another<A: Solves<P>, P: Problem>(
     }
 }
 
-/// Shows what members ask and tell each other.
-pub(in crate::agent) fn show<P: Problem>(body: &[u8]) -> Option<Value> {
+/// Shows what members ask each other.
+pub(in crate::agent) fn show_ask<P: Problem>(body: &[u8]) -> Option<Value> {
     let problem = |of: &[u8]| serde_json::to_value(decode::<P>(of)?).ok();
-    if let Ok(ask) = wire::decode_borrowed::<Ask<'_>>(body, BODY_BYTES_MAX) {
-        return Some(match ask {
-            Ask::Claim { key, problem: of, group } => {
-                json!({ "claim": key, "problem": problem(&of), "group": names(&group) })
-            }
-            Ask::Follow { key, group } => json!({ "follow": key, "group": names(&group) }),
-        });
-    }
+    Some(match wire::decode_borrowed::<Ask<'_>>(body, BODY_BYTES_MAX).ok()? {
+        Ask::Claim { key, problem: of, group } => {
+            json!({ "claim": key, "problem": problem(&of), "group": names(&group) })
+        }
+        Ask::Follow { key, group } => json!({ "follow": key, "group": names(&group) }),
+    })
+}
+
+/// Shows what members tell each other.
+pub(in crate::agent) fn show_tell<P: Problem>(body: &[u8]) -> Option<Value> {
     let Tell::Solved { key, solution, by } = wire::decode_borrowed(body, BODY_BYTES_MAX).ok()?;
     Some(json!({
         "solved": key, "by": by.to_string(), "solution": self::solution::<P>(&solution),

@@ -13,7 +13,7 @@ use super::{
     solver::{Broken, Fixer, Order},
     *,
 };
-use crate::agent::{Cage, Dialog, Effect, Handled, Input as AgentInput, Rejection, WaitId};
+use crate::agent::{BodyOf, Cage, Dialog, Effect, Handled, Input as AgentInput, Rejection, WaitId};
 
 const S: Duration = Duration::from_secs(1);
 /// Ranks after the agent in the cage, as does the other.
@@ -90,7 +90,7 @@ fn nobody_asks_itself_and_nobody_outside_the_mesh_asks() {
     let body = wire::encode(&follow("door")).into();
     let (handled, _) =
         cage.try_input(AgentInput::Request { name: Broken::NAME.into(), dialog, body });
-    let why = "a group's problems are between agents; nobody outside can take part";
+    let why = "this is between agents; nobody outside the mesh can take part";
     rejected(handled, why);
     assert!(cage.state().log.is_empty() && cage.waits().is_empty());
 }
@@ -225,7 +225,10 @@ fn what_happens_again_later_is_remembered_anew() {
     cage.ask(notice("door", &[]));
     cage.advance(Patience::DEFAULT.memory);
     cage.ask(notice("door", &[]));
-    (0..300).for_each(|number| drop(cage.ask(notice(&number.to_string(), &[]))));
+    for number in 0..300 {
+        cage.advance(Duration::from_millis(1));
+        cage.ask(notice(&number.to_string(), &[]));
+    }
     let before = cage.state().log.len();
     assert_eq!(before, 2 * 302);
     // The oldest of those that are remembered made room, and the youngest are still there.
@@ -400,19 +403,20 @@ fn what_the_present_code_cannot_read_it_leaves_to_others() {
 #[test]
 fn people_see_what_members_say_to_each_other() {
     let (kinds, members) = (kinds(), || group(&[ASKER]));
+    let show = |of, bytes: Vec<u8>| kinds.show("fixer", of, Broken::NAME, &bytes);
     let shown = serde_json::json!({ "members": [ASKER.to_string()], "tried": [] });
     let door = problem("door");
     let solution = wire::encode("well");
     let by = ASKER.to_string();
     let ask = Ask::Claim { key: "door".into(), problem: Cow::Borrowed(&door), group: members() };
     let expected = serde_json::json!({ "claim": "door", "problem": "door", "group": shown });
-    assert_eq!(kinds.show("fixer", Broken::NAME, &wire::encode(&ask)), Some(expected));
+    assert_eq!(show(BodyOf::Request, wire::encode(&ask)), Some(expected));
     let ask = Ask::Follow { key: "door".into(), group: members() };
     let expected = serde_json::json!({ "follow": "door", "group": shown });
-    assert_eq!(kinds.show("fixer", Broken::NAME, &wire::encode(&ask)), Some(expected));
+    assert_eq!(show(BodyOf::Request, wire::encode(&ask)), Some(expected));
     let tell = Tell::Solved { key: "door".into(), solution: Cow::Borrowed(&solution), by: ASKER };
     let expected = serde_json::json!({ "solved": "door", "by": by, "solution": "well" });
-    assert_eq!(kinds.show("fixer", Broken::NAME, &wire::encode(&tell)), Some(expected));
+    assert_eq!(show(BodyOf::Notification, wire::encode(&tell)), Some(expected));
     let why = Some("no tools".to_owned());
     for (reply, expected) in [
         (Reply::Yield(members()), serde_json::json!({ "yield": shown })),
@@ -432,6 +436,6 @@ fn people_see_what_members_say_to_each_other() {
         ),
         (Reply::Full, serde_json::json!("full")),
     ] {
-        assert_eq!(kinds.show_reply(Broken::NAME, &wire::encode(&reply)), Some(expected));
+        assert_eq!(show(BodyOf::Reply, wire::encode(&reply)), Some(expected));
     }
 }

@@ -1,6 +1,9 @@
 //! What one side of a contract may say that the other must not take, and what is asked of others,
 //! to the last field.
 
+mod nested;
+mod shown;
+
 use std::borrow::Cow;
 
 use starling_protocols::{
@@ -187,7 +190,7 @@ fn nobody_outside_the_mesh_takes_part() {
     let dialog = Dialog { asker: MANAGER, number: 1, json: true };
     let body = wire::encode(&Ask::Announce(announcement(1, S, work()))).into();
     let input = AgentInput::Request { name: Sell::NAME.into(), dialog, body };
-    let why = "contracts are between agents; nobody outside the mesh can take part";
+    let why = "this is between agents; nobody outside the mesh can take part";
     let (handled, effects) = Cage::new(Trader::default()).try_input(input);
     assert_eq!((handled, effects), (Err(Rejection::BadBody(why.into())), vec![]));
 }
@@ -225,134 +228,6 @@ fn how_long_a_job_stands_can_be_known() {
     let expected =
         ["announced a boat", "3s left", "bid: true", "8s left", "job Expired", "0ns left"];
     assert_eq!(cage.state().log, expected);
-}
-
-#[test]
-fn a_nested_announcement_says_what_is_left_of_the_first() {
-    let asker = |steps| Trader { neighbours: vec![OTHER], steps, ..Trader::default() };
-    let outer = |reach| Announcement { reach, ..announcement(1, S * 4, work()) };
-    for (reach, steps, expected) in [
-        (None, None, None),
-        (Some(5), None, Some(5)),
-        (None, Some(1), Some(2)),
-        (Some(5), Some(1), Some(2)),
-        (Some(1), Some(3), Some(1)),
-    ] {
-        let (_, effects) = announced_to(asker(steps), outer(reach));
-        let (_, _, Ask::Announce(asked)) = request(&effects) else { panic!("{effects:?}") };
-        let left = Duration::from_millis(3600);
-        let nested = Announcement {
-            contract: asked.contract,
-            level: 1,
-            reach: expected,
-            left,
-            stands: S * 9,
-            ..outer(None)
-        };
-        assert_eq!(asked, nested, "{reach:?} {steps:?}");
-    }
-}
-
-#[test]
-fn whoever_is_granted_work_grants_parts_of_it_for_a_tenth_less() {
-    let tree = Trader { neighbours: vec![OTHER], style: "tree".into(), ..Trader::default() };
-    let (mut cage, effects) = announced_to(tree, announcement(1, S * 4, work()));
-    let (_, wait, _) = request(&effects);
-    let effects = cage.input(came(wait, Ok(&Reply::Bid(forged(OTHER, 4, 3)))));
-    let [(1, Reply::Bid(bid))] = &replies(&effects)[..] else { panic!("{effects:?}") };
-    let bid = bid.id.number;
-    // What it has bid for, it cannot hand over.
-    assert_eq!(cage.ask(Order::HandOver).len(), 1, "nothing but the answer");
-    let body = Cow::Owned(wire::encode("take it"));
-    let grant = Ask::Grant { bid, contract: 77, left: S * 10, body };
-    let effects = cage.input(asks(Sell::NAME, MANAGER, &grant));
-    let [(OTHER, Sell::NAME, Ask::Grant { bid: 4, left, .. })] = requests(&effects)[..] else {
-        panic!("{effects:?}")
-    };
-    assert_eq!(left, S * 9);
-    let expected = [
-        "announced a boat",
-        "bids forged",
-        "handed over: false",
-        "granted take it",
-        "grants 1: Ok(())",
-    ];
-    assert_eq!(cage.state().log, expected);
-    cage.replay();
-}
-
-#[test]
-fn a_search_for_granted_work_ends_before_the_work() {
-    let seller =
-        Trader { cost: Some(5), style: "ask".into(), neighbours: vec![OTHER], ..Trader::default() };
-    let (mut cage, _) = announced_to(seller, announcement(1, S * 4, work()));
-    let bid = cage.state().seen[0].number();
-    let body = Cow::Owned(wire::encode("take it"));
-    let grant = Ask::Grant { bid, contract: 77, left: S * 5, body };
-    let effects = cage.input(asks(Sell::NAME, MANAGER, &grant));
-    let (_, _, Ask::Announce(asked)) = request(&effects) else { panic!("{effects:?}") };
-    assert_eq!((asked.level, asked.left), (0, Duration::from_millis(4500)));
-    assert_ne!(asked.traversal, Traversal(1));
-}
-
-#[test]
-fn nobody_is_asked_in_a_search_who_knows_of_it() {
-    let style = "think".into();
-    let neighbours = vec![ME, MANAGER, OTHER, THIRD];
-    let (mut cage, _) = announced_to(
-        Trader { neighbours, style, ..Trader::default() },
-        announcement(1, S * 4, work()),
-    );
-    let effects = cage.input(announces(OTHER, announcement(1, S * 4, work())));
-    assert_eq!(replies(&effects), [(1, Reply::Duplicate)]);
-    let effects = cage.ask(Order::Ask);
-    let asked: Vec<_> = requests(&effects).into_iter().map(|(to, ..)| to).collect();
-    assert_eq!(asked, [THIRD]);
-    // For work of another sort, whoever has brought it may well be asked.
-    let mends = Trader {
-        cost: Some(3),
-        style: "mend".into(),
-        neighbours: vec![MANAGER],
-        ..Trader::default()
-    };
-    let (_, effects) = announced_to(mends, announcement(1, S * 4, work()));
-    assert!(matches!(requests(&effects)[..], [(MANAGER, Mend::NAME, _)]), "{effects:?}");
-}
-
-#[test]
-fn a_job_that_is_over_is_announced_to_nobody() {
-    let thinker = Trader { style: "think".into(), neighbours: vec![OTHER], ..Trader::default() };
-    let (mut cage, _) = announced_to(thinker, announcement(1, S * 4, work()));
-    cage.advance(S * 4);
-    assert_eq!(requests(&cage.ask(Order::Ask)), []);
-    assert_eq!(cage.state().log, ["announced a boat", "job Expired"]);
-    assert!(cage.state().asked.is_empty(), "it has ended at once");
-}
-
-#[test]
-fn who_knows_nobody_beyond_the_reach_says_that_there_is_nobody() {
-    for (neighbours, further) in [(vec![MANAGER], false), (vec![OTHER], true)] {
-        let announcement = Announcement { reach: Some(0), ..announcement(1, S, work()) };
-        let (_, effects) = announced_to(Trader { neighbours, ..Trader::default() }, announcement);
-        assert_eq!(replies(&effects), [(1, Reply::Refused { further })]);
-    }
-}
-
-#[test]
-fn a_question_is_the_answer_to_one_of_the_same_search_only() {
-    let asker = Trader { neighbours: vec![OTHER], ..Trader::default() };
-    let (mut cage, _) = announced_to(asker, announcement(1, S * 4, work()));
-    let mend =
-        || Announcement { body: wire::encode(&Mend).into(), ..announcement(1, S * 4, vec![]) };
-    for _ in 0..2 {
-        cage.input(announces(OTHER, announcement(2, S * 4, work())));
-        cage.input(asks(Mend::NAME, OTHER, &Ask::Announce(mend())));
-    }
-    // In its own search it still waits for that one. In the other there was nobody else to ask.
-    let log = ["announced a boat", "announced a boat", "job Refused", "announced mending"];
-    assert_eq!(cage.state().log, log);
-    let effects = cage.input(announces(OTHER, announcement(1, S * 4, work())));
-    assert_eq!(replies(&effects), [(1, Reply::Duplicate), (1, REFUSED)]);
 }
 
 #[test]
@@ -465,22 +340,6 @@ fn an_agent_does_only_so_many_jobs_however_many_at_a_time_it_wants() {
 }
 
 #[test]
-fn people_see_what_waits_for_its_turn() {
-    let mut mesh = Mesh::new(1);
-    let seller = mesh.seller(0, 10, "later");
-    for _ in 0..4 {
-        let manager = mesh.trader(0, &Trader::default());
-        mesh.announce(manager, &[seller]);
-    }
-    let (_, waits) = mesh.look_at(seller);
-    let shown: serde_json::Value =
-        serde_json::from_str(waits[2].as_str().expect("text")).expect("JSON");
-    assert_eq!(shown["what"], "its turn");
-    let expected = serde_json::json!({ "contract": Sell::NAME, "announcements": 2 });
-    assert_eq!(shown["then"], expected);
-}
-
-#[test]
 fn who_is_acknowledged_while_it_asks_waits_for_no_answer() {
     let mut cage = granted("done");
     let bid = cage.state().seen[0].number();
@@ -538,46 +397,6 @@ fn whoever_is_told_of_a_bid_may_take_it_at_once() {
         panic!("{effects:?}")
     };
     assert_eq!(cage.state().log, ["takes forged for 3"]);
-}
-
-#[test]
-fn people_see_what_the_two_sides_say_to_each_other() {
-    use serde_json::json;
-    let (kinds, ten) = (Kinds::new().kind::<Trader>(), "000000000000000a");
-    let show = |bytes: Vec<u8>| kinds.show("trader", Sell::NAME, &bytes).expect("it is shown");
-    let body = || Cow::Owned(wire::encode("take it"));
-    let announced = || Announcement { contract: 10, ..announcement(1, S, work()) };
-    for (ask, expected) in [
-        (
-            Ask::Announce(announced()),
-            json!({ "announce": "a boat", "contract": ten, "level": 0, "left_ms": 1000 }),
-        ),
-        (
-            Ask::Grant { bid: 10, contract: 10, left: S, body: body() },
-            json!({ "grant": "take it", "bid": ten, "contract": ten }),
-        ),
-        (Ask::Settle { contract: 10, bid: 10 }, json!({ "settle": ten, "contract": ten })),
-    ] {
-        assert_eq!(show(wire::encode(&ask)), expected);
-    }
-    let bid = || forged(OTHER, 10, 3);
-    for (reply, expected) in [
-        (
-            Reply::Bid(bid()),
-            json!({ "bid": ten, "bidder": OTHER.to_string(), "cost": 3, "says": "forged" }),
-        ),
-        (Reply::Refused { further: true }, json!({ "refused": true, "further": true })),
-        (Reply::Duplicate, json!("duplicate")),
-        (done(), json!({ "report": "done" })),
-        (Reply::Defect("no".into()), json!({ "defect": "no" })),
-        (Reply::NoBid, json!("no such bid")),
-        (Reply::Acknowledged, json!("acknowledged")),
-        (Reply::Cancelled("no".into()), json!({ "cancelled": "no" })),
-        (Reply::Pending { left: S }, json!({ "pending_ms": 1000 })),
-        (Reply::Forgotten, json!("forgotten")),
-    ] {
-        assert_eq!(kinds.show_reply(Sell::NAME, &wire::encode(&reply)), Some(expected));
-    }
 }
 
 #[test]
@@ -642,18 +461,4 @@ fn what_has_become_of_a_contract_is_forgotten_when_nobody_can_wait_for_it() {
     cage.advance(Duration::from_nanos(1));
     end_another(&mut cage);
     assert_eq!(becomes(&mut cage, contract, MANAGER, 1), Reply::Forgotten);
-}
-
-#[test]
-fn people_see_how_many_have_not_answered() {
-    let mut mesh = Mesh::new(1);
-    let thinkers = [(); 2].map(|()| mesh.seller(0, 3, "think"));
-    let manager = mesh.trader(0, &Trader::default());
-    mesh.announce(manager, &thinkers);
-    mesh.order(thinkers[0], &Order::Bid);
-    let (_, waits) = mesh.look_at(manager);
-    let shown: serde_json::Value =
-        serde_json::from_str(waits[0].as_str().expect("text")).expect("JSON");
-    assert_eq!(shown["then"]["unanswered"], 1);
-    assert_eq!(shown["then"]["bids"][0]["is"], "bid");
 }
