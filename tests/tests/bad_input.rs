@@ -203,6 +203,25 @@ fn a_second_daemon_on_one_data_directory_is_refused() {
 }
 
 #[test]
+fn a_daemon_of_ones_own_takes_no_arguments_and_says_so() {
+    let place = place!();
+    let nowhere = place.dir().join("nowhere");
+    let run = |word: &str| -> Ran {
+        let mut daemon = Command::new(env!("CARGO_BIN_EXE_load-daemon"));
+        daemon
+            .arg(word)
+            .arg(&nowhere)
+            .env("STARLING_DATA_DIR", &nowhere)
+            .output()
+            .expect("it runs")
+            .into()
+    };
+    run("--data-dir").failed(2, &["\"--data-dir\" is not understood", "STARLING_DATA_DIR"]);
+    assert!(run("--help").well().contains("takes no arguments"));
+    assert!(!nowhere.exists());
+}
+
+#[test]
 fn a_damaged_key_is_an_error_and_never_replaced() {
     let place = place!();
     let mut alpha = place.up("alpha");

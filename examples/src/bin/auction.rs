@@ -63,7 +63,7 @@ impl Manages<Lot> for Seller {
                 self.sold.push(receipt.clone());
                 cx.reply(reply_to, &format!("{receipt}, after {} bids", of.bids));
             }
-            None => cx.refuse(reply_to, &format!("not sold: {:?} after {} bids", of.end, of.bids)),
+            None => cx.refuse(reply_to, &format!("not sold after {} bids: {}", of.bids, of.end)),
         }
     }
 }

@@ -40,6 +40,11 @@
 //! cage.replay();
 //! ```
 //!
+//! Beyond requests and notifications agents negotiate: see [`Contract`] for work that is announced,
+//! bid for and granted, [`partners`] for two that rely on each other, [`Problem`] for a group of
+//! which one acts, [`resources`] for what can be allocated, [`tasks`] for what is done over time,
+//! and [`Cx::discover`] to find others.
+//!
 //! The wrong message to the wrong agent, a missing handler, a reply of the wrong type and a
 //! continuation that nobody handles do not compile:
 //!

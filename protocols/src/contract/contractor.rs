@@ -1,4 +1,4 @@
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +91,22 @@ pub enum Ended {
     Aborted(String),
     /// It has done the work, and so have all others.
     Acknowledged,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("there was no bid"),
+            Self::Delegated => f.write_str("the bid of another was handed over"),
+            Self::Rejected => f.write_str("the bid was not taken"),
+            Self::Withdrawn => f.write_str("the bid was taken back"),
+            Self::Expired => f.write_str("nothing was heard in time"),
+            Self::Cancelled(why) => write!(f, "it was taken back: {why}"),
+            Self::Defected => f.write_str("it could not be done"),
+            Self::Aborted(why) => write!(f, "it is done, and may not count: {why}"),
+            Self::Acknowledged => f.write_str("it is done and counts"),
+        }
+    }
 }
 
 impl Ended {

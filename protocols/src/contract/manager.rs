@@ -1,6 +1,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeSet, VecDeque},
+    fmt,
     time::Duration,
 };
 
@@ -135,6 +136,22 @@ pub enum End {
     },
     /// The manager gave it up.
     GivenUp,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Completed => f.write_str("it is done"),
+            Self::Partial { .. } => f.write_str("it is done in part"),
+            Self::Expired { further: false } => f.write_str("nobody's bid was taken"),
+            Self::Expired { further: true } => {
+                f.write_str("nobody's bid was taken, and others were out of reach")
+            }
+            Self::Aborted => f.write_str("a report did not come in time"),
+            Self::Cancelled { why, .. } => write!(f, "it was not done: {why}"),
+            Self::GivenUp => f.write_str("it was given up"),
+        }
+    }
 }
 
 /// Why bids were not granted. Nothing has changed.

@@ -43,7 +43,10 @@ pub struct Address {
 
 /// A text that should be an id and is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not {what}: {length} letters and digits (a–z, 2–7) are expected")]
+#[error(
+    "{text:?} is not {what}: those are {length} letters and digits (a–z, 2–7), and not all such are \
+     one: copy it whole"
+)]
 pub struct ParseIdError {
     text: String,
     what: &'static str,

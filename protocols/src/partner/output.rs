@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -6,20 +6,26 @@ use super::{Bond, Letter, Row};
 use crate::{exchange::Failure, ident::Address};
 
 /// Why there is no partnership after all.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Declined {
     /// The other side does not agree, for the reason in words.
+    #[error("the other side does not agree: {0}")]
     Refused(String),
     /// This side does not agree in the end, for the reason in words.
+    #[error("this side does not agree in the end: {0}")]
     Reconsidered(String),
     /// There was no answer in time. The other side may agree yet; it is told then that it is too
     /// late.
+    #[error("there was no answer in time")]
     TimedOut,
     /// It could not be delivered.
+    #[error("it was not delivered: {0}")]
     Undelivered(Failure),
     /// The other side has proposed the same at the same time, and that goes on.
+    #[error("the other side has proposed the same, and that goes on")]
     Crossed,
     /// The agent has withdrawn it.
+    #[error("it was withdrawn")]
     Withdrawn,
 }
 
@@ -36,6 +42,18 @@ pub enum Parted {
     Buried,
     /// The partner is not there any more, or knows nothing of it, and nobody has said why.
     Lost,
+}
+
+impl fmt::Display for Parted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Goodbye => "the partner has ended it",
+            Self::Breakup => "this agent has ended it",
+            Self::Shutdown => "this agent ends its life",
+            Self::Buried => "the partner has died",
+            Self::Lost => "the partner is not there any more",
+        })
+    }
 }
 
 /// What the agent itself must decide.

@@ -51,5 +51,6 @@ pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    words
+    // Some tell several in as many lines.
+    words.split('\n').map(str::trim).collect::<Vec<_>>().join(" ")
 }
