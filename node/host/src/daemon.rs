@@ -28,8 +28,8 @@ pub fn main(agents: Kinds) -> ExitCode {
 /// A daemon that passed over `--data-dir` would write to the wrong one.
 fn refuse(word: &OsString) -> ExitCode {
     let help = "It is a daemon of Starling and takes no arguments. It is set up by files and by the \
-                environment: STARLING_DATA_DIR, STARLING_LISTEN, STARLING_NAME and others, which \
-                `p2p up --help` names.";
+                environment: STARLING_DATA_DIR, STARLING_LISTEN, STARLING_NAME and so on, one for \
+                each setting.";
     if word == "--help" || word == "-h" {
         let _ = writeln!(std::io::stdout(), "{help}");
         return ExitCode::SUCCESS;
