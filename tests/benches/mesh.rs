@@ -6,6 +6,8 @@
 //! cargo bench -p starling-tests -- [--rounds N] [--only WORD] [--how WORDS] [--peers PROGRAM]
 //! ```
 //!
+//! `--only` names a section, `--how` the rows of the contracts among them (`100 bidders, 16`).
+//!
 //! The peers are `tests/peers`, built apart; without them only Starling is measured. All results
 //! go to `target/bench/mesh.json` as well.
 
