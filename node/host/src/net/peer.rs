@@ -54,3 +54,25 @@ pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
     // Some tell several in as many lines.
     words.split('\n').map(str::trim).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{said}")]
+    struct Told {
+        said: &'static str,
+        source: Option<Box<Told>>,
+    }
+
+    #[test]
+    fn an_error_is_told_in_one_line_and_each_cause_once() {
+        let cause = Told { said: "refused", source: None };
+        let told = Told { said: "two dials:\n - refused", source: Some(Box::new(cause)) };
+        assert_eq!(in_words(&told), "two dials: - refused");
+        let cause = Told { said: "no route", source: None };
+        let told = Told { said: "one dial", source: Some(Box::new(cause)) };
+        assert_eq!(in_words(&told), "one dial: no route");
+    }
+}
