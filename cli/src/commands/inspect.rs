@@ -24,7 +24,7 @@ use crate::{
 /// Show a host or an agent in detail, as it is or as it was
 ///
 /// With --at an agent of this host is shown as it was then, from the journal; agents that are
-/// dead, too. What it has just done is there a tenth of a second later.
+/// dead, too.
 #[derive(Debug, Args)]
 #[command(before_help = "  p2p inspect beta              a host
   p2p inspect visits            an agent by its name, kind or id

@@ -18,10 +18,11 @@ use crate::{failure::Failure, session::Session};
 ///
 /// Everything that agents of this host handled is in its journal: each input, and what the agent
 /// asked for then. Agents of write-ahead kinds come back from it after a crash; all can be
-/// replayed. What has just happened is there a tenth of a second later.
+/// replayed. A daemon that is asked shows all that happened until then.
 ///
 /// With --file a journal is read without a daemon: a file or a directory, copied from anywhere. A
-/// running daemon's may be copied as it is, with the -wal and -shm files beside it.
+/// running daemon's may be copied as it is, with the -wal and -shm files beside it; what has just
+/// happened is there a tenth of a second later.
 #[derive(Debug, Args)]
 #[command(
     subcommand_value_name = "COMMAND",

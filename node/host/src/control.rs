@@ -50,8 +50,11 @@ pub struct Call {
     /// What is wanted.
     pub command: Command,
     /// Where the answer goes. The caller may have gone.
-    pub answer: oneshot::Sender<Result<Reply, Problem>>,
+    pub answer: Place,
 }
+
+/// Where an answer goes.
+pub type Place = oneshot::Sender<Result<Reply, Problem>>;
 
 /// What a local program wants. The answers are those of [`api`].
 #[derive(Debug)]
@@ -89,6 +92,9 @@ pub enum Command {
         follow: bool,
         sink: mpsc::Sender<api::EventLine>,
     },
+    /// Answered when all that happened before can be read in the journal, or nothing can be
+    /// written now.
+    Recorded,
     Kinds,
     Invite(api::Invite),
     Invites,

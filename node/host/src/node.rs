@@ -68,6 +68,10 @@ struct Node {
     gossip: BTreeMap<GossipId, net::GossipId>,
     joins: BTreeMap<Ticket, net::JoinAnswer>,
     waiting: Waiting,
+    /// Those who are to read the journal when the records before these are written.
+    readers: Vec<(Sequence, control::Place)>,
+    /// Every record before this one is written.
+    written: Sequence,
     events: EventLog,
     tickets: u64,
     strangers: u64,
@@ -264,8 +268,9 @@ impl Node {
     fn on_progress(&mut self, progress: Progress) {
         let now = self.clock.now();
         match progress {
-            Progress::Written(_) => {}
+            Progress::Written(next) => self.written = next,
             Progress::Durable(Sequence(next)) => {
+                self.written = Sequence(next);
                 let upto = Sequence(next.saturating_sub(1));
                 self.engine.handle(Input::Durable { upto }, now);
             }
@@ -284,6 +289,7 @@ impl Node {
                 self.fatal = Some(why.into());
             }
         }
+        self.answer_readers();
     }
 
     fn save_ledger(&mut self, ledger: &Ledger) {

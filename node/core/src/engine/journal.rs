@@ -16,7 +16,7 @@ use starling_protocols::{
 };
 
 use super::{
-    Counter, Engine, Output, Ticket,
+    Counter, Engine, Now, Output, Ticket,
     agents::{AgentNo, Row},
     mail::{Mail, Parcel},
 };
@@ -503,6 +503,16 @@ impl Engine {
         if self.journal.as_ref().is_some_and(|journal| journal.is_file_full(now)) {
             self.begin_file();
         }
+    }
+
+    /// Gives out what was collected, for somebody who is to read it. Gives the number after the
+    /// last record; without a journal, the first of all.
+    pub fn give_out_records(&mut self, now: Now) -> Sequence {
+        self.begin(now);
+        self.give_out(false);
+        let next = self.journal.as_ref().map_or(Sequence::default(), Journal::next);
+        self.finish();
+        next
     }
 
     fn give_out(&mut self, begins_file: bool) {

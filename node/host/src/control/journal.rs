@@ -159,7 +159,7 @@ struct Lives {
 
 async fn lives(extract::State(state): Context, Asked(asked): Asked<Lives>) -> Answer {
     let who = who(asked.agent, asked.life)?;
-    let items = state.journals.read(move |archive| archive.lives(&who)).await?;
+    let items = state.journals().await.read(move |archive| archive.lives(&who)).await?;
     Ok(AxumJson(Listing { items, missing: Vec::new() }).into_response())
 }
 
@@ -181,13 +181,13 @@ async fn entries(extract::State(state): Context, Asked(asked): Asked<Entries>) -
     let who = somebody(asked.agent, asked.life)?;
     let (from, count) = (asked.from, asked.count.min(ENTRIES_MAX));
     let read = move |archive: &Archive, put: Sink<'_, _>| archive.entries(&who, from, count, put);
-    state.journals.stream(state.stop, read).await
+    state.journals().await.stream(state.stop.clone(), read).await
 }
 
 async fn replay(extract::State(state): Context, Asked(asked): Asked<Lives>) -> Answer {
     let who = who(asked.agent, asked.life)?;
     let read = move |archive: &Archive, put: Sink<'_, _>| archive.replay(&who, put);
-    state.journals.stream(state.stop, read).await
+    state.journals().await.stream(state.stop.clone(), read).await
 }
 
 #[derive(Deserialize)]
@@ -206,7 +206,7 @@ async fn state(extract::State(state): Context, Asked(asked): Asked<StateAt>) -> 
         (None, Some(ms)) => At::Time(WallTime::from_millis(ms)),
         _ => return Err(Problem::new(Code::Usage, "say either entry=N or at_ms=MS").into()),
     };
-    let then = state.journals.read(move |archive| archive.state(&who, at)).await?;
+    let then = state.journals().await.read(move |archive| archive.state(&who, at)).await?;
     Ok(AxumJson(then).into_response())
 }
 
@@ -219,7 +219,8 @@ struct Diff {
 
 async fn diff(extract::State(state): Context, Asked(asked): Asked<Diff>) -> Answer {
     let (one, other) = (Who::Life(asked.life), Who::Life(asked.with));
-    let diff = state.journals.read(move |archive| archive.diff(&one, archive, &other)).await?;
+    let diff =
+        state.journals().await.read(move |archive| archive.diff(&one, archive, &other)).await?;
     Ok(AxumJson(diff).into_response())
 }
 
@@ -229,7 +230,7 @@ struct Nothing {}
 
 async fn verify(extract::State(state): Context, Asked(Nothing {}): Asked<Nothing>) -> Answer {
     let read = |archive: &Archive, put: Sink<'_, _>| archive.verify(put);
-    state.journals.stream(state.stop, read).await
+    state.journals().await.stream(state.stop.clone(), read).await
 }
 
 #[derive(Deserialize)]
@@ -244,7 +245,7 @@ struct Export {
 async fn export(extract::State(state): Context, Asked(asked): Asked<Export>) -> Answer {
     let who = who(asked.agent, asked.life)?;
     let read = move |archive: &Archive, put: Sink<'_, _>| archive.export(&who, asked.bytes, put);
-    state.journals.stream(state.stop, read).await
+    state.journals().await.stream(state.stop.clone(), read).await
 }
 
 #[derive(Deserialize)]
@@ -254,7 +255,7 @@ struct Trace {
 }
 
 async fn trace(extract::State(state): Context, Asked(asked): Asked<Trace>) -> Answer {
-    let items = state.journals.read(move |archive| archive.trace(&asked.search)).await?;
+    let items = state.journals().await.read(move |archive| archive.trace(&asked.search)).await?;
     Ok(AxumJson(Listing { items, missing: Vec::new() }).into_response())
 }
 

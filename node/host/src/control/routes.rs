@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use starling_protocols::limits::{CONTROL_BODY_BYTES_MAX, EVENTS_BACKLOG_MAX};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -26,6 +26,9 @@ const HEARD_WAITING_MAX: usize = 1024;
 
 /// Events of the past that one gets without asking for a number.
 const BACKLOG_DEFAULT: usize = 100;
+
+/// How long who reads the journal waits for what happened just before to be written.
+const RECORDED_WAIT: Duration = Duration::from_secs(2);
 
 /// What every handler has.
 #[derive(Clone, Debug)]
@@ -182,5 +185,12 @@ async fn wrong_method(method: Method, uri: Uri) -> Failure {
 impl State {
     async fn call(&self, command: Command) -> Result<Reply, Problem> {
         self.handle.call(command).await
+    }
+
+    /// The journal, with all in it that happened before. Where the main loop does not see to that,
+    /// as it is: who looks for what is wrong with a daemon must not need it for that.
+    pub(super) async fn journals(&self) -> &Journals {
+        drop(timeout(RECORDED_WAIT, self.call(Command::Recorded)).await);
+        &self.journals
     }
 }

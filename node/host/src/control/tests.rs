@@ -154,6 +154,19 @@ async fn every_route_becomes_its_command() {
 }
 
 #[tokio::test]
+async fn who_reads_the_journal_has_all_written_first() {
+    let mut daemon = daemon().await;
+    for path in ["lives", "entries?life=1", "replay", "state?life=1&entry=1", "diff?life=1&with=2"]
+    {
+        let path = format!("/v1/journal/{path}");
+        let gone = Err(Problem::new(Code::Internal, "nothing is written any more"));
+        let (command, status, why) = daemon.ask("GET", &path, "", gone).await;
+        // Nor does it matter what comes of that: this one has no journal to read.
+        assert_eq!((command.as_str(), status), ("Recorded", 404), "{path}: {why}");
+    }
+}
+
+#[tokio::test]
 async fn health_and_metrics() {
     let mut daemon = daemon().await;
     let live = send(daemon.socket(), request("GET", "/livez", "")).await;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{self, Code, Listing, Member, Problem},
-    control::{Call, Command, Reply},
+    control::{self, Call, Command, Reply},
     disk::DiskError,
     net::Joined,
 };
@@ -56,6 +56,7 @@ impl Node {
             }
             Command::Invite(invite) => self.invite(&invite),
             Command::Invites => json(&Listing { items: self.invites(), missing: Vec::new() }),
+            Command::Recorded => return self.when_recorded(answer),
             Command::Doctor => json(&Listing { items: doctor::look(self), missing: Vec::new() }),
             Command::Metrics => Ok(Reply::Text(metrics::text(self))),
             Command::Ready => json(&api::Done { done: "ready".into() }),
@@ -66,6 +67,23 @@ impl Node {
         };
         // The caller may have gone.
         drop(answer.send(reply));
+    }
+
+    /// Has all that happened until now written, and answers then.
+    fn when_recorded(&mut self, answer: control::Place) {
+        let next = self.engine.give_out_records(self.clock.now());
+        self.readers.push((next, answer));
+        self.answer_readers();
+    }
+
+    /// Answers those who waited for what is written now. While nothing can be written, nobody
+    /// waits.
+    pub(super) fn answer_readers(&mut self) {
+        let stuck = self.engine.storage_trouble().is_some();
+        let written = self.written;
+        for (_, answer) in self.readers.extract_if(.., |(next, _)| stuck || *next <= written) {
+            drop(answer.send(json(&api::Done { done: "recorded".into() })));
+        }
     }
 
     fn status(&self) -> api::Status {

@@ -286,6 +286,7 @@ impl Node {
         let net = Net::new(&net_config(&config)?, &key, credential.clone())?;
         let (journal, recording) = open_journal(&config)?;
         let clock = Clock::after(recording.found.moment);
+        let written = recording.found.next;
         let engine = engine(&disk, &config, agents, (key, credential), recording, clock)?;
         let peers = watch::Sender::new(Vec::new());
         let keeping = tokio::spawn(keep_peers(Arc::clone(&disk), peers.subscribe()));
@@ -302,6 +303,8 @@ impl Node {
             gossip: Default::default(),
             joins: Default::default(),
             waiting: Waiting::default(),
+            readers: Vec::new(),
+            written,
             events: EventLog::new(),
             tickets: 0,
             strangers: 0,
