@@ -361,3 +361,11 @@ pub const BROTHERS_MAX: usize = 256;
 
 /// How long an agent waits for the answer to a proposal, unless it says otherwise.
 pub const PROPOSAL_WINDOW: Duration = Duration::from_secs(6);
+
+/// Hosts that one agent may live on, one after the other. At the cap it is taken up by no other: its
+/// work is begun anew under another id.
+pub const TENURES_PER_TITLE_MAX: usize = 256;
+
+/// Members that say of one host that it is dead, for one agent to be taken up elsewhere. A tenure
+/// with more is refused.
+pub const WITNESSES_PER_TENURE_MAX: usize = 8;
