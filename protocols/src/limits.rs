@@ -369,3 +369,17 @@ pub const TENURES_PER_TITLE_MAX: usize = 256;
 /// Members that say of one host that it is dead, for one agent to be taken up elsewhere. A tenure
 /// with more is refused.
 pub const WITNESSES_PER_TENURE_MAX: usize = 8;
+
+/// The longest name of a document, in bytes.
+pub const DOCUMENT_NAME_BYTES_MAX: usize = 128;
+
+/// Documents whose content is kept unpacked, because they were used lately. Each takes some 20 kB.
+pub const DOCUMENTS_OPEN_MAX: usize = 64;
+
+/// Heads of one document: writers that have not heard of each other. A revision with more is
+/// refused.
+pub const DOCUMENT_HEADS_MAX: usize = 64;
+
+/// Documents that one host has a copy of, deleted ones included. At the cap a further one is
+/// refused.
+pub const DOCUMENTS_MAX: usize = 200_000;

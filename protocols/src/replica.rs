@@ -1,10 +1,20 @@
 //! What all hosts have a copy of, and who may write it.
 //!
-//! A descriptor says of one agent what others need to know when its host is gone. It has one owner
-//! at a time: the host that the agent lives on, which proves that by a [`Title`].
+//! A document is what automerge merges: several hosts may change it at once, and all come to hold
+//! the same. A descriptor is a document that says of one agent what others need to know when its
+//! host is gone. It has one owner at a time: the host that the agent lives on, which proves that by
+//! a [`Title`].
 
-#[cfg(test)]
-mod tests;
+mod body;
+mod name;
+mod replicas;
+mod revision;
+mod stamp;
 mod title;
 
+pub use body::{Author, Body, BodyError, ChangeError, Head};
+pub use name::{DocName, DocNameError};
+pub use replicas::{Dropped, Pen, ReadError, Refused, Replicas, Taken, WriteError};
+pub use revision::{Content, Revision};
+pub use stamp::{Base, Stamp};
 pub use title::{Obituary, Owner, Release, Right, Tenure, TenureId, Title, TitleError};

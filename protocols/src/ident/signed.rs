@@ -60,6 +60,15 @@ impl<T: Signable> Signed<T> {
         if !signature.is_ok_and(|signature| key::verify(self.signer, &message, signature)) {
             return Err(SignedError::Signature(self.signer));
         }
+        self.unchecked()
+    }
+
+    /// Reads the value without a look at the signature: for what has been checked before, and for
+    /// finding out whether it is worth it.
+    ///
+    /// # Errors
+    /// [`SignedError::Content`].
+    pub fn unchecked(&self) -> Result<T, SignedError> {
         wire::decode(&self.bytes, T::BYTES_MAX)
             .map_err(|why| SignedError::Content(self.signer, why))
     }

@@ -225,6 +225,20 @@ impl Title {
         owner.ok_or(TitleError::Length(0))
     }
 
+    /// What it says, unchecked: for what has been checked before. `None` when it says nothing.
+    #[must_use]
+    pub fn unchecked(&self) -> Option<Owner> {
+        let mut tenures = Vec::with_capacity(self.0.len());
+        let mut last = None;
+        for signed in &self.0 {
+            let tenure = signed.unchecked().ok()?;
+            tenures.push(tenure.id());
+            last = Some(tenure);
+        }
+        let Tenure { agent, instance, host, .. } = last?;
+        Some(Owner { agent, instance, host, tenures })
+    }
+
     /// About how many bytes it takes on the wire.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -310,3 +324,6 @@ impl Owner {
         pairs.take_while(|(one, another)| one == another).count()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ident::AgentId, limits::DOCUMENT_NAME_BYTES_MAX};
+
+/// Names a document: parts of small letters, digits, `-`, `_` and `.` with `/` between them, as
+/// `conf/echo`. The descriptor of an agent is `agent/` and its id.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DocName(Arc<str>);
+
+/// A text that names no document. Nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocNameError {
+    /// Nothing, or nothing between two slashes.
+    #[error("the name of a document is parts with / between them, as conf/echo; one here is empty")]
+    Empty,
+    /// Too long.
+    #[error("the name of a document has at most {DOCUMENT_NAME_BYTES_MAX} bytes; this one has {0}")]
+    TooLong(usize),
+    /// Something else than small letters, digits and three signs.
+    #[error("the name of a document has small letters, digits, '-', '_' and '.', not {0:?}")]
+    BadCharacter(char),
+    /// It begins as that of a descriptor, and goes on otherwise.
+    #[error("{AGENT:?} is followed by the whole id of an agent: 26 letters and digits")]
+    NoAgent,
+}
+
+const AGENT: &str = "agent/";
+
+impl DocName {
+    /// The descriptor of this agent.
+    #[must_use]
+    pub fn of_agent(agent: AgentId) -> Self {
+        Self(format!("{AGENT}{agent}").into())
+    }
+
+    /// The agent whose descriptor it names; `None` for all other documents.
+    #[must_use]
+    pub fn agent(&self) -> Option<AgentId> {
+        self.0.strip_prefix(AGENT)?.parse().ok()
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Which of the 256 buckets of sums it belongs to.
+    pub(super) fn bucket(&self) -> u8 {
+        blake3::hash(self.0.as_bytes()).as_bytes()[0]
+    }
+}
+
+impl FromStr for DocName {
+    type Err = DocNameError;
+    fn from_str(text: &str) -> Result<Self, DocNameError> {
+        if text.len() > DOCUMENT_NAME_BYTES_MAX {
+            return Err(DocNameError::TooLong(text.len()));
+        }
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_./".contains(c);
+        if let Some(bad) = text.chars().find(|c| !good(*c)) {
+            return Err(DocNameError::BadCharacter(bad));
+        }
+        if text.split('/').any(str::is_empty) {
+            return Err(DocNameError::Empty);
+        }
+        let agent = text.strip_prefix(AGENT).map(str::parse::<AgentId>);
+        match agent {
+            // One agent has one name: nothing else stands for the same number.
+            Some(Ok(agent)) if Self::of_agent(agent).as_str() == text => {}
+            None => {}
+            Some(_) => return Err(DocNameError::NoAgent),
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for DocName {
+    type Error = DocNameError;
+    fn try_from(text: String) -> Result<Self, DocNameError> {
+        text.parse()
+    }
+}
+
+impl From<DocName> for String {
+    fn from(name: DocName) -> Self {
+        name.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for DocName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for DocName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_documents_and_of_descriptors() {
+        for good in ["conf/echo", "zone", "a-b_c.d/0/x"] {
+            let name: DocName = good.parse().unwrap();
+            assert_eq!((name.as_str(), name.agent()), (good, None));
+        }
+        let agent = AgentId(5000);
+        let name = DocName::of_agent(agent);
+        assert_eq!(name.agent(), Some(agent));
+        assert_eq!(name.to_string().parse(), Ok(name));
+    }
+
+    #[test]
+    fn what_is_no_name_is_told() {
+        let parse = |text: &str| text.parse::<DocName>().unwrap_err();
+        for empty in ["", "/a", "a/", "a//b"] {
+            assert_eq!(parse(empty), DocNameError::Empty, "{empty:?}");
+        }
+        assert_eq!(parse("conf/Echo"), DocNameError::BadCharacter('E'));
+        assert_eq!(parse("conf echo"), DocNameError::BadCharacter(' '));
+        assert_eq!(parse(&"a".repeat(129)), DocNameError::TooLong(129));
+        assert_eq!(parse("agent/visits"), DocNameError::NoAgent);
+        // The last of 26 letters stands for three bits: some of its 32 values are none.
+        let mut other = DocName::of_agent(AgentId(5000)).to_string();
+        other.pop();
+        other.push('b');
+        assert_eq!(parse(&other), DocNameError::NoAgent);
+    }
+}

@@ -1,0 +1,61 @@
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::{DocName, Head, TenureId};
+use crate::ident::Signable;
+
+/// Which history of a document is meant: each time that its history is cut, or that it is deleted,
+/// another begins. The one with the higher number counts; of those with the same number, the one
+/// that is a deletion, and then the one with the greater root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Base {
+    /// Counts from zero.
+    pub number: u64,
+    /// The document is deleted: it has no content.
+    pub gone: bool,
+    /// The change that all others of this history follow. None in the first history of a document,
+    /// in which several hosts may begin with a change of their own.
+    pub root: Option<Head>,
+}
+
+impl Base {
+    /// The deletion of what this base holds.
+    #[must_use]
+    pub const fn deleted(self) -> Self {
+        Self { number: self.number + 1, gone: true, root: None }
+    }
+
+    /// A new history.
+    #[must_use]
+    pub const fn after(self, root: Option<Head>) -> Self {
+        Self { number: self.number + 1, gone: false, root }
+    }
+
+    /// Which of two histories counts.
+    #[must_use]
+    pub fn outranks(&self, other: &Self) -> Ordering {
+        self.cmp(other)
+    }
+}
+
+/// A host vouches for these heads of a document, and with them for all that came before: each
+/// change names those before it by their hashes.
+///
+/// For a descriptor only the word of its owner counts, for any other document that of any member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Of which document.
+    pub name: DocName,
+    /// Of which tenure of the agent, if it is a descriptor.
+    pub tenure: Option<TenureId>,
+    /// Of which history.
+    pub base: Base,
+    /// The heads, in rising order. None when it is deleted.
+    pub heads: Vec<Head>,
+}
+
+impl Signable for Stamp {
+    const CONTEXT: &'static str = "starling stamp 1";
+    const BYTES_MAX: usize = 8 * 1024;
+}
