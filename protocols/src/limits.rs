@@ -383,3 +383,15 @@ pub const DOCUMENT_HEADS_MAX: usize = 64;
 /// Documents that one host has a copy of, deleted ones included. At the cap a further one is
 /// refused.
 pub const DOCUMENTS_MAX: usize = 200_000;
+
+/// A document with more bytes is offered to a host that may lack it, and sent when that host asks.
+pub const DOCUMENT_UNASKED_BYTES_MAX: usize = 4 * 1024;
+
+/// Documents, offers, wishes or receipts in one message. One with more is refused.
+pub const DOCUMENTS_PER_MESSAGE_MAX: usize = 256;
+
+/// Bytes of documents in one message, if it is more than one document.
+pub const DOCUMENTS_PER_MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// How long after something came that others may lack they are told what is here.
+pub const DOCUMENTS_STATE_EVERY: Duration = Duration::from_secs(2);

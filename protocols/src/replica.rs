@@ -6,15 +6,23 @@
 //! a [`Title`].
 
 mod body;
+mod kept;
+mod message;
 mod name;
 mod replicas;
+mod replication;
 mod revision;
 mod stamp;
 mod title;
+mod waits;
 
 pub use body::{Author, Body, BodyError, ChangeError, Head};
+pub use kept::{Kept, KeptBatch};
+pub use message::{Message, Offer, Receipt, Want};
 pub use name::{DocName, DocNameError};
 pub use replicas::{Dropped, Pen, ReadError, Refused, Replicas, Taken, WriteError};
+pub use replication::{Output, Replicated, Replication};
 pub use revision::{Content, Revision};
 pub use stamp::{Base, Stamp};
 pub use title::{Obituary, Owner, Release, Right, Tenure, TenureId, Title, TitleError};
+pub use waits::Ticket;

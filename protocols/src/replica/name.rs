@@ -48,6 +48,11 @@ impl DocName {
         &self.0
     }
 
+    /// What comes before every name.
+    pub(super) fn first() -> Self {
+        Self("".into())
+    }
+
     /// Which of the 256 buckets of sums it belongs to.
     pub(super) fn bucket(&self) -> u8 {
         blake3::hash(self.0.as_bytes()).as_bytes()[0]

@@ -1,6 +1,6 @@
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
 };
 
 use automerge::AutoCommit;
@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     ident::{HostId, MeshId, SecretKey},
-    limits::{DOCUMENT_HEADS_MAX, DOCUMENTS_MAX, DOCUMENTS_OPEN_MAX},
+    limits::{
+        DOCUMENT_HEADS_MAX, DOCUMENT_UNASKED_BYTES_MAX, DOCUMENTS_MAX, DOCUMENTS_OPEN_MAX,
+    },
+    reconcile::{Prints, Sums},
     wire,
 };
 
@@ -23,6 +26,9 @@ use crate::{
 pub struct Replicas {
     mesh: MeshId,
     held: BTreeMap<DocName, Held>,
+    /// The names by bucket, and the sums of the prints of what is whole.
+    buckets: BTreeSet<(u8, DocName)>,
+    sums: Sums,
     open: Open,
 }
 
@@ -150,7 +156,13 @@ impl Replicas {
     /// None yet.
     #[must_use]
     pub fn new(mesh: MeshId) -> Self {
-        Self { mesh, held: BTreeMap::new(), open: Open::default() }
+        Self {
+            mesh,
+            held: BTreeMap::new(),
+            buckets: BTreeSet::new(),
+            sums: Sums::new(),
+            open: Open::default(),
+        }
     }
 
     /// How many there are, deleted ones included.
@@ -170,12 +182,6 @@ impl Replicas {
         let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         let held = self.held.range::<DocName, _>((from, std::ops::Bound::Unbounded));
         held.filter(|(_, held)| !held.base.gone).map(|(name, _)| name)
-    }
-
-    /// The print of each copy that is whole, deleted ones included.
-    pub fn prints(&self) -> impl Iterator<Item = (&DocName, u64)> {
-        let whole = self.held.iter().filter(|(_, held)| held.damage.is_none());
-        whole.map(|(name, held)| (name, held.print))
     }
 
     /// The print of one copy, if it is whole.
@@ -554,7 +560,16 @@ impl Replicas {
             body,
             damage: None,
         };
+        self.discount(&name);
+        self.sums.add(name.bucket(), held.print);
+        self.buckets.insert((name.bucket(), name.clone()));
         self.held.insert(name, held);
+    }
+
+    fn discount(&mut self, name: &DocName) {
+        if let Some(print) = self.print(name) {
+            self.sums.remove(name.bucket(), print);
+        }
     }
 
     fn body(&mut self, name: &DocName) -> Result<&mut Body, BodyError> {
@@ -576,9 +591,29 @@ impl Replicas {
     /// A copy is damaged: it counts as missing until a good one comes.
     pub fn set_aside(&mut self, name: &DocName, why: &str) {
         self.open.forget(name);
+        self.discount(name);
         if let Some(held) = self.held.get_mut(name) {
             held.damage = Some(why.into());
         }
+    }
+}
+
+impl Prints for Replicas {
+    type Item = DocName;
+
+    fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
+    fn bucket(&self, bucket: u8) -> impl Iterator<Item = (u64, &DocName)> {
+        let from = self.buckets.range((bucket, DocName::first())..);
+        let names = from.take_while(move |(of, _)| *of == bucket).map(|(_, name)| name);
+        names.filter_map(|name| Some((self.print(name)?, name)))
+    }
+
+    fn bytes(&self, name: &DocName) -> usize {
+        let size = |held: &Held| held.frame.len() + held.body.len();
+        self.held.get(name).map_or(0, size).min(DOCUMENT_UNASKED_BYTES_MAX)
     }
 }
 

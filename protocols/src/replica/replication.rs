@@ -1,0 +1,529 @@
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use automerge::AutoCommit;
+
+use super::{
+    Base, DocName, Dropped, Head, Kept, KeptBatch, Message, Offer, Pen, Receipt, Refused, Replicas,
+    Revision, Taken, Title, TitleError, Want, WriteError,
+    waits::{Ticket, Waits},
+};
+use crate::{
+    ident::HostId,
+    limits::{
+        DOCUMENT_UNASKED_BYTES_MAX, DOCUMENTS_PER_MESSAGE_MAX, DOCUMENTS_PER_MESSAGE_BYTES_MAX,
+        DOCUMENTS_STATE_EVERY,
+    },
+    reconcile::{self, Act, Digest, Limits, Reconciler},
+    time::{Time, WallTime},
+};
+
+/// Keeps the documents of this host the same as those of all hosts it has a lane to, and on the
+/// disk.
+///
+/// | when | then |
+/// |---|---|
+/// | a document is changed here | it is stored; when that is durable, it is sent to all peers |
+/// | a revision comes | it is merged and stored; when that is durable, its sender is told |
+/// | a lane opens, and while one is open, now and then | sums of all prints are compared, and what one of the two lacks is sent |
+/// | somebody waits for replicas | he is told when as many hosts have told that they have it, or time is up |
+///
+/// What is stored is collected until [`flush`](Self::flush); [`stored`](Self::stored) says that it
+/// is durable.
+#[derive(Debug)]
+pub struct Replication {
+    me: HostId,
+    replicas: Replicas,
+    reconciler: Reconciler,
+    peers: BTreeMap<HostId, Peer>,
+    /// What has changed since the last batch, and what is to be done when it is durable.
+    changed: BTreeSet<DocName>,
+    then: Vec<Then>,
+    /// What is being stored.
+    storing: VecDeque<(u64, Vec<Then>)>,
+    batches: u64,
+    waits: Waits,
+    /// When peers are told again what is here, if that has changed.
+    state_at: Option<Time>,
+    outputs: VecDeque<Output>,
+}
+
+/// A host with a lane.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peer {
+    /// It may lack something that was not sent to it.
+    behind: bool,
+}
+
+/// What is done when something is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Then {
+    /// Sent to all, as a difference to these heads.
+    Push { name: DocName, base: Base, heads: Vec<Head> },
+    /// Told to whom it came from.
+    Receipt { to: HostId, name: DocName, heads: Vec<Head> },
+    /// Counted for those who wait.
+    Held { name: DocName, head: Head },
+}
+
+/// What is to be done, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// To be sent to these hosts.
+    Send {
+        /// To whom.
+        to: Vec<HostId>,
+        /// What.
+        message: Message,
+    },
+    /// To be made durable; see [`Replication::stored`].
+    Store(KeptBatch),
+    /// A document is another one than before, or is gone.
+    Changed {
+        /// Which.
+        name: DocName,
+        /// It was changed elsewhere.
+        from: Option<HostId>,
+    },
+    /// What was here does not count any more, and holds what the new version lacks.
+    Dropped {
+        /// Which document.
+        name: DocName,
+        /// What was here.
+        dropped: Dropped,
+    },
+    /// As many hosts as were waited for have it, or time is up.
+    Replicated {
+        /// Who waited.
+        ticket: Ticket,
+        /// How many hosts have it durably, this one included.
+        replicas: usize,
+    },
+    /// A host sent what cannot be taken.
+    Refused {
+        /// Who.
+        from: HostId,
+        /// Which document.
+        name: DocName,
+        /// Why.
+        why: Refused,
+    },
+}
+
+/// How many hosts a change is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicated {
+    /// Who waits.
+    pub ticket: Ticket,
+    /// How many hosts are to have it durably, this one included.
+    pub replicas: usize,
+    /// How long at most.
+    pub until: Time,
+}
+
+impl Replication {
+    /// With the documents that this host has from its earlier lives.
+    #[must_use]
+    pub fn new(me: HostId, replicas: Replicas) -> Self {
+        Self {
+            me,
+            replicas,
+            reconciler: Reconciler::new(me, Limits::DOCUMENTS),
+            peers: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            then: Vec::new(),
+            storing: VecDeque::new(),
+            batches: 0,
+            waits: Waits::default(),
+            state_at: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// All documents.
+    #[must_use]
+    pub const fn replicas(&self) -> &Replicas {
+        &self.replicas
+    }
+
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// [`ReadError`](super::ReadError).
+    pub fn read<T>(
+        &mut self,
+        name: &DocName,
+        read: impl FnOnce(&mut AutoCommit) -> T,
+    ) -> Result<T, super::ReadError> {
+        let sound = self.replicas.print(name).is_some();
+        let result = self.replicas.read(name, read);
+        if sound && result.is_err() {
+            // It has just turned out to be damaged: others have it, perhaps.
+            self.peers.values_mut().for_each(|peer| peer.behind = true);
+        }
+        result
+    }
+
+    /// What is to be done, in order.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Begins the descriptor of an agent that is born on this host, or taken up by it.
+    ///
+    /// # Errors
+    /// [`TitleError`]: the title is not good, or is another host's.
+    pub fn entitle(
+        &mut self,
+        title: &Title,
+        is_member: impl Fn(HostId) -> bool,
+        pen: &Pen<'_>,
+    ) -> Result<DocName, TitleError> {
+        let name = self.replicas.entitle(title, is_member, pen)?;
+        self.pushes(&name, Vec::new());
+        self.change(name.clone(), None);
+        Ok(name)
+    }
+
+    /// Changes a document, or makes it when there is none. `wait` is answered by
+    /// [`Output::Replicated`], also when nothing has changed.
+    ///
+    /// # Errors
+    /// [`WriteError`]: nothing has changed, and nobody waits.
+    pub fn write<E>(
+        &mut self,
+        name: &DocName,
+        pen: &Pen<'_>,
+        wait: Option<Replicated>,
+        change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
+    ) -> Result<Option<Head>, WriteError<E>> {
+        let heads = self.replicas.heads(name).to_vec();
+        let head = self.replicas.write(name, pen, change)?;
+        if head.is_some() {
+            self.pushes(name, heads);
+            self.change(name.clone(), None);
+        }
+        if let Some(head) = head.or_else(|| self.replicas.heads(name).first().copied()) {
+            if let Some(wait) = wait {
+                self.waits.begin(name.clone(), head, wait);
+            }
+            self.after(Then::Held { name: name.clone(), head });
+        }
+        Ok(head)
+    }
+
+    /// Deletes a document. Gives whether there was one.
+    ///
+    /// # Errors
+    /// [`WriteError::NotOwner`]: nothing has changed.
+    pub fn delete(
+        &mut self,
+        name: &DocName,
+        pen: &Pen<'_>,
+    ) -> Result<bool, WriteError<std::convert::Infallible>> {
+        let there = self.replicas.delete(name, pen)?;
+        if there {
+            self.pushes(name, Vec::new());
+            self.change(name.clone(), None);
+        }
+        Ok(there)
+    }
+
+    /// Notes that a document is to be sent to all as it is when it is durable.
+    fn pushes(&mut self, name: &DocName, heads: Vec<Head>) {
+        let base = self.replicas.base(name).unwrap_or_default();
+        let pushed = |then: &Then| matches!(then, Then::Push { name: other, .. } if other == name);
+        if !self.then.iter().any(pushed) {
+            self.then.push(Then::Push { name: name.clone(), base, heads });
+        }
+    }
+
+    fn change(&mut self, name: DocName, from: Option<HostId>) {
+        self.changed.insert(name.clone());
+        self.outputs.push_back(Output::Changed { name, from });
+    }
+
+    /// Does something when all that has changed until now is durable.
+    fn after(&mut self, then: Then) {
+        if !self.changed.is_empty() {
+            self.then.push(then);
+        } else if let Some((_, last)) = self.storing.back_mut() {
+            last.push(then);
+        } else {
+            self.carry_out(then);
+        }
+    }
+
+    /// Gives out what has changed, to be stored. Called at the end of every turn.
+    pub fn flush(&mut self) {
+        if self.changed.is_empty() {
+            return;
+        }
+        self.batches += 1;
+        let number = self.batches;
+        let changed = std::mem::take(&mut self.changed);
+        let put = changed.into_iter().filter_map(|name| {
+            let bytes = self.replicas.kept(&name)?;
+            Some(Kept { name: name.into(), bytes })
+        });
+        let batch = KeptBatch { number, put: put.collect(), forget: Vec::new() };
+        self.storing.push_back((number, std::mem::take(&mut self.then)));
+        self.outputs.push_back(Output::Store(batch));
+    }
+
+    /// All batches up to this one are durable.
+    pub fn stored(&mut self, upto: u64) {
+        while let Some((_, then)) = self.storing.pop_front_if(|(number, _)| *number <= upto) {
+            for then in then {
+                self.carry_out(then);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, then: Then) {
+        match then {
+            Then::Push { name, base, heads } => {
+                if let Some(revision) = self.replicas.since(&name, base, &heads) {
+                    let to = self.peers.keys().copied().collect();
+                    self.send(to, Message::Revisions(vec![revision]));
+                }
+            }
+            Then::Receipt { to, name, heads } => {
+                if self.peers.contains_key(&to) {
+                    let receipts = vec![Receipt { name, heads }];
+                    self.send(vec![to], Message::Have(receipts));
+                }
+            }
+            Then::Held { name, head } => {
+                let done = self.waits.held(&name, &[head], self.me);
+                self.replicated(done);
+            }
+        }
+    }
+
+    fn replicated(&mut self, done: Vec<(Ticket, usize)>) {
+        let told = done.into_iter().map(|(ticket, replicas)| Output::Replicated { ticket, replicas });
+        self.outputs.extend(told);
+    }
+
+    fn send(&mut self, to: Vec<HostId>, message: Message) {
+        // What is told to one host after the other goes out together.
+        if let Some(Output::Send { to: last_to, message: last }) = self.outputs.back_mut()
+            && *last_to == to
+        {
+            match (last, message) {
+                (Message::Have(last), Message::Have(more))
+                    if last.len() + more.len() <= DOCUMENTS_PER_MESSAGE_MAX =>
+                {
+                    return last.extend(more);
+                }
+                (Message::Revisions(last), Message::Revisions(more)) if fit(last, &more) => {
+                    return last.extend(more);
+                }
+                (_, message) => self.outputs.push_back(Output::Send { to, message }),
+            }
+        } else if !to.is_empty() {
+            self.outputs.push_back(Output::Send { to, message });
+        }
+    }
+
+    /// There is a lane to a host.
+    pub fn lane_up(&mut self, host: HostId) {
+        self.peers.insert(host, Peer::default());
+        self.tell_state(host);
+    }
+
+    /// There is none any more.
+    pub fn lane_down(&mut self, host: HostId, now: Time) {
+        if self.peers.remove(&host).is_some() {
+            let acts = self.reconciler.lost(host, &self.replicas, now);
+            self.act(acts);
+        }
+    }
+
+    /// Something that was to be sent to a host could not be.
+    pub fn unsent(&mut self, host: HostId, now: Time) {
+        if let Some(peer) = self.peers.get_mut(&host) {
+            peer.behind = true;
+            self.state_at.get_or_insert(now + DOCUMENTS_STATE_EVERY);
+        }
+    }
+
+    fn tell_state(&mut self, host: HostId) {
+        let state = reconcile::state(&self.replicas, self.me, host);
+        self.send(vec![host], Message::Digest(state));
+    }
+
+    /// A host with a lane says something. Gives whether it keeps the rules.
+    pub fn heard(
+        &mut self,
+        from: HostId,
+        message: Message,
+        is_member: impl Fn(HostId) -> bool,
+        now: Time,
+    ) -> Result<(), reconcile::Refused> {
+        if !self.peers.contains_key(&from) {
+            return Err(reconcile::Refused::OutOfTurn);
+        }
+        match message {
+            Message::Digest(digest) => self.digest(from, &digest, now),
+            Message::Revisions(revisions) => self.revisions(from, revisions, is_member, now),
+            Message::Offers(offers) => self.offers(from, offers),
+            Message::Want(wanted) => self.wanted(from, wanted),
+            Message::Have(receipts) => self.receipts(from, receipts),
+        }
+    }
+
+    fn digest(
+        &mut self,
+        from: HostId,
+        digest: &Digest,
+        now: Time,
+    ) -> Result<(), reconcile::Refused> {
+        let acts = self.reconciler.heard(from, digest, &self.replicas, now)?;
+        self.act(acts);
+        Ok(())
+    }
+
+    fn revisions(
+        &mut self,
+        from: HostId,
+        revisions: Vec<Revision>,
+        is_member: impl Fn(HostId) -> bool,
+        now: Time,
+    ) -> Result<(), reconcile::Refused> {
+        let mut news = 0;
+        for revision in at_most(revisions)? {
+            news += usize::from(self.revision(from, revision, &is_member, now));
+        }
+        let (pass_on, acts) = self.reconciler.learned(from, news, now);
+        if pass_on && news > 0 {
+            // Those that have no lane to the writer learn of it when they compare.
+            self.state_at.get_or_insert(now + DOCUMENTS_STATE_EVERY);
+        }
+        self.act(acts);
+        Ok(())
+    }
+
+    /// Gives whether it was news.
+    fn revision(
+        &mut self,
+        from: HostId,
+        revision: Revision,
+        is_member: impl Fn(HostId) -> bool,
+        now: Time,
+    ) -> bool {
+        let (name, base, heads) = (revision.name.clone(), revision.base, revision.heads.clone());
+        match self.replicas.take(revision, is_member) {
+            Ok(Taken::New { dropped }) => {
+                if let Some(dropped) = dropped {
+                    self.outputs.push_back(Output::Dropped { name: name.clone(), dropped });
+                }
+                self.change(name.clone(), Some(from));
+                self.after(Then::Receipt { to: from, name, heads });
+                return true;
+            }
+            Ok(Taken::Same) => self.after(Then::Receipt { to: from, name, heads }),
+            Ok(Taken::Older) => self.unsent(from, now),
+            Ok(Taken::Lacking(heads)) => {
+                self.send(vec![from], Message::Want(vec![Want { name, heads, base }]));
+            }
+            Err(why) => self.outputs.push_back(Output::Refused { from, name, why }),
+        }
+        false
+    }
+
+    fn offers(&mut self, from: HostId, offers: Vec<Offer>) -> Result<(), reconcile::Refused> {
+        let offers = at_most(offers)?;
+        let news = offers.into_iter().filter(|it| self.replicas.print(&it.name) != Some(it.print));
+        let wanted: Vec<Want> = news
+            .map(|Offer { name, .. }| {
+                let heads = self.replicas.heads(&name).to_vec();
+                let base = self.replicas.base(&name).unwrap_or_default();
+                Want { name, heads, base }
+            })
+            .collect();
+        if !wanted.is_empty() {
+            self.send(vec![from], Message::Want(wanted));
+        }
+        Ok(())
+    }
+
+    fn wanted(&mut self, from: HostId, wanted: Vec<Want>) -> Result<(), reconcile::Refused> {
+        for Want { name, heads, base } in at_most(wanted)? {
+            if let Some(revision) = self.replicas.since(&name, base, &heads) {
+                self.send(vec![from], Message::Revisions(vec![revision]));
+            }
+        }
+        Ok(())
+    }
+
+    fn receipts(&mut self, from: HostId, all: Vec<Receipt>) -> Result<(), reconcile::Refused> {
+        for Receipt { name, heads } in at_most(all)? {
+            let done = self.waits.held(&name, &heads, from);
+            self.replicated(done);
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, acts: Vec<Act<DocName>>) {
+        for act in acts {
+            match act {
+                Act::Tell(host, digest) => self.send(vec![host], Message::Digest(digest)),
+                Act::Send(host, names) => self.supply(host, &names),
+                Act::TellState { but } => {
+                    let others: Vec<HostId> = self.peers.keys().copied().collect();
+                    others.into_iter().filter(|host| *host != but).for_each(|host| {
+                        self.tell_state(host);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Sends what a host lacks: what is small as it is, the rest is offered.
+    fn supply(&mut self, host: HostId, names: &[DocName]) {
+        let mut offers = Vec::new();
+        for name in names {
+            let Some(revision) = self.replicas.whole(name) else { continue };
+            if revision.size() <= DOCUMENT_UNASKED_BYTES_MAX {
+                self.send(vec![host], Message::Revisions(vec![revision]));
+            } else {
+                offers.push(Offer { name: name.clone(), print: revision.print() });
+            }
+        }
+        for offers in offers.chunks(DOCUMENTS_PER_MESSAGE_MAX) {
+            self.send(vec![host], Message::Offers(offers.to_vec()));
+        }
+    }
+
+    /// When [`due`](Self::due) is to be called.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        let all = [self.state_at, self.waits.next_deadline(), self.reconciler.next_deadline()];
+        all.into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    pub fn due(&mut self, now: Time) {
+        let acts = self.reconciler.due(&self.replicas, now);
+        self.act(acts);
+        let done = self.waits.due(now);
+        self.replicated(done);
+        if self.state_at.is_some_and(|at| at <= now) {
+            self.state_at = None;
+            let hosts: Vec<HostId> = self.peers.keys().copied().collect();
+            hosts.into_iter().for_each(|host| self.tell_state(host));
+        }
+    }
+}
+
+/// What a message lists, if that is not too much.
+fn at_most<T>(all: Vec<T>) -> Result<Vec<T>, reconcile::Refused> {
+    let few = all.len() <= DOCUMENTS_PER_MESSAGE_MAX;
+    if few { Ok(all) } else { Err(reconcile::Refused::Malformed) }
+}
+
+fn fit(some: &[Revision], more: &[Revision]) -> bool {
+    let bytes: usize = some.iter().chain(more).map(Revision::size).sum();
+    bytes <= DOCUMENTS_PER_MESSAGE_BYTES_MAX && some.len() + more.len() <= DOCUMENTS_PER_MESSAGE_MAX
+}

@@ -1,0 +1,5 @@
+//! Hosts with documents, lanes and disks: they hear of everything, whatever happens to them.
+
+mod mesh;
+mod rules;
+mod schedule;
