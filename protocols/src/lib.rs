@@ -16,6 +16,7 @@ pub mod journal;
 pub mod limits;
 pub mod link;
 pub mod partner;
+pub mod reconcile;
 pub mod replica;
 pub mod roster;
 pub mod solver;

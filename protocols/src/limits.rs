@@ -177,12 +177,48 @@ pub const ROSTER_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// more, these peers are told to compare.
 pub const ROSTER_NEWS_PASSED_ON_MAX: usize = 8;
 
+/// How long one peer is asked about the roster before others that wait get their turn.
+pub const ROSTER_TURN_MAX: Duration = Duration::from_secs(60);
+
 /// The time in which the questions about the roster between two hosts are counted.
 pub const ROSTER_WINDOW: Duration = Duration::from_secs(60);
 
 /// Questions about the roster that one peer is answered, or asked, in one
-/// [window](ROSTER_WINDOW). One beyond it is ignored and counted.
+/// [window](ROSTER_WINDOW). One beyond it is ignored and counted, or asked in the next.
 pub const ROSTER_WINDOW_DIGESTS_MAX: u32 = 32;
+
+/// Documents of a host that lists them to a peer to learn what it lacks. A host with more compares
+/// by sums first, which take twice as many bytes and another two messages.
+pub const DOCUMENTS_LIST_MAX: usize = 128;
+
+/// Documents that one digest tells of, some 300 kB. A host with more that may differ asks in parts;
+/// a digest with more is refused.
+pub const DOCUMENTS_PRINTS_MAX: usize = 32_768;
+
+/// Bytes of documents in one answer to a peer that lacks some, if it is more than one document. The
+/// peer asks again for what is beyond it.
+pub const DOCUMENTS_ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// How long a peer may take to go on with its answer. Then the next one is asked.
+pub const DOCUMENTS_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one peer is asked about documents before others that wait get their turn.
+pub const DOCUMENTS_TURN_MAX: Duration = Duration::from_secs(60);
+
+/// Documents of one message that are passed on to other peers when they are news. When there are
+/// more, these peers are told to compare.
+pub const DOCUMENTS_NEWS_PASSED_ON_MAX: usize = 8;
+
+/// The time in which the questions about documents between two hosts are counted.
+pub const DOCUMENTS_WINDOW: Duration = Duration::from_secs(60);
+
+/// Questions about documents to one peer in one [window](DOCUMENTS_WINDOW). What is not asked then
+/// is asked in the next. Two windows of who asks overlap one of who answers.
+pub const DOCUMENTS_WINDOW_QUESTIONS_MAX: u32 = DOCUMENTS_WINDOW_ANSWERS_MAX / 2;
+
+/// Questions about documents that one peer is answered in one [window](DOCUMENTS_WINDOW). One
+/// beyond it is ignored and counted.
+pub const DOCUMENTS_WINDOW_ANSWERS_MAX: u32 = 512;
 
 /// Hosts to which a link is kept open without being asked for.
 pub const LINKS_KEPT_MAX: usize = 64;

@@ -2,16 +2,12 @@
 //! to host when it changes, and reconciled when two hosts meet. A record is a hint about addresses
 //! and proof of membership; it says nothing of who is alive.
 //!
-//! Two hosts that meet compare sums of what they know ([`Digest`]); only records that one of them
-//! lacks are sent ([`Reconciler`]).
+//! Two hosts that meet send each other only the records that one of them lacks: a roster is a
+//! collection of [prints](Prints), in which each host answers for its own record.
 
-mod digest;
 mod known;
-mod reconcile;
 
-pub use digest::Digest;
 pub use known::KnownHost;
-pub use reconcile::{Act, Reconciler, Refused};
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,6 +19,7 @@ use crate::{
         SignedError,
     },
     limits::{ADDRESS_BYTES_MAX, ADDRESSES_PER_HOST_MAX, HOSTS_MAX, NAME_BYTES_MAX},
+    reconcile::{Prints, Sums},
     time::WallTime,
 };
 
@@ -103,9 +100,8 @@ struct Table {
     hosts: Vec<Arc<KnownHost>>,
     /// How many of them have not left.
     present: usize,
-    /// The sums of their prints, by the first byte of the id, and over all.
-    sums: [u64; digest::BUCKETS],
-    total: u64,
+    /// The sums of their prints.
+    sums: Sums,
     /// No certificate ends before.
     expires: WallTime,
 }
@@ -153,8 +149,7 @@ impl Roster {
         let table = Table {
             hosts: Vec::new(),
             present: 0,
-            sums: [0; digest::BUCKETS],
-            total: 0,
+            sums: Sums::new(),
             expires: WallTime::from_millis(u64::MAX),
         };
         Self { mesh, table: Arc::new(table) }
@@ -300,6 +295,34 @@ impl Roster {
     }
 }
 
+impl Prints for Roster {
+    type Item = Arc<KnownHost>;
+
+    fn sums(&self) -> &Sums {
+        &self.table.sums
+    }
+
+    fn bucket(&self, part: u8) -> impl Iterator<Item = (u64, &Arc<KnownHost>)> {
+        let hosts = &self.table.hosts;
+        let from = hosts.partition_point(|known| bucket(known.host()) < part);
+        let hosts = hosts[from..].iter().take_while(move |known| bucket(known.host()) == part);
+        hosts.map(|known| (known.print(), known))
+    }
+
+    fn bytes(&self, known: &Arc<KnownHost>) -> usize {
+        known.signed().size()
+    }
+
+    fn own(&self, host: HostId) -> Option<(u8, u64, &Arc<KnownHost>)> {
+        self.known(host).map(|known| (bucket(host), known.print(), known))
+    }
+}
+
+/// The hosts are divided by the first byte of their ids.
+const fn bucket(host: HostId) -> u8 {
+    host.0[0]
+}
+
 impl Table {
     fn place(&self, host: HostId) -> Result<usize, usize> {
         self.hosts.binary_search_by_key(&host, |known| known.host())
@@ -331,16 +354,12 @@ impl Table {
     }
 
     fn count(&mut self, known: &KnownHost) {
-        let sum = &mut self.sums[digest::bucket(known.host())];
-        *sum = sum.wrapping_add(known.print());
-        self.total = self.total.wrapping_add(known.print());
+        self.sums.add(bucket(known.host()), known.print());
         self.present += usize::from(!known.record().left);
     }
 
     fn discount(&mut self, known: &KnownHost) {
-        let sum = &mut self.sums[digest::bucket(known.host())];
-        *sum = sum.wrapping_sub(known.print());
-        self.total = self.total.wrapping_sub(known.print());
+        self.sums.remove(bucket(known.host()), known.print());
         self.present -= usize::from(!known.record().left);
     }
 }

@@ -56,7 +56,8 @@ use starling_protocols::{
     ident::{AgentId, Credential, HostId, Incarnation, SecretKey, Signed},
     interest::{Incoming, Listeners, Outgoing, TopicName},
     link::Links,
-    roster::{HostRecord, Reconciler, Roster},
+    reconcile::{self, Reconciler},
+    roster::{HostRecord, Roster},
     time::{Deadlines, Time, WallTime},
 };
 
@@ -283,7 +284,7 @@ impl Engine {
             buckets: BTreeMap::new(),
             services,
             roster: Roster::new(config.credential.mesh()),
-            reconciler: Reconciler::new(me),
+            reconciler: Reconciler::new(me, reconcile::Limits::ROSTER),
             save_hosts_at: None,
             ledger: config.ledger,
             counters: Counters::default(),

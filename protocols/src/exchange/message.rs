@@ -2,7 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ident::{AgentId, Incarnation, Signed},
-    roster::{Digest, HostRecord},
+    reconcile::Digest,
+    roster::HostRecord,
 };
 
 /// How a message is delivered. A protocol chooses one, and its type names it.

@@ -8,7 +8,8 @@ use starling_protocols::{
     ident::{
         Address, AgentId, Certificate, Credential, Genesis, HostId, Incarnation, SecretKey, Signed,
     },
-    roster::{Digest, HostRecord},
+    reconcile::Digest,
+    roster::HostRecord,
     time::WallTime,
 };
 

@@ -7,7 +7,8 @@ use starling_protocols::{
     interest::TopicName,
     limits::LINKS_KEPT_MAX,
     link,
-    roster::{Act, Change, Digest, HostRecord, KnownHost, Roster},
+    reconcile::{self, Act, Digest},
+    roster::{Change, HostRecord, KnownHost, Roster},
 };
 
 use super::{Counter, Due, Engine, Event, Known, LinkChange, Output, Save, lanes::PeerNo};
@@ -216,7 +217,7 @@ impl Engine {
         self.reconcile(acts);
     }
 
-    fn reconcile(&mut self, acts: Vec<Act>) {
+    fn reconcile(&mut self, acts: Vec<Act<Arc<KnownHost>>>) {
         for act in acts {
             match act {
                 Act::Tell(host, digest) => self.tell_digest(host, digest),
@@ -225,7 +226,7 @@ impl Engine {
                     for peer in self.peers.numbers() {
                         let host = self.peers[peer].host;
                         if host != but && self.peers[peer].session.is_open() {
-                            self.tell_digest(host, self.roster.state(self.me, host));
+                            self.tell_digest(host, reconcile::state(&self.roster, self.me, host));
                         }
                     }
                 }
@@ -285,7 +286,7 @@ impl Engine {
             self.save_hosts_later();
         }
         let host = self.peers[peer].host;
-        self.tell_digest(host, self.roster.state(self.me, host));
+        self.tell_digest(host, reconcile::state(&self.roster, self.me, host));
     }
 
     /// Tells a peer what is listened to here.

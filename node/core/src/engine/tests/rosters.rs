@@ -1,6 +1,7 @@
 use starling_protocols::{
     limits::{ROSTER_WINDOW, ROSTER_WINDOW_DIGESTS_MAX},
-    roster::{Digest, Roster},
+    reconcile::Digest,
+    roster::Roster,
 };
 
 use super::{super::Save, *};

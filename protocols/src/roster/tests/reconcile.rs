@@ -1,25 +1,20 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     exchange::Item,
-    ident::{Credential, Genesis, Incarnation, SecretKey, Signed},
-    roster::HostRecord,
-    time::WallTime,
+    limits::{
+        ROSTER_ANSWER_BYTES_MAX, ROSTER_ANSWER_TIMEOUT, ROSTER_WINDOW, ROSTER_WINDOW_DIGESTS_MAX,
+    },
+    reconcile::{Act, BUCKETS, Digest, Limits, Reconciler, Refused},
+    time::Time,
     wire,
 };
 
-const WALL: WallTime = WallTime::from_millis(1_000);
-
-/// A record as a host of the mesh has it, but signed by the founder: nobody checks it here.
-fn founder() -> (SecretKey, Credential) {
-    let key = SecretKey::from_bytes(&[1; 32]);
-    let (name, founder, nonce) = ("m".to_owned(), key.host(), [0; 16]);
-    let genesis = Genesis { version: 1, name, founder, created: WALL, nonce };
-    let credential = Credential::of_founder(&key, genesis, WALL);
-    (key, credential)
+fn print(roster: &Roster, host: HostId) -> u64 {
+    roster.known(host).map_or(0, |known| known.print())
 }
 
 /// Makes records of any host and age.
@@ -37,7 +32,7 @@ impl Maker {
     }
 
     fn known(&self, host: HostId, age: u64) -> KnownHost {
-        KnownHost::new(record(&self.credential, host, age), self.signed.clone(), WALL)
+        KnownHost::new(record(&self.credential, host, age), self.signed.clone(), NOW)
     }
 
     fn roster(&self, hosts: impl IntoIterator<Item = (HostId, u64)>) -> Roster {
@@ -102,7 +97,7 @@ impl World {
         });
         Self {
             rosters: rosters.collect(),
-            reconcilers: hosts.iter().map(|me| Reconciler::new(*me)).collect(),
+            reconcilers: hosts.iter().map(|me| Reconciler::new(*me, Limits::ROSTER)).collect(),
             lanes: BTreeMap::new(),
             maker,
             now: Time::ZERO,
@@ -116,7 +111,7 @@ impl World {
     fn open(&mut self, a: usize, b: usize) {
         for (here, there) in [(a, b), (b, a)] {
             self.lanes.insert((here, there), VecDeque::new());
-            let state = self.rosters[here].state(self.hosts[here], self.hosts[there]);
+            let state = state(&self.rosters[here], self.hosts[here], self.hosts[there]);
             self.say(here, there, Word::Digest(state));
         }
     }
@@ -149,7 +144,7 @@ impl World {
         lane.push_back(word);
     }
 
-    fn act(&mut self, here: usize, acts: Vec<Act>) {
+    fn act(&mut self, here: usize, acts: Vec<Act<Arc<KnownHost>>>) {
         for act in acts {
             match act {
                 Act::Tell(to, digest) => self.say(here, self.number(to), Word::Digest(digest)),
@@ -157,7 +152,7 @@ impl World {
                 Act::TellState { but } => {
                     self.each_but(here, Some(self.number(but)), |world, there| {
                         let (me, peer) = (world.hosts[here], world.hosts[there]);
-                        Word::Digest(world.rosters[here].state(me, peer))
+                        Word::Digest(state(&world.rosters[here], me, peer))
                     });
                 }
             }
@@ -340,7 +335,7 @@ fn nobody_is_answered_more_often_than_the_limit() {
     let maker = Maker::new();
     let (me, peer) = (host(0), host(1));
     let roster = maker.roster((0..100).map(|number| (host(number), 1)));
-    let mut reconciler = Reconciler::new(me);
+    let mut reconciler = Reconciler::new(me, Limits::ROSTER);
     let (list, now) = (Digest::List(Vec::new()), Time::ZERO);
     for _ in 0..ROSTER_WINDOW_DIGESTS_MAX {
         let acts = reconciler.heard(peer, &list, &roster, now).expect("within the limit");
@@ -360,7 +355,7 @@ fn nobody_is_answered_more_often_than_the_limit() {
         assert!(reconciler.heard(host(3), &state(others), &roster, now).is_ok());
     }
     assert_eq!(reconciler.heard(host(3), &state(0), &roster, now), Err(Refused::TooOften));
-    let own = roster.print(me);
+    let own = print(&roster, me);
     let asks = (0..100).filter(|others| {
         let state = Digest::State { of_you: own, others: *others };
         let asked = reconciler.heard(host(4), &state, &roster, now).expect("it may tell");
@@ -376,7 +371,7 @@ fn what_is_out_of_turn_or_malformed_is_refused() {
     let maker = Maker::new();
     let peer = host(1);
     let roster = maker.roster((0..100).map(|number| (host(number), 1)));
-    let mut reconciler = Reconciler::new(host(0));
+    let mut reconciler = Reconciler::new(host(0), Limits::ROSTER);
     let cases = [
         (Digest::Sums(vec![0; BUCKETS - 1]), Refused::Malformed),
         (Digest::List(vec![1; HOSTS_MAX + 1]), Refused::Malformed),
@@ -402,8 +397,8 @@ fn what_is_out_of_turn_or_malformed_is_refused() {
 fn a_peer_that_does_not_answer_is_given_up_for_the_next() {
     let maker = Maker::new();
     let roster = maker.roster([(host(0), 1)]);
-    let mut reconciler = Reconciler::new(host(0));
-    let state = Digest::State { of_you: roster.print(host(0)), others: 7 };
+    let mut reconciler = Reconciler::new(host(0), Limits::ROSTER);
+    let state = Digest::State { of_you: print(&roster, host(0)), others: 7 };
     let ask = |peer| Act::Tell(peer, Digest::List(Vec::new()));
     let heard = reconciler.heard(host(1), &state, &roster, Time::ZERO);
     assert_eq!(heard, Ok(vec![ask(host(1))]));
