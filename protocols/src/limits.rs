@@ -420,9 +420,6 @@ pub const DOCUMENT_HEADS_MAX: usize = 64;
 /// refused.
 pub const DOCUMENTS_MAX: usize = 200_000;
 
-/// A document with more bytes is offered to a host that may lack it, and sent when that host asks.
-pub const DOCUMENT_UNASKED_BYTES_MAX: usize = 4 * 1024;
-
 /// Documents, offers, wishes or receipts in one message. One with more is refused.
 pub const DOCUMENTS_PER_MESSAGE_MAX: usize = 256;
 

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Base, DocName, Head, Revision};
+use super::{Base, DocName, Head, Revision, TenureId};
 use crate::reconcile::Digest;
 
 /// What two hosts say to each other about documents.
@@ -8,10 +8,10 @@ use crate::reconcile::Digest;
 pub enum Message {
     /// What the sender has, or a question about it.
     Digest(Digest),
-    /// What the receiver lacks, perhaps. Answered by [`Have`](Self::Have) when it is durable there.
+    /// What has changed at the sender, or was asked for. Answered by [`Have`](Self::Have) when it
+    /// is durable there.
     Revisions(Vec<Revision>),
-    /// What the receiver lacks, perhaps, and what is too large to be sent unasked. Answered by
-    /// [`Want`](Self::Want).
+    /// What the receiver lacks, perhaps. Answered by [`Want`](Self::Want).
     Offers(Vec<Offer>),
     /// Asks for documents.
     Want(Vec<Want>),
@@ -24,8 +24,12 @@ pub enum Message {
 pub struct Offer {
     /// Of which document.
     pub name: DocName,
-    /// Which version: see [`Revision::print`].
-    pub print: u64,
+    /// The agent's last tenure, if it is a descriptor.
+    pub tenure: Option<TenureId>,
+    /// Which history.
+    pub base: Base,
+    /// The heads, in rising order.
+    pub heads: Vec<Head>,
 }
 
 /// A wish for a document.
@@ -37,6 +41,14 @@ pub struct Want {
     pub heads: Vec<Head>,
     /// Of which history.
     pub base: Base,
+}
+
+impl Want {
+    /// A wish for all of it.
+    #[must_use]
+    pub fn whole(name: DocName) -> Self {
+        Self { name, heads: Vec::new(), base: Base::default() }
+    }
 }
 
 /// A document, as somebody has it.

@@ -6,14 +6,12 @@ use std::{
 use automerge::AutoCommit;
 
 use super::{
-    Author, Base, Body, BodyError, ChangeError, Content, DocName, Head, Owner, Revision, Title,
-    TitleError,
+    Author, Base, Body, BodyError, ChangeError, Content, DocName, Head, Offer, Owner, Revision,
+    Title, TitleError, Want,
 };
 use crate::{
     ident::{HostId, MeshId, SecretKey},
-    limits::{
-        DOCUMENT_HEADS_MAX, DOCUMENT_UNASKED_BYTES_MAX, DOCUMENTS_MAX, DOCUMENTS_OPEN_MAX,
-    },
+    limits::{DOCUMENT_HEADS_MAX, DOCUMENTS_MAX, DOCUMENTS_OPEN_MAX},
     reconcile::{Prints, Sums},
     wire,
 };
@@ -265,6 +263,34 @@ impl Replicas {
         }
     }
 
+    /// A copy, as it is offered to a host that may lack it.
+    #[must_use]
+    pub fn offer(&self, name: &DocName) -> Option<Offer> {
+        let held = self.sound(name)?;
+        let tenure = held.owner.as_ref().and_then(|owner| owner.tenures.last().copied());
+        Some(Offer { name: name.clone(), tenure, base: held.base, heads: held.heads.clone() })
+    }
+
+    /// What to wish for of what is offered; `None` when it is here, or counts less than what is.
+    pub fn wish(&mut self, offer: &Offer) -> Option<Want> {
+        let name = &offer.name;
+        let own = self.offer(name);
+        if own.as_ref() == Some(offer) {
+            return None;
+        }
+        let same = |own: &Offer| (own.tenure, own.base) == (offer.tenure, offer.base);
+        let Some(own) = own.filter(same) else {
+            let counts_less = self.sound(name).is_some_and(|held| {
+                let tenure = held.owner.as_ref().and_then(|owner| owner.tenures.last());
+                tenure == offer.tenure.as_ref() && held.base.outranks(&offer.base).is_gt()
+            });
+            return (!counts_less).then(|| Want::whole(name.clone()));
+        };
+        let body = self.body(name).ok()?;
+        let known = offer.heads.iter().all(|head| body.knows(*head));
+        (!known).then(|| Want { name: name.clone(), heads: own.heads, base: own.base })
+    }
+
     /// Reads a document.
     ///
     /// # Errors
@@ -292,7 +318,7 @@ impl Replicas {
         title: &Title,
         is_member: impl Fn(HostId) -> bool,
         pen: &Pen<'_>,
-    ) -> Result<(), TitleError> {
+    ) -> Result<DocName, TitleError> {
         let owner = title.open(self.mesh, is_member)?;
         let name = DocName::of_agent(owner.agent);
         let mut revision = self.whole(&name).unwrap_or_else(|| Revision {
@@ -307,8 +333,9 @@ impl Replicas {
         revision.tenure = owner.tenures.last().copied();
         revision.title = Some(title.clone());
         revision.sign(pen.key, self.mesh);
+        let name = revision.name.clone();
         self.put(revision, Some(owner));
-        Ok(())
+        Ok(name)
     }
 
     /// Changes a document, or makes it when there is none. Gives the new head, if anything changed.
@@ -612,8 +639,8 @@ impl Prints for Replicas {
     }
 
     fn bytes(&self, name: &DocName) -> usize {
-        let size = |held: &Held| held.frame.len() + held.body.len();
-        self.held.get(name).map_or(0, size).min(DOCUMENT_UNASKED_BYTES_MAX)
+        // It is offered, not sent.
+        name.as_str().len() + (self.heads(name).len() + 2) * size_of::<Head>()
     }
 }
 

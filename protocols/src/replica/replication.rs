@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use automerge::AutoCommit;
 
@@ -9,12 +9,9 @@ use super::{
 };
 use crate::{
     ident::HostId,
-    limits::{
-        DOCUMENT_UNASKED_BYTES_MAX, DOCUMENTS_PER_MESSAGE_MAX, DOCUMENTS_PER_MESSAGE_BYTES_MAX,
-        DOCUMENTS_STATE_EVERY,
-    },
+    limits::{DOCUMENTS_PER_MESSAGE_BYTES_MAX, DOCUMENTS_PER_MESSAGE_MAX, DOCUMENTS_STATE_EVERY},
     reconcile::{self, Act, Digest, Limits, Reconciler},
-    time::{Time, WallTime},
+    time::Time,
 };
 
 /// Keeps the documents of this host the same as those of all hosts it has a lane to, and on the
@@ -34,7 +31,8 @@ pub struct Replication {
     me: HostId,
     replicas: Replicas,
     reconciler: Reconciler,
-    peers: BTreeMap<HostId, Peer>,
+    /// The hosts with a lane.
+    peers: BTreeSet<HostId>,
     /// What has changed since the last batch, and what is to be done when it is durable.
     changed: BTreeSet<DocName>,
     then: Vec<Then>,
@@ -45,13 +43,6 @@ pub struct Replication {
     /// When peers are told again what is here, if that has changed.
     state_at: Option<Time>,
     outputs: VecDeque<Output>,
-}
-
-/// A host with a lane.
-#[derive(Clone, Copy, Debug, Default)]
-struct Peer {
-    /// It may lack something that was not sent to it.
-    behind: bool,
 }
 
 /// What is done when something is durable.
@@ -128,7 +119,7 @@ impl Replication {
             me,
             replicas,
             reconciler: Reconciler::new(me, Limits::DOCUMENTS),
-            peers: BTreeMap::new(),
+            peers: BTreeSet::new(),
             changed: BTreeSet::new(),
             then: Vec::new(),
             storing: VecDeque::new(),
@@ -157,8 +148,9 @@ impl Replication {
         let sound = self.replicas.print(name).is_some();
         let result = self.replicas.read(name, read);
         if sound && result.is_err() {
-            // It has just turned out to be damaged: others have it, perhaps.
-            self.peers.values_mut().for_each(|peer| peer.behind = true);
+            // It has just turned out to be damaged.
+            let peers = self.peers.iter().copied().collect();
+            self.send(peers, Message::Want(vec![Want::whole(name.clone())]));
         }
         result
     }
@@ -283,12 +275,12 @@ impl Replication {
         match then {
             Then::Push { name, base, heads } => {
                 if let Some(revision) = self.replicas.since(&name, base, &heads) {
-                    let to = self.peers.keys().copied().collect();
+                    let to = self.peers.iter().copied().collect();
                     self.send(to, Message::Revisions(vec![revision]));
                 }
             }
             Then::Receipt { to, name, heads } => {
-                if self.peers.contains_key(&to) {
+                if self.peers.contains(&to) {
                     let receipts = vec![Receipt { name, heads }];
                     self.send(vec![to], Message::Have(receipts));
                 }
@@ -301,7 +293,8 @@ impl Replication {
     }
 
     fn replicated(&mut self, done: Vec<(Ticket, usize)>) {
-        let told = done.into_iter().map(|(ticket, replicas)| Output::Replicated { ticket, replicas });
+        let told =
+            done.into_iter().map(|(ticket, replicas)| Output::Replicated { ticket, replicas });
         self.outputs.extend(told);
     }
 
@@ -328,24 +321,27 @@ impl Replication {
 
     /// There is a lane to a host.
     pub fn lane_up(&mut self, host: HostId) {
-        self.peers.insert(host, Peer::default());
+        self.peers.insert(host);
         self.tell_state(host);
+        let damaged: Vec<_> =
+            self.replicas.damaged().map(|(name, _)| Want::whole(name.clone())).collect();
+        for wanted in damaged.chunks(DOCUMENTS_PER_MESSAGE_MAX) {
+            self.send(vec![host], Message::Want(wanted.to_vec()));
+        }
     }
 
     /// There is none any more.
     pub fn lane_down(&mut self, host: HostId, now: Time) {
-        if self.peers.remove(&host).is_some() {
+        if self.peers.remove(&host) {
             let acts = self.reconciler.lost(host, &self.replicas, now);
             self.act(acts);
         }
     }
 
-    /// Something that was to be sent to a host could not be.
-    pub fn unsent(&mut self, host: HostId, now: Time) {
-        if let Some(peer) = self.peers.get_mut(&host) {
-            peer.behind = true;
-            self.state_at.get_or_insert(now + DOCUMENTS_STATE_EVERY);
-        }
+    /// Two hosts may have something else, though they have a lane: because what was to be sent
+    /// could not be, for one. They compare in a while.
+    pub fn compare_later(&mut self, now: Time) {
+        self.state_at.get_or_insert(now + DOCUMENTS_STATE_EVERY);
     }
 
     fn tell_state(&mut self, host: HostId) {
@@ -361,7 +357,7 @@ impl Replication {
         is_member: impl Fn(HostId) -> bool,
         now: Time,
     ) -> Result<(), reconcile::Refused> {
-        if !self.peers.contains_key(&from) {
+        if !self.peers.contains(&from) {
             return Err(reconcile::Refused::OutOfTurn);
         }
         match message {
@@ -398,7 +394,7 @@ impl Replication {
         let (pass_on, acts) = self.reconciler.learned(from, news, now);
         if pass_on && news > 0 {
             // Those that have no lane to the writer learn of it when they compare.
-            self.state_at.get_or_insert(now + DOCUMENTS_STATE_EVERY);
+            self.compare_later(now);
         }
         self.act(acts);
         Ok(())
@@ -423,7 +419,7 @@ impl Replication {
                 return true;
             }
             Ok(Taken::Same) => self.after(Then::Receipt { to: from, name, heads }),
-            Ok(Taken::Older) => self.unsent(from, now),
+            Ok(Taken::Older) => self.compare_later(now),
             Ok(Taken::Lacking(heads)) => {
                 self.send(vec![from], Message::Want(vec![Want { name, heads, base }]));
             }
@@ -434,14 +430,8 @@ impl Replication {
 
     fn offers(&mut self, from: HostId, offers: Vec<Offer>) -> Result<(), reconcile::Refused> {
         let offers = at_most(offers)?;
-        let news = offers.into_iter().filter(|it| self.replicas.print(&it.name) != Some(it.print));
-        let wanted: Vec<Want> = news
-            .map(|Offer { name, .. }| {
-                let heads = self.replicas.heads(&name).to_vec();
-                let base = self.replicas.base(&name).unwrap_or_default();
-                Want { name, heads, base }
-            })
-            .collect();
+        let wanted: Vec<Want> =
+            offers.iter().filter_map(|offer| self.replicas.wish(offer)).collect();
         if !wanted.is_empty() {
             self.send(vec![from], Message::Want(wanted));
         }
@@ -469,9 +459,9 @@ impl Replication {
         for act in acts {
             match act {
                 Act::Tell(host, digest) => self.send(vec![host], Message::Digest(digest)),
-                Act::Send(host, names) => self.supply(host, &names),
+                Act::Send(host, names) => self.offer(host, &names),
                 Act::TellState { but } => {
-                    let others: Vec<HostId> = self.peers.keys().copied().collect();
+                    let others: Vec<HostId> = self.peers.iter().copied().collect();
                     others.into_iter().filter(|host| *host != but).for_each(|host| {
                         self.tell_state(host);
                     });
@@ -480,17 +470,9 @@ impl Replication {
         }
     }
 
-    /// Sends what a host lacks: what is small as it is, the rest is offered.
-    fn supply(&mut self, host: HostId, names: &[DocName]) {
-        let mut offers = Vec::new();
-        for name in names {
-            let Some(revision) = self.replicas.whole(name) else { continue };
-            if revision.size() <= DOCUMENT_UNASKED_BYTES_MAX {
-                self.send(vec![host], Message::Revisions(vec![revision]));
-            } else {
-                offers.push(Offer { name: name.clone(), print: revision.print() });
-            }
-        }
+    /// Offers what a host lacks, perhaps.
+    fn offer(&mut self, host: HostId, names: &[DocName]) {
+        let offers: Vec<_> = names.iter().filter_map(|name| self.replicas.offer(name)).collect();
         for offers in offers.chunks(DOCUMENTS_PER_MESSAGE_MAX) {
             self.send(vec![host], Message::Offers(offers.to_vec()));
         }
@@ -511,7 +493,7 @@ impl Replication {
         self.replicated(done);
         if self.state_at.is_some_and(|at| at <= now) {
             self.state_at = None;
-            let hosts: Vec<HostId> = self.peers.keys().copied().collect();
+            let hosts: Vec<HostId> = self.peers.iter().copied().collect();
             hosts.into_iter().for_each(|host| self.tell_state(host));
         }
     }
@@ -527,3 +509,6 @@ fn fit(some: &[Revision], more: &[Revision]) -> bool {
     let bytes: usize = some.iter().chain(more).map(Revision::size).sum();
     bytes <= DOCUMENTS_PER_MESSAGE_BYTES_MAX && some.len() + more.len() <= DOCUMENTS_PER_MESSAGE_MAX
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,12 @@ impl Waits {
 
     /// A host has a document durably, as far as these heads. Gives who waits no longer, and how
     /// many have it.
-    pub(super) fn held(&mut self, name: &DocName, heads: &[Head], by: HostId) -> Vec<(Ticket, usize)> {
+    pub(super) fn held(
+        &mut self,
+        name: &DocName,
+        heads: &[Head],
+        by: HostId,
+    ) -> Vec<(Ticket, usize)> {
         let Some(waits) = self.by_name.get_mut(name) else { return Vec::new() };
         let upto = waits.iter().rposition(|wait| heads.contains(&wait.head));
         let count = upto.map_or(0, |upto| upto + 1);
@@ -61,7 +66,8 @@ impl Waits {
     /// Those whose time is up.
     pub(super) fn due(&mut self, now: Time) -> Vec<(Ticket, usize)> {
         let mut done = Vec::new();
-        while let Some((_, ticket, name)) = self.due.first().filter(|(at, ..)| *at <= now).cloned() {
+        while let Some((_, ticket, name)) = self.due.first().filter(|(at, ..)| *at <= now).cloned()
+        {
             self.due.pop_first();
             let Some(waits) = self.by_name.get_mut(&name) else { continue };
             let place = waits.iter().position(|wait| wait.ticket == ticket);

@@ -59,7 +59,7 @@ impl Place {
         let Self { key, all, writes } = self;
         all.write(name, &Self::pen(key, *writes), |doc| {
             let now = doc.get(ROOT, field).expect("it can be read");
-            if now.is_some_and(|(now, _)| now.to_i64() == Some(value)) {
+            if now.is_some_and(|(now, _)| now.as_i64() == Some(value)) {
                 return Ok(());
             }
             doc.put(ROOT, field, value).map_err(|why| why.to_string())
@@ -67,7 +67,7 @@ impl Place {
     }
 
     fn get(&mut self, name: &DocName, field: &str) -> Option<i64> {
-        self.all.read(name, |doc| doc.get(ROOT, field).unwrap()?.0.to_i64()).expect("it is there")
+        self.all.read(name, |doc| doc.get(ROOT, field).unwrap()?.0.as_i64()).expect("it is there")
     }
 
     fn born(&mut self, salt: u128) -> (DocName, Title) {

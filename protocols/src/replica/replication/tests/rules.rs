@@ -1,0 +1,195 @@
+use std::collections::VecDeque;
+
+use super::{super::*, mesh::*};
+use crate::{
+    reconcile,
+    replica::{Content, ReadError},
+    wire,
+};
+
+const LONG: Time = Time::from_nanos(3_600_000_000_000);
+
+fn wait(ticket: u64, replicas: usize, until: Time) -> Replicated {
+    Replicated { ticket: Ticket(ticket), replicas, until }
+}
+
+fn replicated(outputs: Vec<Output>) -> Vec<(u64, usize)> {
+    let told = outputs.into_iter().filter_map(|output| match output {
+        Output::Replicated { ticket, replicas } => Some((ticket.0, replicas)),
+        _ => None,
+    });
+    told.collect()
+}
+
+fn size(mesh: &Mesh, at: usize, name: &DocName) -> usize {
+    mesh.hosts[at].at.replicas().whole(name).expect("it is there").size()
+}
+
+#[test]
+fn a_change_reaches_all_hosts_when_it_is_durable_and_not_before() {
+    let mut mesh = Mesh::linked(4);
+    let doc = name("conf/echo");
+    mesh.hosts[0].quick = false;
+    mesh.set(0, &doc, "limit", 5);
+    assert!(mesh.under_way.values().all(VecDeque::is_empty));
+    assert!(mesh.store(0));
+    mesh.settle();
+    for at in 0..4 {
+        assert_eq!(mesh.hosts[at].get(&doc, "limit"), Some(5), "host {at}");
+    }
+    let told = mesh.hosts[1].told();
+    let from = Some(key(0).host());
+    assert_eq!(told, [Output::Changed { name: doc.clone(), from }]);
+    assert_eq!(mesh.hosts[0].told(), [Output::Changed { name: doc, from: None }]);
+}
+
+#[test]
+fn later_changes_go_out_as_differences() {
+    let mut mesh = Mesh::linked(2);
+    let doc = name("conf/echo");
+    for number in 0..100 {
+        mesh.set(0, &doc, &format!("field-{number}"), number);
+    }
+    mesh.settle();
+    let (whole, before) = (size(&mesh, 0, &doc), mesh.bytes);
+    mesh.set(0, &doc, "field-50", 1);
+    mesh.settle();
+    let bytes = mesh.bytes - before;
+    assert!(bytes < whole / 2, "{bytes} bytes for one change, the whole has {whole}");
+    assert_eq!(mesh.hosts[1].get(&doc, "field-50"), Some(1));
+}
+
+#[test]
+fn one_who_waits_is_told_when_enough_hosts_have_it_durably() {
+    let mut mesh = Mesh::linked(3);
+    let doc = name("conf/echo");
+    mesh.hosts[1].quick = false;
+    mesh.hosts[2].quick = false;
+    mesh.set_on(0, &doc, 1, wait(1, 1, LONG));
+    assert_eq!(replicated(mesh.hosts[0].told()), [(1, 1)]);
+    mesh.set_on(0, &doc, 2, wait(2, 2, LONG));
+    mesh.set_on(0, &doc, 3, wait(3, 3, LONG));
+    while mesh.deliver(0, 1) || mesh.deliver(0, 2) {}
+    assert_eq!(replicated(mesh.hosts[0].told()), []);
+    while mesh.store(1) {}
+    while mesh.deliver(1, 0) {}
+    assert_eq!(replicated(mesh.hosts[0].told()), [(2, 2)]);
+    mesh.settle();
+    assert_eq!(replicated(mesh.hosts[0].told()), [(3, 3)]);
+    assert_eq!(mesh.hosts[0].at.next_deadline(), None);
+}
+
+#[test]
+fn one_who_waits_in_vain_is_told_how_many_have_it() {
+    let mut mesh = Mesh::linked(3);
+    let doc = name("conf/echo");
+    mesh.isolate(2);
+    mesh.set_on(0, &doc, 1, wait(1, 3, Time::from_nanos(5)));
+    mesh.settle();
+    assert_eq!(replicated(mesh.hosts[0].told()), []);
+    assert!(mesh.pass_time());
+    assert_eq!(replicated(mesh.hosts[0].told()), [(1, 2)]);
+    mesh.link(0, 2);
+    mesh.run();
+    assert_eq!(replicated(mesh.hosts[0].told()), []);
+    assert_eq!(mesh.hosts[2].get(&doc, "x"), Some(1));
+}
+
+#[test]
+fn a_newcomer_gets_everything_and_who_has_a_part_gets_the_difference() {
+    let mut mesh = Mesh::new(3);
+    let large = name("large");
+    mesh.hosts[0].fill(&large, 2000);
+    mesh.drain(0);
+    for number in 0..300 {
+        mesh.set(0, &name(&format!("doc/{number}")), "x", number);
+    }
+    let whole = size(&mesh, 0, &large);
+    mesh.link(0, 1);
+    mesh.run();
+    mesh.link(1, 2);
+    mesh.run();
+    mesh.same_everywhere();
+    assert_eq!(mesh.hosts[2].get(&name("doc/299"), "x"), Some(299));
+    assert_eq!(mesh.hosts[2].at.replicas().len(), 301);
+    // Who has a part of it gets the difference.
+    mesh.unlink(1, 2);
+    mesh.unlink(0, 1);
+    mesh.set(0, &large, "one-more", 1);
+    let before = mesh.bytes;
+    mesh.link(0, 1);
+    mesh.run();
+    assert_eq!(mesh.hosts[1].get(&large, "one-more"), Some(1));
+    let bytes = mesh.bytes - before;
+    assert!(bytes < whole / 3, "{bytes} bytes for one change, the whole has {whole}");
+}
+
+#[test]
+fn a_damaged_copy_is_replaced_from_another_host() {
+    let mut mesh = Mesh::linked(2);
+    let doc = name("conf/echo");
+    mesh.set(0, &doc, "limit", 5);
+    mesh.settle();
+    let kept = mesh.hosts[1].disk.get_mut(doc.as_str()).expect("it is kept");
+    let mut revision: Revision = wire::decode(kept, kept.len()).expect("it was encoded here");
+    revision.content = Content::Whole(b"rubbish".to_vec());
+    *kept = wire::encode(&revision);
+    mesh.crash(1);
+    mesh.link(0, 1);
+    mesh.run();
+    let damaged = mesh.hosts[1].at.read(&doc, |_| ());
+    assert!(matches!(damaged, Err(ReadError::Damaged(_))), "{damaged:?}");
+    mesh.drain(1);
+    mesh.run();
+    assert_eq!(mesh.hosts[1].get(&doc, "limit"), Some(5));
+}
+
+#[test]
+fn a_peer_that_sends_rubbish_or_too_much_changes_nothing() {
+    let mut mesh = Mesh::linked(2);
+    let doc = name("conf/echo");
+    mesh.set(0, &doc, "limit", 5);
+    mesh.settle();
+    let (peer, now) = (key(1).host(), mesh.now);
+    let whole = mesh.hosts[0].at.replicas().whole(&doc).expect("it is there");
+    let content = Content::Whole(b"rubbish".to_vec());
+    let bad = Revision { content, heads: vec![Head([1; 32])], ..whole };
+    let at = &mut mesh.hosts[0].at;
+    let message = Message::Revisions(vec![bad.clone()]);
+    assert_eq!(at.heard(peer, message, is_member, now), Ok(()));
+    mesh.drain(0);
+    let told = mesh.hosts[0].told();
+    assert!(matches!(told.last(), Some(Output::Refused { .. })), "{told:?}");
+    let at = &mut mesh.hosts[0].at;
+    let receipt = Receipt { name: doc.clone(), heads: Vec::new() };
+    let base = Base::default();
+    let offer = Offer { name: doc.clone(), tenure: None, base, heads: Vec::new() };
+    let want = Want { name: doc.clone(), heads: Vec::new(), base };
+    for message in [
+        Message::Revisions(vec![bad; 257]),
+        Message::Offers(vec![offer; 257]),
+        Message::Want(vec![want; 257]),
+        Message::Have(vec![receipt.clone(); 257]),
+    ] {
+        let heard = at.heard(peer, message, is_member, now);
+        assert_eq!(heard, Err(reconcile::Refused::Malformed));
+    }
+    // Nor does it matter who says so without a lane.
+    let heard = at.heard(key(7).host(), Message::Have(vec![receipt]), is_member, now);
+    assert_eq!(heard, Err(reconcile::Refused::OutOfTurn));
+    assert!(at.poll().is_none());
+    assert_eq!(mesh.hosts[0].get(&doc, "limit"), Some(5));
+}
+
+#[test]
+fn what_could_not_be_sent_is_found_missing() {
+    let mut mesh = Mesh::linked(2);
+    let doc = name("conf/echo");
+    mesh.set(0, &doc, "limit", 5);
+    mesh.under_way.clear();
+    let now = mesh.now;
+    mesh.hosts[0].at.compare_later(now);
+    assert!(!mesh.hosts[1].has(&doc));
+    mesh.run();
+    assert_eq!(mesh.hosts[1].get(&doc, "limit"), Some(5));
+}
