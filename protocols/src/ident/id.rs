@@ -15,8 +15,9 @@ pub struct HostId(pub [u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MeshId(pub [u8; 32]);
 
-/// An agent: 128 random bits, given when it is started and kept as long as it lives, on whatever
-/// host. The first 1,024 numbers are reserved.
+/// An agent: 128 bits, given when it is started and kept as long as it lives, on whatever host; half
+/// of them are random, and the other half tell [where it was born](Self::born). The first 1,024
+/// numbers are reserved.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgentId(pub u128);
 

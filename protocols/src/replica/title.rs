@@ -39,11 +39,8 @@ impl Signable for Tenure {
 /// By what right an agent lives on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Right {
-    /// It was born there: its id is made of the host's and this salt.
-    Birth {
-        /// Random.
-        salt: u128,
-    },
+    /// It was born there, as its id shows.
+    Birth,
     /// The host before has given it away.
     Gift(Signed<Release>),
     /// The host before is dead.
@@ -135,16 +132,23 @@ pub enum TitleError {
 }
 
 impl AgentId {
-    /// The id of an agent that is born on a host; `salt` is random. `None` for one salt in very
-    /// many, whose id is reserved: take another.
+    /// The id of an agent that is born on a host: `salt`, which is random, and 64 bits that only
+    /// this host and this salt give. So everybody can tell where an agent was born.
     #[must_use]
-    pub fn born(host: HostId, salt: u128) -> Option<Self> {
+    pub fn born(host: HostId, salt: u64) -> Self {
+        // No reserved id is as large as this.
+        let salt = salt.max(1);
         let mut hasher = blake3::Hasher::new_derive_key("starling agent 1");
         hasher.update(&host.0).update(&salt.to_be_bytes());
-        let mut id = [0; 16];
-        hasher.finalize_xof().fill(&mut id);
-        let id = Self(u128::from_be_bytes(id));
-        (id.0 >= Self::RESERVED).then_some(id)
+        let mut tag = [0; 8];
+        hasher.finalize_xof().fill(&mut tag);
+        Self(u128::from(salt) << 64 | u128::from(u64::from_be_bytes(tag)))
+    }
+
+    /// Whether the agent was born on this host.
+    #[must_use]
+    pub fn is_born_on(self, host: HostId) -> bool {
+        u64::try_from(self.0 >> 64).is_ok_and(|salt| salt > 0 && Self::born(host, salt) == self)
     }
 }
 
@@ -159,18 +163,12 @@ impl Tenure {
 }
 
 impl Title {
-    /// The title of an agent that is born on the host of this key, and its id.
+    /// The title of an agent that was [born](AgentId::born) on the host of this key. It is always
+    /// the same.
     #[must_use]
-    pub fn of_birth(key: &SecretKey, mesh: MeshId, mut salt: u128) -> (AgentId, Self) {
-        let agent = loop {
-            match AgentId::born(key.host(), salt) {
-                Some(agent) => break agent,
-                None => salt = salt.wrapping_add(1),
-            }
-        };
-        let right = Right::Birth { salt };
-        let tenure = Tenure { agent, instance: 0, host: key.host(), right };
-        (agent, Self(vec![Signed::new(key, mesh, &tenure)]))
+    pub fn of_birth(key: &SecretKey, mesh: MeshId, agent: AgentId) -> Self {
+        let tenure = Tenure { agent, instance: 0, host: key.host(), right: Right::Birth };
+        Self(vec![Signed::new(key, mesh, &tenure)])
     }
 
     /// These tenures, unchecked.
@@ -247,10 +245,10 @@ impl Title {
 }
 
 fn born(tenure: &Tenure) -> Result<Owner, TitleError> {
-    let Tenure { agent, instance: 0, host, right: Right::Birth { salt } } = *tenure else {
+    let Tenure { agent, instance: 0, host, right: Right::Birth } = *tenure else {
         return Err(TitleError::Birth);
     };
-    if AgentId::born(host, salt) != Some(agent) {
+    if !agent.is_born_on(host) {
         return Err(TitleError::Birth);
     }
     Ok(Owner { agent, instance: 0, host, tenures: vec![tenure.id()] })
@@ -269,7 +267,7 @@ fn follow(
         return Err(TitleError::Broken(place));
     }
     match &tenure.right {
-        Right::Birth { .. } => return Err(TitleError::Broken(place)),
+        Right::Birth => return Err(TitleError::Broken(place)),
         Right::Gift(release) => {
             let gift = release.open(mesh).map_err(|_| TitleError::NotGiven(place))?;
             if release.signer() != owner.host || gift != (Release { tenure: last, to: tenure.host })

@@ -180,8 +180,8 @@ impl Engine {
     /// Starts an agent under a new id.
     pub(super) fn start(&mut self, start: Start) -> Result<AgentId, StartError> {
         let id = loop {
-            let id = AgentId(self.entropy.u128());
-            if id.0 >= AgentId::RESERVED && self.agents.find(id).is_none() {
+            let id = AgentId::born(self.me, self.entropy.u64());
+            if self.agents.find(id).is_none() {
                 break id;
             }
         };

@@ -70,8 +70,9 @@ impl Place {
         self.all.read(name, |doc| doc.get(ROOT, field).unwrap()?.0.as_i64()).expect("it is there")
     }
 
-    fn born(&mut self, salt: u128) -> (DocName, Title) {
-        let (agent, title) = Title::of_birth(&self.key, MESH, salt);
+    fn born(&mut self, salt: u64) -> (DocName, Title) {
+        let agent = AgentId::born(self.key.host(), salt);
+        let title = Title::of_birth(&self.key, MESH, agent);
         self.all.entitle(&title, is_member, &Self::pen(&self.key, 0)).expect("it is good");
         (DocName::of_agent(agent), title)
     }

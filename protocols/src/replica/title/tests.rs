@@ -41,7 +41,8 @@ fn last(title: &Title) -> TenureId {
 
 /// An agent that was born on the first host.
 fn agent() -> (AgentId, Title) {
-    Title::of_birth(&key(1), MESH, 77)
+    let agent = AgentId::born(host(1), 77);
+    (agent, Title::of_birth(&key(1), MESH, agent))
 }
 
 fn inherits(title: &Title, heir: u8, witnesses: &[u8]) -> Result<Title, TitleError> {
@@ -62,11 +63,14 @@ fn an_agent_belongs_to_the_host_where_it_was_born() {
     let (agent, title) = agent();
     let owner = opened(&title);
     assert_eq!((owner.agent, owner.instance, owner.host), (agent, 0, host(1)));
-    assert_eq!(AgentId::born(host(1), 77), Some(agent));
-    assert!(agent.0 >= AgentId::RESERVED);
+    assert!(agent.is_born_on(host(1)) && !agent.is_born_on(host(2)));
     // Another salt, another host: another agent.
-    assert_ne!(AgentId::born(host(1), 78), Some(agent));
-    assert_ne!(AgentId::born(host(2), 77), Some(agent));
+    assert_ne!(AgentId::born(host(1), 78), agent);
+    assert_ne!(AgentId::born(host(2), 77), agent);
+    assert!(!AgentId(agent.0 ^ 1).is_born_on(host(1)));
+    let first = AgentId::born(host(1), 0);
+    assert!(first.0 >= AgentId::RESERVED && first.is_born_on(host(1)));
+    assert!(!AgentId::HOST.is_born_on(host(1)));
 }
 
 #[test]
@@ -126,27 +130,28 @@ fn forged(tenures: &[(u8, Tenure)]) -> Title {
 #[test]
 fn no_birth_is_stated_by_another_host() {
     let (agent, _) = agent();
-    let birth = |host, salt| Tenure { agent, instance: 0, host, right: Right::Birth { salt } };
-    assert_eq!(open(&forged(&[(2, birth(host(2), 77))])), Err(TitleError::Birth));
-    assert_eq!(open(&forged(&[(2, birth(host(1), 77))])), Err(TitleError::Forged(0)));
-    assert_eq!(open(&forged(&[(1, birth(host(1), 78))])), Err(TitleError::Birth));
-    let late = Tenure { instance: 1, ..birth(host(1), 77) };
+    let birth = |host| Tenure { agent, instance: 0, host, right: Right::Birth };
+    assert_eq!(open(&forged(&[(2, birth(host(2)))])), Err(TitleError::Birth));
+    assert_eq!(open(&forged(&[(2, birth(host(1)))])), Err(TitleError::Forged(0)));
+    let other = Tenure { agent: AgentId(agent.0 ^ 1), ..birth(host(1)) };
+    assert_eq!(open(&forged(&[(1, other)])), Err(TitleError::Birth));
+    let late = Tenure { instance: 1, ..birth(host(1)) };
     assert_eq!(open(&forged(&[(1, late)])), Err(TitleError::Birth));
-    let other_mesh = Title::of_birth(&key(1), MeshId([8; 32]), 77).1;
+    let other_mesh = Title::of_birth(&key(1), MeshId([8; 32]), agent);
     assert!(matches!(open(&other_mesh), Err(TitleError::Signature(0, _))));
 }
 
 #[test]
 fn each_tenure_follows_the_one_before_it() {
     let (agent, title) = agent();
-    let born = Tenure { agent, instance: 0, host: host(1), right: Right::Birth { salt: 77 } };
+    let born = Tenure { agent, instance: 0, host: host(1), right: Right::Birth };
     let right = |before| Right::Inheritance { before, witnesses: vec![says_dead(2, host(1))] };
     let next = |right| Tenure { agent, instance: 1, host: host(2), right };
     let good = next(right(born.id()));
     assert_eq!(opened(&forged(&[(1, born.clone()), (2, good.clone())])).instance, 1);
     for (by, wrong, why) in [
         (2, next(right(good.id())), TitleError::Broken(1)),
-        (2, next(Right::Birth { salt: 77 }), TitleError::Broken(1)),
+        (2, next(Right::Birth), TitleError::Broken(1)),
         (2, Tenure { instance: 2, ..good.clone() }, TitleError::Broken(1)),
         (2, Tenure { agent: AgentId(5000), ..good.clone() }, TitleError::Broken(1)),
         (3, good.clone(), TitleError::Forged(1)),
@@ -160,7 +165,7 @@ fn each_tenure_follows_the_one_before_it() {
 #[test]
 fn an_agent_lives_on_only_so_many_hosts() {
     let agent = agent().0;
-    let birth = Right::Birth { salt: 77 };
+    let birth = Right::Birth;
     let mut tenures = vec![(1, Tenure { agent, instance: 0, host: host(1), right: birth })];
     for instance in 1..TENURES_PER_TITLE_MAX as u64 {
         let (giver, before) = tenures.last().expect("one");

@@ -6,7 +6,7 @@ use automerge::{ROOT, ReadDoc, transaction::Transactable};
 
 use super::super::*;
 use crate::{
-    ident::{MeshId, SecretKey},
+    ident::{AgentId, MeshId, SecretKey},
     replica::{Author, ReadError},
     time::WallTime,
     wire,
@@ -171,9 +171,9 @@ impl Mesh {
         self.drain(at);
     }
 
-    pub(super) fn born(&mut self, at: usize, salt: u128) -> DocName {
+    pub(super) fn born(&mut self, at: usize, salt: u64) -> DocName {
         let Host { key, life, at: replication, .. } = &mut self.hosts[at];
-        let (_, title) = Title::of_birth(key, MESH, salt);
+        let title = Title::of_birth(key, MESH, AgentId::born(key.host(), salt));
         let pen = Host::pen(key, *life);
         let name = replication.entitle(&title, is_member, &pen).expect("it is good");
         self.drain(at);
