@@ -351,10 +351,10 @@ impl Reconciler {
         let asking = asking.ok_or(Refused::OutOfTurn)?;
         let brought = others != asking.others;
         let from = if more { brought.then_some(asking.from) } else { asking.rest };
-        let (told, over) = (asking.told, asking.turn <= now);
+        let (told, turn) = (asking.told, asking.turn);
         let mut acts = Vec::new();
         if let Some(from) = from {
-            if !(over && !self.waiting.is_empty()) && self.may_ask(peer, now).is_ok() {
+            if (now < turn || self.waiting.is_empty()) && self.may_ask(peer, now).is_ok() {
                 self.ask(peer, told, from, items, now, &mut acts);
                 return Ok(acts);
             }
