@@ -85,8 +85,9 @@ struct Asking {
     from: u8,
     /// Where to go on with another question, because this one was full.
     rest: Option<u8>,
-    /// This host's own sum when it asked.
+    /// This host's own sum when it asked, and when it first did.
     others: u64,
+    began: u64,
     gained: bool,
     /// It is given up when nothing has come until then…
     until: Time,
@@ -212,7 +213,7 @@ impl Reconciler {
         }
         let mut acts = Vec::new();
         if self.asking.as_ref().is_some_and(|asking| asking.peer == peer) {
-            self.finish(items, now, &mut acts);
+            self.end(items, now, &mut acts);
         } else if self.waiting.is_empty() {
             self.again = None;
         }
@@ -350,10 +351,10 @@ impl Reconciler {
         let asking = asking.ok_or(Refused::OutOfTurn)?;
         let brought = others != asking.others;
         let from = if more { brought.then_some(asking.from) } else { asking.rest };
-        let (told, over) = (asking.told, asking.turn <= now);
+        let (told, turn) = (asking.told, asking.turn);
         let mut acts = Vec::new();
         if let Some(from) = from {
-            if !(over && !self.waiting.is_empty()) && self.may_ask(peer, now).is_ok() {
+            if (now < turn || self.waiting.is_empty()) && self.may_ask(peer, now).is_ok() {
                 self.ask(peer, told, from, items, now, &mut acts);
                 return Ok(acts);
             }
@@ -364,6 +365,19 @@ impl Reconciler {
     }
 
     fn finish<P: Prints>(&mut self, items: &P, now: Time, acts: &mut Acts<P>) {
+        if let Some(asking) = &self.asking {
+            let peer = asking.peer;
+            let others = self.common(items, peer).total();
+            // All that the peer got from this host, up to the bytes of an answer, may have been
+            // older than its own: it was given up then, and is now worth another question.
+            if others != asking.began && others != asking.told {
+                acts.push(Act::Tell(peer, state(items, self.me, peer)));
+            }
+        }
+        self.end(items, now, acts);
+    }
+
+    fn end<P: Prints>(&mut self, items: &P, now: Time, acts: &mut Acts<P>) {
         if let Some(asking) = self.asking.take().filter(|asking| asking.gained) {
             acts.push(Act::TellState { but: asking.peer });
         }
@@ -410,11 +424,23 @@ impl Reconciler {
         acts.push(Act::Tell(peer, digest));
         let (others, until) = (common.total(), now + self.limits.answer_timeout);
         let before = self.asking.take().filter(|asking| asking.peer == peer);
-        let gained = before.as_ref().is_some_and(|asking| asking.gained);
-        let turn = before.map_or(now + self.limits.turn_max, |asking| asking.turn);
+        let (began, gained, turn) = before
+            .map_or((others, false, now + self.limits.turn_max), |asking| {
+                (asking.began, asking.gained, asking.turn)
+            });
         self.last = peer;
-        let rest = None;
-        self.asking = Some(Asking { peer, told, by_sums, from, rest, others, gained, until, turn });
+        self.asking = Some(Asking {
+            peer,
+            told,
+            by_sums,
+            from,
+            rest: None,
+            others,
+            began,
+            gained,
+            until,
+            turn,
+        });
     }
 
     const fn common<'a, P: Prints>(&self, items: &'a P, peer: HostId) -> Common<'a, P> {
@@ -469,4 +495,4 @@ fn answer<Item>(peer: HostId, (items, more): (Vec<Item>, bool)) -> Vec<Act<Item>
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

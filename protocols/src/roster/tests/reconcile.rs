@@ -1,14 +1,17 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    exchange::Item,
+    exchange::Item as Word,
     limits::{
         ROSTER_ANSWER_BYTES_MAX, ROSTER_ANSWER_TIMEOUT, ROSTER_WINDOW, ROSTER_WINDOW_DIGESTS_MAX,
     },
-    reconcile::{Act, BUCKETS, Digest, Limits, Reconciler, Refused},
+    reconcile::{
+        Act, BUCKETS, Digest, Limits, Reconciler, Refused,
+        tests::world::{Learns, World, host},
+    },
     time::Time,
     wire,
 };
@@ -57,158 +60,34 @@ fn record(credential: &Credential, host: HostId, age: u64) -> HostRecord {
     }
 }
 
-/// Spread over the ring like keys.
-fn host(number: u32) -> HostId {
-    HostId(*blake3::hash(&number.to_le_bytes()).as_bytes())
-}
-
 fn ages(roster: &Roster) -> BTreeMap<HostId, u64> {
     roster.iter().map(|record| (record.host, record.sequence)).collect()
 }
 
-#[derive(Debug)]
-enum Word {
-    Digest(Digest),
-    Records(Vec<Arc<KnownHost>>),
-}
-
-/// Some hosts and the lanes between them.
-struct World {
-    hosts: Vec<HostId>,
-    rosters: Vec<Roster>,
-    reconcilers: Vec<Reconciler>,
-    lanes: BTreeMap<(usize, usize), VecDeque<Word>>,
-    maker: Maker,
-    now: Time,
-    bytes: usize,
-    /// Records that went to each host.
-    records: Vec<usize>,
-    largest_answer: usize,
-}
-
-impl World {
-    /// Each host knows itself, by its number, and what else is said.
-    fn new(known: &[BTreeMap<HostId, u64>]) -> Self {
-        let maker = Maker::new();
-        let hosts: Vec<HostId> = (0..).map(host).take(known.len()).collect();
-        let rosters = hosts.iter().zip(known).map(|(me, known)| {
-            let others = known.iter().map(|(host, age)| (*host, *age));
-            maker.roster(others.chain([(*me, 1_000)]))
-        });
-        Self {
-            rosters: rosters.collect(),
-            reconcilers: hosts.iter().map(|me| Reconciler::new(*me, Limits::ROSTER)).collect(),
-            lanes: BTreeMap::new(),
-            maker,
-            now: Time::ZERO,
-            bytes: 0,
-            records: vec![0; hosts.len()],
-            largest_answer: 0,
-            hosts,
-        }
-    }
-
-    fn open(&mut self, a: usize, b: usize) {
-        for (here, there) in [(a, b), (b, a)] {
-            self.lanes.insert((here, there), VecDeque::new());
-            let state = state(&self.rosters[here], self.hosts[here], self.hosts[there]);
-            self.say(here, there, Word::Digest(state));
-        }
-    }
-
-    fn cut(&mut self, a: usize, b: usize) {
-        for (here, there) in [(a, b), (b, a)] {
-            self.lanes.remove(&(here, there));
-        }
-        for (here, there) in [(a, b), (b, a)] {
-            let (host, roster) = (self.hosts[there], &self.rosters[here]);
-            let acts = self.reconcilers[here].lost(host, roster, self.now);
-            self.act(here, acts);
-        }
-    }
-
-    fn say(&mut self, here: usize, there: usize, word: Word) {
-        let Some(lane) = self.lanes.get_mut(&(here, there)) else { return };
-        let item = match &word {
-            Word::Digest(digest) => Item::Roster(digest.clone()),
-            Word::Records(records) => {
-                self.records[there] += records.len();
-                Item::Hosts(records.iter().map(|known| known.signed().clone()).collect())
-            }
-        };
-        let bytes = wire::encode(&item).len();
-        self.bytes += bytes;
-        if matches!(word, Word::Records(_)) {
-            self.largest_answer = self.largest_answer.max(bytes);
-        }
-        lane.push_back(word);
-    }
-
-    fn act(&mut self, here: usize, acts: Vec<Act<Arc<KnownHost>>>) {
-        for act in acts {
-            match act {
-                Act::Tell(to, digest) => self.say(here, self.number(to), Word::Digest(digest)),
-                Act::Send(to, records) => self.say(here, self.number(to), Word::Records(records)),
-                Act::TellState { but } => {
-                    self.each_but(here, Some(self.number(but)), |world, there| {
-                        let (me, peer) = (world.hosts[here], world.hosts[there]);
-                        Word::Digest(state(&world.rosters[here], me, peer))
-                    });
-                }
-            }
-        }
-    }
-
-    fn number(&self, host: HostId) -> usize {
-        self.hosts.iter().position(|one| *one == host).expect("it is in this world")
-    }
-
-    fn each_but(&mut self, here: usize, but: Option<usize>, word: impl Fn(&Self, usize) -> Word) {
-        for there in (0..self.hosts.len()).filter(|there| Some(*there) != but) {
-            let word = word(self, there);
-            self.say(here, there, word);
-        }
-    }
-
-    /// One word arrives, chosen by `pick`; false when there is none.
-    fn step(&mut self, pick: usize) -> bool {
-        let full = self.lanes.iter().filter(|(_, words)| !words.is_empty());
-        let full: Vec<_> = full.map(|(lane, _)| *lane).collect();
-        let Some((from, here)) = full.get(pick % full.len().max(1)).copied() else { return false };
-        let word = self.lanes.get_mut(&(from, here)).and_then(VecDeque::pop_front);
-        let (peer, now) = (self.hosts[from], self.now);
-        match word.expect("it is not empty") {
-            Word::Digest(digest) => {
-                let (reconciler, roster) = (&mut self.reconcilers[here], &self.rosters[here]);
-                let acts = reconciler.heard(peer, &digest, roster, now).expect("all behave");
-                self.act(here, acts);
-            }
-            Word::Records(records) => {
-                let news: Vec<_> = records.into_iter().filter(|r| self.take(here, r)).collect();
-                let (pass_on, acts) = self.reconcilers[here].learned(peer, news.len(), now);
-                if pass_on && !news.is_empty() {
-                    self.each_but(here, Some(from), |_, _| Word::Records(news.clone()));
-                }
-                self.act(here, acts);
-            }
-        }
-        true
-    }
-
-    fn take(&mut self, here: usize, known: &KnownHost) -> bool {
-        let (host, age) = (known.host(), known.record().sequence);
-        let roster = &mut self.rosters[here];
-        let new = roster.get(host).is_none_or(|old| old.sequence < age);
+impl Learns for Roster {
+    fn learn(&mut self, known: &Arc<KnownHost>) -> bool {
+        let age = known.record().sequence;
+        let new = self.get(known.host()).is_none_or(|old| old.sequence < age);
         if new {
-            roster.put(self.maker.known(host, age));
+            Arc::make_mut(&mut self.table).put(Arc::clone(known));
         }
         new
     }
 
-    /// Gives how many words arrived.
-    fn settle(&mut self, pick: impl Fn(usize) -> usize) -> usize {
-        (0..).take_while(|step| self.step(pick(*step))).count()
+    fn encoded(items: &[Arc<KnownHost>]) -> usize {
+        let records = items.iter().map(|known| known.signed().clone());
+        wire::encode(&Word::Hosts(records.collect())).len()
     }
+}
+
+/// Each host knows itself, by its number, and what else is said.
+fn world(known: &[BTreeMap<HostId, u64>]) -> World<Roster> {
+    let maker = Maker::new();
+    let rosters = known.iter().zip(0..).map(|(known, number)| {
+        let others = known.iter().map(|(host, age)| (*host, *age));
+        maker.roster(others.chain([(host(number), 1_000)]))
+    });
+    World::new(rosters.collect(), Limits::ROSTER)
 }
 
 fn numbered(hosts: std::ops::Range<u32>) -> BTreeMap<HostId, u64> {
@@ -226,9 +105,9 @@ fn known() -> impl Strategy<Value = [BTreeMap<HostId, u64>; 3]> {
     })
 }
 
-fn newest(world: &World) -> BTreeMap<HostId, u64> {
+fn newest(world: &World<Roster>) -> BTreeMap<HostId, u64> {
     let mut newest = BTreeMap::new();
-    for (host, age) in world.rosters.iter().flat_map(ages) {
+    for (host, age) in world.known.iter().flat_map(ages) {
         let known = newest.entry(host).or_insert(age);
         *known = age.max(*known);
     }
@@ -245,7 +124,7 @@ proptest! {
         picks in prop::collection::vec(any::<u8>(), 1..40),
         cuts in prop::collection::vec((0..6usize, 0..2usize), 0..4),
     ) {
-        let mut world = World::new(&known);
+        let mut world = world(&known);
         let (newest, pick) = (newest(&world), |step| usize::from(picks[step % picks.len()]));
         let links: &[(usize, usize)] = if ring { &[(0, 1), (1, 2), (0, 2)] } else { &[(0, 1), (1, 2)] };
         links.iter().for_each(|(a, b)| world.open(*a, *b));
@@ -258,7 +137,7 @@ proptest! {
             world.open(a, b);
         }
         let steps = world.settle(pick);
-        for roster in &world.rosters {
+        for roster in &world.known {
             prop_assert_eq!(ages(roster), newest.clone());
         }
         prop_assert!(steps < 400, "{steps} words");
@@ -270,25 +149,25 @@ proptest! {
 #[test]
 fn equal_rosters_cost_a_few_bytes() {
     let known = numbered(0..10_000).into_keys().map(|host| (host, 1_000)).collect();
-    let mut world = World::new(&[Clone::clone(&known), known]);
+    let mut world = world(&[Clone::clone(&known), known]);
     world.open(0, 1);
     assert_eq!(world.settle(|_| 0), 2, "one word from each side");
-    assert_eq!((world.bytes, world.records), (40, vec![0, 0]));
+    assert_eq!((world.bytes, world.items), (40, vec![0, 0]));
 }
 
 #[test]
 fn one_difference_among_many_costs_little_more_than_its_record() {
-    let mut world = World::new(&[numbered(0..10_000), numbered(0..10_001)]);
+    let mut world = world(&[numbered(0..10_000), numbered(0..10_001)]);
     let own = [(host(0), 1_000), (host(1), 1_000)];
     for (host, age) in own {
-        for roster in &mut world.rosters {
-            roster.put(world.maker.known(host, age));
+        for roster in &mut world.known {
+            roster.put(Maker::new().known(host, age));
         }
     }
     world.open(0, 1);
     world.settle(|_| 0);
-    assert_eq!(ages(&world.rosters[0]), ages(&world.rosters[1]));
-    assert_eq!(world.records, [1, 0]);
+    assert_eq!(ages(&world.known[0]), ages(&world.known[1]));
+    assert_eq!(world.items, [1, 0]);
     assert!(world.bytes < 7_000, "{} bytes", world.bytes);
 }
 
@@ -296,38 +175,38 @@ fn one_difference_among_many_costs_little_more_than_its_record() {
 fn a_newcomer_with_many_links_gets_the_whole_roster_once_and_in_parts() {
     let mut known = vec![numbered(0..3_000); 5];
     known[0].clear();
-    let mut world = World::new(&known);
+    let mut world = world(&known);
     for peer in 1..5 {
         (1..peer).for_each(|other| world.open(peer, other));
     }
     world.settle(|step| step);
-    world.records.fill(0);
+    world.items.fill(0);
     (1..5).for_each(|peer| world.open(0, peer));
     world.settle(|step| step);
-    assert_eq!(world.rosters[0].len(), 3_000);
+    assert_eq!(world.known[0].len(), 3_000);
     // Beside the roster, every peer sends its own record, because it was not known, and passes on
     // the newcomer's to all others.
-    let sent = world.records[0];
+    let sent = world.items[0];
     assert!((2_999..2_999 + 4 + 4).contains(&sent), "{sent} records");
     assert!(world.largest_answer < ROSTER_ANSWER_BYTES_MAX + 4_096, "{}", world.largest_answer);
 }
 
 #[test]
 fn a_newcomer_with_one_link_asks_until_it_has_all() {
-    let mut world = World::new(&[numbered(0..0), numbered(0..3_000)]);
+    let mut world = world(&[numbered(0..0), numbered(0..3_000)]);
     world.open(0, 1);
     world.settle(|_| 0);
-    assert_eq!(ages(&world.rosters[0]), ages(&world.rosters[1]));
+    assert_eq!(ages(&world.known[0]), ages(&world.known[1]));
     // All but the newcomer's, and the newcomer's.
-    assert_eq!(world.records, [2_999, 1]);
+    assert_eq!(world.items, [2_999, 1]);
 }
 
 #[test]
 fn two_strangers_with_the_same_friends_tell_of_themselves_only() {
-    let mut world = World::new(&[numbered(2..50), numbered(2..50)]);
+    let mut world = world(&[numbered(2..50), numbered(2..50)]);
     world.open(0, 1);
     assert_eq!(world.settle(|_| 0), 4, "what they know, and themselves");
-    assert_eq!(world.records, [1, 1]);
+    assert_eq!(world.items, [1, 1]);
 }
 
 #[test]
