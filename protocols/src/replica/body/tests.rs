@@ -28,6 +28,12 @@ pub(super) fn get(body: &Body, key: &str) -> Option<String> {
     body.read(read).expect("it can be read")
 }
 
+/// All that may not change when something is refused.
+pub(super) fn state(body: &Body) -> (Vec<Head>, Vec<u8>, Vec<u8>) {
+    let mut document = body.document.clone();
+    (body.heads(), body.save(), document.save_nocompress())
+}
+
 /// A document with all sorts of values.
 pub(super) fn rich() -> Body {
     let mut body = Body::empty();
@@ -132,19 +138,19 @@ fn what_is_saved_is_loaded() {
 #[test]
 fn a_change_that_does_nothing_is_none() {
     let mut body = rich();
-    let before = (body.heads(), body.save());
+    let before = state(&body);
     let changed = body.change::<()>(&author(5), |_| Ok(()));
     assert_eq!(changed, Ok(None));
     let changed = body.change(&author(5), |document| document.put(ROOT, "id", 7_i64));
     assert_eq!(changed.expect("it may be put"), None);
-    assert_eq!((body.heads(), body.save()), before);
+    assert_eq!(state(&body), before);
     put(&mut body, 5, "kind", "other");
 }
 
 #[test]
 fn a_change_that_fails_changes_nothing() {
     let mut body = rich();
-    let before = (body.heads(), body.save());
+    let before = state(&body);
     let failed = body.change(&author(5), |document| {
         document.put(ROOT, "kind", "gone").expect("it may be put");
         Err("no")
@@ -162,7 +168,7 @@ fn a_change_that_fails_changes_nothing() {
     assert_eq!(failed, Err(ChangeError::Body(BodyError::TooLarge("bytes"))));
     let long = Author { message: "x".repeat(257), ..author(5) };
     assert_eq!(body.change::<()>(&long, |_| Ok(())), Err(ChangeError::Message));
-    assert_eq!((body.heads(), body.save()), before);
+    assert_eq!(state(&body), before);
     assert_eq!(body.read(|_| panic!("on purpose")), Err::<(), _>(BodyError::Panicked));
     put(&mut body, 5, "kind", "other");
 }
@@ -170,7 +176,7 @@ fn a_change_that_fails_changes_nothing() {
 #[test]
 fn a_change_may_not_commit_or_take_another_name() {
     let mut body = rich();
-    let before = (body.heads(), body.save());
+    let before = state(&body);
     let meddles: [fn(&mut AutoCommit); 3] = [
         |document| {
             document.commit();
@@ -190,7 +196,7 @@ fn a_change_may_not_commit_or_take_another_name() {
             Ok(())
         });
         assert_eq!(failed, Err(ChangeError::Meddled));
-        assert_eq!((body.heads(), body.save()), before);
+        assert_eq!(state(&body), before);
     }
 }
 
@@ -219,7 +225,7 @@ fn what_somebody_lacks_is_small_and_brings_the_same() {
     assert!(sent.len() < 150, "{}", sent.len());
     assert_eq!(copy.take(&sent), Ok(true));
     assert_eq!(copy.take(&sent), Ok(false));
-    assert_eq!((copy.heads(), copy.save()), (body.heads(), body.save()));
+    assert_eq!(state(&copy), state(&body));
     assert_eq!(copy.since(&[Head([1; 32])]), None);
 
     for number in 0..40 {
@@ -238,9 +244,9 @@ fn a_change_without_those_before_it_is_a_gap() {
     let before = body.heads();
     put(&mut body, 5, "b", "second");
     let sent = body.since(&before).expect("it has those heads");
-    let old = (copy.heads(), copy.save());
+    let old = state(&copy);
     assert_eq!(copy.take(&sent), Err(BodyError::Gap));
-    assert_eq!((copy.heads(), copy.save()), old);
+    assert_eq!(state(&copy), old);
     let all = body.since(&old.0).expect("it has those heads");
     let first = &all[..all.len() - sent.len()];
     assert_eq!(copy.take(&[&sent, first].concat()), Err(BodyError::Gap));
@@ -256,11 +262,11 @@ fn two_changes_under_one_name_are_refused() {
     let mut other = body.clone();
     put(&mut body, 5, "a", "one");
     put(&mut other, 5, "a", "another");
-    let kept = (body.heads(), body.save());
+    let kept = state(&body);
     let sent = other.since(&before).expect("it has those heads");
     assert_eq!(body.take(&sent), Err(BodyError::Forked));
     assert_eq!(body.take(&other.save()), Err(BodyError::Forked));
-    assert_eq!((body.heads(), body.save()), kept);
+    assert_eq!(state(&body), kept);
 }
 
 #[test]

@@ -137,7 +137,7 @@ pub(super) fn one_change() -> (Body, Vec<u8>, Body) {
 pub(super) fn refusal(body: &Body, bytes: &[u8]) -> BodyError {
     let mut copy = body.clone();
     let error = copy.take(bytes).expect_err("it is to be refused");
-    assert_eq!((copy.heads(), copy.save()), (body.heads(), body.save()));
+    assert_eq!(state(&copy), state(&body));
     error
 }
 
@@ -358,10 +358,10 @@ fn values_at_the_ends_of_their_types_do_no_harm() {
     });
     edges.expect("it may be made");
     let last = Author { wall: WallTime::from_millis(u64::MAX), ..author(9) };
-    let kept = (body.heads(), body.save());
+    let kept = state(&body);
     let over = body.change(&last, |document| document.increment(ROOT, "counter", 1));
     if over.is_err() {
-        assert_eq!((body.heads(), body.save()), kept);
+        assert_eq!(state(&body), kept);
     }
     let again = Body::load(&body.save()).expect("it is good");
     assert_eq!(again.heads(), body.heads());
