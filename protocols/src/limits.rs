@@ -382,8 +382,8 @@ pub const DESCRIPTOR_BYTES_MAX: usize = 64 * 1024;
 /// It is also the highest number that an operation has: they count on from one another.
 pub const DOCUMENT_OPS_MAX: usize = 100_000;
 
-/// Changes in the history of a document. A document with more is refused. What automerge remembers
-/// of the graph of changes may grow with the square of this.
+/// Changes in the history of a document. A document with more is refused. Automerge remembers some
+/// of them with all those before, so that its memory may grow with the square of this.
 pub const DOCUMENT_CHANGES_MAX: usize = 4096;
 
 /// Actors in the history of a document, and heads that it has at once. A document with more is

@@ -222,8 +222,13 @@ impl Changes {
         if seqs.contains(&0) || !table.column(0x57).is_empty() {
             return malformed("it has something that no host here writes");
         }
-        (seq.finish()?, max.finish()?, time.finish()?, message.finish()?);
-        (counts.finish()?, deps.finish()?, extra.finish()?);
+        seq.finish()?;
+        max.finish()?;
+        time.finish()?;
+        message.finish()?;
+        counts.finish()?;
+        deps.finish()?;
+        extra.finish()?;
         Ok(all)
     }
 
@@ -283,7 +288,9 @@ fn operations(table: &Table<'_>, changes: &Changes) -> Result<(usize, usize)> {
         bounded(ids.len() as u64, 2 * DOCUMENT_OPS_MAX, "operations")?;
     }
     let text = rows.text();
-    (actor.finish()?, number.finish()?, rows.finish()?);
+    actor.finish()?;
+    number.finish()?;
+    rows.finish()?;
     ids.sort_unstable();
     ids.dedup();
     // Numbers left out would use up those that are left, and automerge makes room for them.

@@ -137,7 +137,7 @@ pub(super) fn one_change() -> (Body, Vec<u8>, Body) {
 pub(super) fn refusal(body: &Body, bytes: &[u8]) -> BodyError {
     let mut copy = body.clone();
     let error = copy.take(bytes).expect_err("it is to be refused");
-    assert_eq!(state(&copy), state(&body));
+    assert_eq!(state(&copy), state(body));
     error
 }
 
@@ -305,7 +305,8 @@ fn renumbered(sent: &[u8], seq: u64, start: u64) -> Vec<u8> {
     skip_list(&mut from, Some(32));
     from.prefixed().expect("an actor");
     let head = &data[..data.len() - from.rest().len()];
-    (from.unsigned().expect("a number"), from.unsigned().expect("a number"));
+    from.unsigned().expect("its place");
+    from.unsigned().expect("its first number");
     chunk(1, &[head, &unsigned(seq), &unsigned(start), from.rest()].concat())
 }
 
