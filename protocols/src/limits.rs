@@ -428,3 +428,42 @@ pub const DOCUMENTS_PER_MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// How long after something came that others may lack they are told what is here.
 pub const DOCUMENTS_STATE_EVERY: Duration = Duration::from_secs(2);
+
+/// A document as it is saved, and what one host sends another of it at once. A larger one is
+/// refused. A change made on this host is refused at [`DOCUMENT_OWN_PERCENT`] of this cap and of
+/// those below, so that changes made elsewhere at the same time still fit. It fits into a frame with
+/// all that goes with it.
+pub const DOCUMENT_BYTES_MAX: usize = 768 * 1024;
+
+/// The descriptor of one agent as it is saved. A change that makes it larger is refused.
+pub const DESCRIPTOR_BYTES_MAX: usize = 64 * 1024;
+
+/// Operations in the history of a document, deletions included. A document with more is refused.
+/// It is also the highest number that an operation has: they count on from one another.
+pub const DOCUMENT_OPS_MAX: usize = 100_000;
+
+/// Changes in the history of a document. A document with more is refused. Automerge remembers some
+/// of them with all those before, so that its memory may grow with the square of this.
+pub const DOCUMENT_CHANGES_MAX: usize = 4096;
+
+/// Actors in the history of a document, and heads that it has at once. A document with more is
+/// refused.
+pub const DOCUMENT_ACTORS_MAX: usize = 256;
+
+/// Changes that the changes of a document follow directly, all together; each is a hash when the
+/// changes are unpacked. A document with more is refused.
+pub const DOCUMENT_DEPS_MAX: usize = 65_536;
+
+/// Maps and lists within one another. A deeper document is refused: who reads it does so by
+/// recursion.
+pub const DOCUMENT_DEPTH_MAX: usize = 64;
+
+/// Names of entries in the history of a document, each counted as often as it is written to: they
+/// are packed by runs, and unpacked when it is read. A document with more is refused.
+pub const DOCUMENT_TEXT_BYTES_MAX: usize = 4 * DOCUMENT_BYTES_MAX;
+
+/// The message of one change. A longer one is refused.
+pub const CHANGE_MESSAGE_BYTES_MAX: usize = 256;
+
+/// How much of a document's caps the changes made on this host may use.
+pub const DOCUMENT_OWN_PERCENT: usize = 75;

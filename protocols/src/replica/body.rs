@@ -1,115 +1,350 @@
-// placeholder
-use crate::time::WallTime;
-use automerge::{ActorId, AutoCommit, ChangeHash, transaction::CommitOptions};
-use serde::{Deserialize, Serialize};
-use std::fmt;
+//! An automerge document that can be given anything.
+//!
+//! Bytes from elsewhere are looked at before automerge sees them (`scan`); automerge runs on a copy
+//! that is thrown away when anything goes wrong, a panic included; and what it made of them must
+//! come out the same when it is saved and loaded, or nothing has changed.
+//!
+//! Of a document of at most [`DOCUMENT_BYTES_MAX`](crate::limits::DOCUMENT_BYTES_MAX) automerge is
+//! given at most [`DOCUMENT_OPS_MAX`](crate::limits::DOCUMENT_OPS_MAX) operations in
+//! [`DOCUMENT_CHANGES_MAX`](crate::limits::DOCUMENT_CHANGES_MAX) changes. It holds each operation
+//! and each change unpacked while it loads them.
 
-/// A head: the hash of an automerge change.
+mod columns;
+mod rows;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use automerge::{
+    ActorId, AutoCommit, Automerge, AutomergeError, Change, ChangeHash,
+    transaction::{CommitOptions, Transactable as _},
+};
+use serde::{Deserialize, Serialize};
+
+use self::scan::{Sent, Size, scan};
+use crate::{
+    limits::{CHANGE_MESSAGE_BYTES_MAX, DOCUMENT_OWN_PERCENT, REASON_BYTES_MAX},
+    time::WallTime,
+};
+
+/// A change that no other follows: the hash of an automerge change, and so of all before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Head(pub [u8; 32]);
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Head({:02x}{:02x}…)", self.0[0], self.0[1])
+        write!(f, "{self}…")
     }
 }
-/// Who makes a change.
-#[derive(Clone, Debug)]
+
+/// Who makes a change and when. With what the change does, this decides every byte of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Author {
-    /// a
+    /// Never used by two that do not know of one another's changes: the second of two changes that
+    /// one actor made of the same document is refused everywhere.
     pub actor: [u8; 16],
-    /// w
+    /// When, to the millisecond.
     pub wall: WallTime,
-    /// m
+    /// Why; may be empty. At most [`CHANGE_MESSAGE_BYTES_MAX`] bytes.
     pub message: String,
 }
-/// E
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+
+/// Why bytes are refused, or a document can not be read. The document is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// b
-    #[error("it is no document: {0}")]
-    Damaged(String),
-    /// g
-    #[error("gap")]
+    /// They are not a document as hosts write it.
+    #[error("these bytes are not a document: {0}")]
+    Malformed(&'static str),
+    /// The document would be larger than one may be. It must be begun anew from its value.
+    #[error("the document would be too large: too many {0}")]
+    TooLarge(&'static str),
+    /// Changes before these are missing. Get them first.
+    #[error("changes before these are missing")]
     Gap,
+    /// One actor has made two changes that do not know of one another. No host can have both.
+    #[error("one actor has made two changes that do not know of one another")]
+    Forked,
+    /// Automerge found them wrong.
+    #[error("automerge refuses these bytes: {0}")]
+    Refused(String),
+    /// They would make a document that is another when it is saved and loaded.
+    #[error("the document would not be the same when it is saved and loaded")]
+    Unsound,
+    /// Automerge, or what reads the document, panicked. The panic was reported where it happened.
+    #[error("the document can not be read: what reads it panicked")]
+    Panicked,
 }
-/// E
-#[derive(Debug, Clone, PartialEq, Eq)]
+
+/// Why a change was not made. The document is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError<E> {
-    /// r
-    Refused(E),
-    /// b
-    Body(BodyError),
+    /// The change itself gave this up.
+    #[error(transparent)]
+    Given(E),
+    /// The message is too long.
+    #[error("the message of a change has at most {CHANGE_MESSAGE_BYTES_MAX} bytes")]
+    Message,
+    /// The change committed, merged or loaded something by itself. It may only read and edit.
+    #[error("a change may only read and edit the document")]
+    Meddled,
+    /// What it made is no document that other hosts would take, or it panicked.
+    #[error(transparent)]
+    Body(#[from] BodyError),
 }
-/// B
-#[derive(Clone)]
-pub struct Body(AutoCommit);
+
+/// An automerge document, with all its history.
+///
+/// It is always one that other hosts take: within the caps, and the same when it is saved and
+/// loaded.
+#[derive(Clone, Debug)]
+pub struct Body {
+    document: AutoCommit,
+    heads: Vec<Head>,
+    saved: Vec<u8>,
+    size: Size,
+}
+
+fn contained<T>(what: impl FnOnce() -> T) -> Result<T, BodyError> {
+    catch_unwind(AssertUnwindSafe(what)).or(Err(BodyError::Panicked))
+}
+
+fn refused(error: AutomergeError) -> BodyError {
+    if let AutomergeError::DuplicateSeqNumber(..) = error {
+        return BodyError::Forked;
+    }
+    let mut text = error.to_string();
+    text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
+    BodyError::Refused(text)
+}
+
+fn hash(head: Head) -> ChangeHash {
+    ChangeHash(head.0)
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl Body {
-    /// e
+    /// A document without history.
+    #[must_use]
     pub fn empty() -> Self {
-        Self(AutoCommit::new().with_actor(ActorId::from(&[0u8; 16][..])))
+        let mut document = AutoCommit::new();
+        let saved = document.save_nocompress();
+        let size = Size { bytes: saved.len(), ..Size::default() };
+        Self { document, heads: Vec::new(), saved, size }
     }
-    /// l
+
+    /// A document as [`save`](Self::save) gave it.
+    ///
+    /// # Errors
+    ///
+    /// Why these bytes are no whole document.
     pub fn load(saved: &[u8]) -> Result<Self, BodyError> {
-        AutoCommit::load(saved).map(Self).map_err(|e| BodyError::Damaged(e.to_string()))
+        let Sent::Document(size) = scan(saved)? else {
+            return Err(BodyError::Malformed("it is not whole"));
+        };
+        contained(|| {
+            let mut document = AutoCommit::load(saved).map_err(refused)?;
+            if document.save_nocompress() != saved {
+                return Err(BodyError::Unsound);
+            }
+            let heads = heads(&mut document);
+            Ok(Self { document, heads, saved: saved.to_vec(), size })
+        })?
     }
-    /// h
-    pub fn heads(&mut self) -> Vec<Head> {
-        let mut h: Vec<_> = self.0.get_heads().into_iter().map(|h| Head(h.0)).collect();
-        h.sort();
-        h
+
+    /// A document that automerge has changed, if it is sound.
+    fn settle(mut document: AutoCommit) -> Result<Self, BodyError> {
+        let (saved, heads) = contained(|| (document.save_nocompress(), heads(&mut document)))?;
+        let again = Self::load(&saved)?;
+        if again.heads == heads { Ok(again) } else { Err(BodyError::Unsound) }
     }
-    /// r
-    pub fn read<T>(&mut self, read: impl FnOnce(&mut AutoCommit) -> T) -> Result<T, BodyError> {
-        Ok(read(&mut self.0))
+
+    /// The changes that no other follows, in ascending order. Two documents with the same heads say
+    /// the same, though the bytes they are saved as may differ.
+    #[must_use]
+    pub fn heads(&self) -> Vec<Head> {
+        self.heads.clone()
     }
-    /// c
+
+    /// How long its history is, in changes.
+    #[must_use]
+    pub fn len_changes(&self) -> usize {
+        self.size.changes
+    }
+
+    /// The whole document, to be [loaded](Self::load) or [taken](Self::take). Not compressed.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        self.saved.clone()
+    }
+
+    /// How many bytes it is when it is saved.
+    #[must_use]
+    pub fn len_saved(&self) -> usize {
+        self.saved.len()
+    }
+
+    /// Lets `read` have a look.
+    ///
+    /// # Errors
+    ///
+    /// When `read` panics.
+    pub fn read<T>(&mut self, read: impl FnOnce(&Automerge) -> T) -> Result<T, BodyError> {
+        contained(|| read(self.document.document()))
+    }
+
+    /// Whether a change is in its history.
+    #[must_use]
+    pub fn knows(&mut self, head: Head) -> bool {
+        self.last_op(hash(head)).is_some()
+    }
+
+    /// The highest number of an operation that a change here leaves behind.
+    fn last_op(&mut self, change: ChangeHash) -> Option<u64> {
+        let document = &mut self.document;
+        contained(|| document.get_change_meta_by_hash(&change).map(|meta| meta.max_op)).ok()?
+    }
+
+    /// Makes one change: all that `change` does. `None` when it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// When `change` fails or panics, or the document would be no good one. It is as it was then.
     pub fn change<E>(
         &mut self,
         author: &Author,
         change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
     ) -> Result<Option<Head>, ChangeError<E>> {
-        self.0.set_actor(ActorId::from(&author.actor[..]));
-        if let Err(e) = change(&mut self.0) {
-            self.0.rollback();
-            return Err(ChangeError::Refused(e));
+        if author.message.len() > CHANGE_MESSAGE_BYTES_MAX {
+            return Err(ChangeError::Message);
         }
-        let options = CommitOptions::default()
-            .with_time(author.wall.as_millis() as i64)
-            .with_message(author.message.clone());
-        Ok(self.0.commit_with(options).map(|h| Head(h.0)))
+        let actor = ActorId::from(author.actor);
+        let wall = i64::try_from(author.wall.as_millis()).unwrap_or(i64::MAX);
+        let options = CommitOptions::default().with_time(wall);
+        let options = match author.message.as_str() {
+            "" => options,
+            message => options.with_message(message),
+        };
+        let mut document = contained(|| self.document.clone())?;
+        let done: Result<Option<Head>, ChangeError<E>> = contained(|| {
+            document.set_actor(actor.clone());
+            change(&mut document).map_err(ChangeError::Given)?;
+            if document.pending_ops() == 0 && heads(&mut document) == self.heads {
+                return Ok(None);
+            }
+            let own = *document.get_actor() == actor;
+            let made = document.commit_with(options).map(|made| Head(made.0));
+            Ok(Some(made.filter(|_| own).ok_or(ChangeError::Meddled)?))
+        })?;
+        let Some(head) = done? else { return Ok(None) };
+        let next = Self::settle(document)?;
+        if next.heads != [head] || next.size.changes != self.size.changes + 1 {
+            return Err(ChangeError::Meddled);
+        }
+        if let Some(what) = next.size.exceeds(DOCUMENT_OWN_PERCENT) {
+            return Err(BodyError::TooLarge(what).into());
+        }
+        *self = next;
+        Ok(Some(head))
     }
-    /// t
+
+    /// Merges what another host sent: a whole document, or what [`since`](Self::since) gave there.
+    /// True when something in it was new here. Nothing is kept of what is refused.
+    ///
+    /// # Errors
+    ///
+    /// Why the bytes are refused, all of them. The document is as it was.
     pub fn take(&mut self, bytes: &[u8]) -> Result<bool, BodyError> {
-        let before = self.heads();
-        let mut next = self.0.fork();
-        next.load_incremental(bytes).map_err(|e| BodyError::Damaged(e.to_string()))?;
-        if !next.get_missing_deps(&[]).is_empty() {
-            return Err(BodyError::Gap);
+        let changes = match scan(bytes)? {
+            Sent::Document(_) => {
+                let mut other = Self::load(bytes)?;
+                if self.heads.is_empty() {
+                    let is_new = !other.heads.is_empty();
+                    *self = other;
+                    return Ok(is_new);
+                }
+                let document = &mut self.document;
+                contained(|| document.get_changes_added(&mut other.document))?
+            }
+            Sent::Changes(chunks) => self.checked(&chunks)?,
+        };
+        if changes.is_empty() {
+            return Ok(false);
         }
-        self.0 = next;
-        Ok(self.heads() != before)
+        let applied = contained(|| {
+            let mut document = self.document.clone();
+            document.apply_changes(changes).map_err(refused)?;
+            Ok(document)
+        })?;
+        *self = Self::settle(applied?)?;
+        Ok(true)
     }
-    /// s
+
+    /// Those of these changes that are new here. Each must follow those before it.
+    fn checked(&mut self, chunks: &[&[u8]]) -> Result<Vec<Change>, BodyError> {
+        let mut last_ops = BTreeMap::new();
+        let mut changes = Vec::new();
+        for chunk in chunks {
+            let change = contained(|| Change::try_from(*chunk))?;
+            let change = change.map_err(|error| refused(error.into()))?;
+            let hash = change.hash();
+            if chunk.get(4..8) != Some(&hash.0[..4]) {
+                return Err(BodyError::Malformed("its checksum is wrong"));
+            }
+            if last_ops.contains_key(&hash) || self.last_op(hash).is_some() {
+                continue;
+            }
+            let mut before = 0;
+            for dep in change.deps() {
+                let known = last_ops.get(dep).copied().or_else(|| self.last_op(*dep));
+                before = before.max(known.ok_or(BodyError::Gap)?);
+            }
+            if change.start_op().get() != before + 1 {
+                return Err(BodyError::Malformed("operations are counted wrongly"));
+            }
+            last_ops.insert(hash, before + change.len() as u64);
+            changes.push(change);
+        }
+        Ok(changes)
+    }
+
+    /// What somebody with these heads lacks, in the smallest form that [`take`](Self::take) reads:
+    /// nothing, the changes since, or the whole document. `None` if some head is unknown here.
+    #[must_use]
     pub fn since(&mut self, heads: &[Head]) -> Option<Vec<u8>> {
-        if !heads.iter().all(|h| self.knows(*h)) {
+        if heads == self.heads {
+            return Some(Vec::new());
+        }
+        if !heads.iter().all(|head| self.knows(*head)) {
             return None;
         }
-        if heads.is_empty() {
-            return Some(self.save());
-        }
-        let heads: Vec<_> = heads.iter().map(|h| ChangeHash(h.0)).collect();
-        Some(self.0.save_after(&heads))
+        let heads: Vec<ChangeHash> = heads.iter().copied().map(hash).collect();
+        let document = &mut self.document;
+        // Long histories are much smaller whole, and take long to be unpacked into changes.
+        let changes = contained(|| document.save_after(&heads)).ok();
+        let whole = self.saved.len();
+        Some(changes.filter(|changes| changes.len() < whole).unwrap_or_else(|| self.save()))
     }
-    /// k
-    pub fn knows(&mut self, head: Head) -> bool {
-        self.0.get_change_by_hash(&ChangeHash(head.0)).is_some()
-    }
-    /// s
-    pub fn save(&mut self) -> Vec<u8> {
-        self.0.save()
-    }
-    /// n
-    pub fn len_changes(&mut self) -> usize {
-        self.0.get_changes(&[]).len()
-    }
+}
+
+fn heads(document: &mut AutoCommit) -> Vec<Head> {
+    let mut heads: Vec<Head> = document.get_heads().iter().map(|head| Head(head.0)).collect();
+    heads.sort_unstable();
+    heads
 }

@@ -3,7 +3,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
 };
 
-use automerge::AutoCommit;
+use automerge::{AutoCommit, Automerge};
 
 use super::{
     Author, Base, Body, BodyError, ChangeError, Content, DocName, Head, Offer, Owner, Revision,
@@ -125,15 +125,17 @@ pub enum Refused {
 /// Why a document was not changed. It is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError<E> {
-    /// The change itself refused.
+    /// The change itself was not made.
     #[error("{0}")]
-    Refused(E),
+    Change(ChangeError<E>),
     /// It is an agent's descriptor, and the agent lives elsewhere or is not known here.
     #[error("only the host that the agent lives on changes its descriptor")]
     NotOwner,
-    /// It is a damaged copy, or the change would make it one that nobody takes.
-    #[error(transparent)]
-    Body(#[from] BodyError),
+    /// The copy of this host is damaged, and others may have what is missing here.
+    #[error(
+        "the copy of this host is damaged: {0}; it is replaced when another host has a good one"
+    )]
+    Damaged(String),
     /// There is no room for another document.
     #[error("this host has {DOCUMENTS_MAX} documents already")]
     Full,
@@ -298,7 +300,7 @@ impl Replicas {
     pub fn read<T>(
         &mut self,
         name: &DocName,
-        read: impl FnOnce(&mut AutoCommit) -> T,
+        read: impl FnOnce(&Automerge) -> T,
     ) -> Result<T, ReadError> {
         let held = self.held.get(name).filter(|held| !held.base.gone);
         let held = held.ok_or(ReadError::Unknown)?;
@@ -349,7 +351,9 @@ impl Replicas {
         change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
     ) -> Result<Option<Head>, WriteError<E>> {
         let mut revision = self.to_be_written(name, pen)?;
-        let mut body = if revision.heads.is_empty() { Body::empty() } else { self.unpack(name)? };
+        let unpacked =
+            if revision.heads.is_empty() { Ok(Body::empty()) } else { self.unpack(name) };
+        let mut body = unpacked.map_err(|why| WriteError::Damaged(why.to_string()))?;
         let changed = body.change(&pen.author, change);
         if let Ok(Some(_)) = changed {
             revision.heads = body.heads();
@@ -359,10 +363,7 @@ impl Replicas {
             self.put(revision, owner);
         }
         self.open.put(name.clone(), body);
-        changed.map_err(|why| match why {
-            ChangeError::Refused(why) => WriteError::Refused(why),
-            ChangeError::Body(why) => WriteError::Body(why),
-        })
+        changed.map_err(WriteError::Change)
     }
 
     fn to_be_written<E>(&self, name: &DocName, pen: &Pen<'_>) -> Result<Revision, WriteError<E>> {
@@ -387,7 +388,7 @@ impl Replicas {
         };
         if let Some(why) = &held.damage {
             // Others may have what is missing here: it is not written over.
-            return Err(WriteError::Body(BodyError::Damaged(why.to_string())));
+            return Err(WriteError::Damaged(why.to_string()));
         }
         let mut revision = held.revision();
         if revision.base.gone {

@@ -1,6 +1,6 @@
 use std::collections::{BTreeSet, VecDeque};
 
-use automerge::AutoCommit;
+use automerge::{AutoCommit, Automerge};
 
 use super::{
     Base, DocName, Dropped, Head, Kept, KeptBatch, Message, Offer, Pen, Receipt, Refused, Replicas,
@@ -143,7 +143,7 @@ impl Replication {
     pub fn read<T>(
         &mut self,
         name: &DocName,
-        read: impl FnOnce(&mut AutoCommit) -> T,
+        read: impl FnOnce(&Automerge) -> T,
     ) -> Result<T, super::ReadError> {
         let sound = self.replicas.print(name).is_some();
         let result = self.replicas.read(name, read);

@@ -170,7 +170,7 @@ fn a_change_that_changes_nothing_or_refuses_leaves_everything_as_it_was() {
         doc.put(ROOT, "limit", 99).expect("it can be put");
         Err("too high")
     });
-    assert_eq!(refused, Err(WriteError::Refused("too high")));
+    assert_eq!(refused, Err(WriteError::Change(ChangeError::Given("too high"))));
     assert_eq!(one.get(&doc, "limit"), Some(5));
     assert_eq!(one.all.whole(&doc), before);
 }
@@ -362,7 +362,7 @@ fn a_damaged_copy_counts_as_missing_until_a_good_one_comes() {
     assert_eq!((two.all.print(&doc), two.all.sums()), (None, &Sums::new()));
     assert_eq!((two.all.whole(&doc), two.all.len()), (None, 1));
     // Others may have more than the writer knows of.
-    assert!(matches!(two.try_set(&doc, "limit", 6), Err(WriteError::Body(_))));
+    assert!(matches!(two.try_set(&doc, "limit", 6), Err(WriteError::Damaged(_))));
     assert_eq!(two.pull(&one, &doc), NEW);
     assert_eq!((two.get(&doc, "limit"), two.all.damaged().count()), (Some(5), 0));
 }
