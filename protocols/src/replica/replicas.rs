@@ -415,6 +415,7 @@ impl Replicas {
         revision.heads.clear();
         revision.content = Content::Gone;
         revision.sign(pen.key, self.mesh);
+        self.open.forget(name);
         let owner = self.owner(name).cloned();
         self.put(revision, owner);
         Ok(true)
@@ -678,6 +679,7 @@ impl Open {
     }
 
     fn put(&mut self, name: DocName, body: Body) -> &mut Body {
+        self.forget(&name);
         if self.0.len() >= DOCUMENTS_OPEN_MAX {
             self.0.pop_front();
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use automerge::{ROOT, ReadDoc, transaction::Transactable};
 
 use super::super::*;
+use crate::reconcile::Prints;
 use crate::{
     ident::{AgentId, MeshId, SecretKey},
     replica::{Author, ReadError},
@@ -94,6 +95,12 @@ impl Host {
 
     pub(super) fn has(&mut self, name: &DocName) -> bool {
         self.at.read(name, |_| ()) != Err(ReadError::Unknown)
+    }
+
+    fn offers(&self) -> Vec<Offer> {
+        let all = self.at.replicas();
+        let names = (0..=u8::MAX).flat_map(|bucket| all.bucket(bucket).map(|(_, name)| name));
+        names.filter_map(|name| all.offer(name)).collect()
     }
 
     /// What it was told since it was last asked.
@@ -287,10 +294,10 @@ impl Mesh {
     }
 
     pub(super) fn same_everywhere(&self) {
-        use crate::reconcile::Prints;
         for host in &self.hosts[1..] {
-            let sums = [&self.hosts[0], host].map(|host| host.at.replicas().sums());
-            assert_eq!(sums[0], sums[1], "two hosts differ");
+            let [one, other] = [&self.hosts[0], host].map(Host::offers);
+            let differ: Vec<_> = one.iter().filter(|offer| !other.contains(offer)).collect();
+            assert!(differ.is_empty() && one.len() == other.len(), "not everywhere: {differ:?}");
         }
     }
 }
