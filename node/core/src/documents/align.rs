@@ -56,9 +56,8 @@ type Span = std::ops::Range<(usize, usize)>;
 /// Edits of a stretch in which no item is kept.
 fn between(old: &[Value], new: &[Value], span: Span, edits: &mut Vec<Edit>) {
     let mut names = Names::default();
-    let mut identities = |items: &[Value]| -> Vec<_> {
-        items.iter().map(|item| names.of_identity(item)).collect()
-    };
+    let mut identities =
+        |items: &[Value]| -> Vec<_> { items.iter().map(|item| names.of_identity(item)).collect() };
     let old_names = identities(&old[span.start.0..span.end.0]);
     let new_names = identities(&new[span.start.1..span.end.1]);
     let mut at = span.start;

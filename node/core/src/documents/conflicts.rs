@@ -188,8 +188,8 @@ pub fn resolve(doc: &mut AutoCommit, path: &Path, choice: &ChangeHash) -> Result
         return Err(ResolveError::NoConflict(path.clone()));
     }
     let chosen = stand.into_iter().find(|(_, id)| doc.hash_for_opid(id).as_ref() == Some(choice));
-    let (stored, id) = chosen
-        .ok_or_else(|| ResolveError::NoCandidate { at: path.clone(), change: *choice })?;
+    let (stored, id) =
+        chosen.ok_or_else(|| ResolveError::NoCandidate { at: path.clone(), change: *choice })?;
     // Read within the caps, before it is copied without them.
     let depth = path.steps().len() + 1;
     stored_value(doc, &stored, &id, depth, &mut Budget::default())?;

@@ -199,8 +199,10 @@ impl<'a> Parser<'a> {
                 self.at += keys.byte_offset();
                 Ok(key)
             }
-            _ => Err(self.wrong("a quoted key is a text as in JSON, and this does not end or has \
-                 a wrong escape")),
+            _ => Err(self.wrong(
+                "a quoted key is a text as in JSON, and this does not end or has \
+                 a wrong escape",
+            )),
         }
     }
 }
@@ -247,7 +249,7 @@ pub fn get(doc: &impl ReadDoc, path: &Path) -> Result<Option<Value>, Unreadable>
         Some(place) => {
             let (depth, budget) = (path.0.len() + 1, &mut Budget::default());
             stored_value(doc, &place.stored, &place.id, depth, budget).map(Some)
-        },
+        }
         None => Ok(None),
     }
 }

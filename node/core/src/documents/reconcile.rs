@@ -135,13 +135,7 @@ fn change_list(doc: &mut impl Transactable, obj: &ObjId, old: &[Value], new: &[V
     Ok(())
 }
 
-fn change(
-    doc: &mut impl Transactable,
-    obj: &ObjId,
-    prop: Prop,
-    old: &Value,
-    new: &Value,
-) -> Done {
+fn change(doc: &mut impl Transactable, obj: &ObjId, prop: Prop, old: &Value, new: &Value) -> Done {
     if old == new {
         return Ok(());
     }
@@ -204,9 +198,10 @@ fn create(
         }
         Value::Array(items) => {
             let id = create_object(doc, obj, place, ObjType::List)?;
-            items.iter().enumerate().try_for_each(|(at, value)| {
-                create(doc, &id, Place::Before(at), value, None)
-            })
+            items
+                .iter()
+                .enumerate()
+                .try_for_each(|(at, value)| create(doc, &id, Place::Before(at), value, None))
         }
         _ => match place {
             Place::At(prop) => doc.put(obj, prop, scalar(new, stood)),
