@@ -2,7 +2,10 @@ mod typed;
 mod values;
 mod views;
 
-use automerge::{ActorId, AutoCommit, ChangeHash, transaction::CommitOptions};
+use automerge::{
+    ActorId, AutoCommit, ChangeHash,
+    transaction::{CommitOptions, Transactable},
+};
 use serde_json::Value;
 
 use super::{Path, reconcile_json};
@@ -16,7 +19,9 @@ fn empty(actor: u8) -> AutoCommit {
 fn saying(value: &Value) -> AutoCommit {
     let mut doc = empty(1);
     reconcile_json(&mut doc, value).unwrap();
-    commit(&mut doc, 1000, "first");
+    if doc.pending_ops() > 0 {
+        commit(&mut doc, 1000, "first");
+    }
     doc
 }
 

@@ -162,11 +162,11 @@ fn what_is_told_of_differences_is_bounded() {
 
 /// Two hosts that write the same places at once.
 fn divided() -> (AutoCommit, ChangeHash, ChangeHash) {
-    let mut one = saying(&json!({"rooms": [{"name": "x"}], "same": 1}));
+    let mut one = saying(&json!({"rooms": [{"topic": "x"}], "same": 1}));
     let mut two = one.fork().with_actor([2u8; 16].as_slice().into());
-    reconcile_json(&mut one, &json!({"rooms": [{"name": "tea"}], "same": 1, "new": 5})).unwrap();
+    reconcile_json(&mut one, &json!({"rooms": [{"topic": "tea"}], "same": 1, "new": 5})).unwrap();
     let first = commit(&mut one, 2000, "one");
-    let new = json!({"rooms": [{"name": "rum"}], "same": 1, "new": {"n": 1}});
+    let new = json!({"rooms": [{"topic": "rum"}], "same": 1, "new": {"n": 1}});
     reconcile_json(&mut two, &new).unwrap();
     let map = two.get(ROOT, "new").unwrap().unwrap().1;
     two.put(&map, "n", ScalarValue::counter(1)).unwrap();
@@ -181,7 +181,7 @@ fn conflicts_are_told_with_who_wrote_what() {
     let found = conflicts(doc.document()).unwrap();
     assert_eq!(found.more, 0);
     let places: Vec<_> = found.places.iter().map(|place| place.path.to_string()).collect();
-    assert_eq!(places, ["new", "rooms[0].name"]);
+    assert_eq!(places, ["new", "rooms[0].topic"]);
     let shown = to_json(&doc).unwrap();
     for (place, values) in
         found.places.iter().zip([[json!({"n": 1}), json!(5)], [json!("rum"), json!("tea")]])
@@ -204,12 +204,12 @@ fn conflicts_are_told_with_who_wrote_what() {
 #[test]
 fn a_conflict_is_resolved_by_a_choice() {
     let (mut doc, first, second) = divided();
-    resolve(&mut doc, &path("rooms[0].name"), &first).unwrap();
+    resolve(&mut doc, &path("rooms[0].topic"), &first).unwrap();
     resolve(&mut doc, &path("new"), &second).unwrap();
     commit(&mut doc, 4000, "resolved");
     assert_eq!(
         to_json(&doc).unwrap(),
-        json!({"rooms": [{"name": "tea"}], "same": 1, "new": {"n": 1}}),
+        json!({"rooms": [{"topic": "tea"}], "same": 1, "new": {"n": 1}}),
     );
     assert!(conflicts(doc.document()).unwrap().places.is_empty());
     let map = doc.get(ROOT, "new").unwrap().unwrap().1;
@@ -217,8 +217,8 @@ fn a_conflict_is_resolved_by_a_choice() {
 
     let (mut doc, first, second) = divided();
     resolve(&mut doc, &path("new"), &first).unwrap();
-    resolve(&mut doc, &path("rooms[0].name"), &second).unwrap();
-    let chosen = json!({"rooms": [{"name": "rum"}], "same": 1, "new": 5});
+    resolve(&mut doc, &path("rooms[0].topic"), &second).unwrap();
+    let chosen = json!({"rooms": [{"topic": "rum"}], "same": 1, "new": 5});
     assert_eq!(to_json(&doc).unwrap(), chosen);
     assert_eq!(resolve(&mut doc, &path("new"), &first), Err(ResolveError::NoConflict(path("new"))),);
 }
