@@ -79,8 +79,8 @@ pub(super) fn up<D: Document>(fields: Value, from: u32, to: u32) -> Result<Value
 
 /// Brings fields from this program's version to an older one.
 pub(super) fn down<D: Document>(fields: Value, to: u32) -> Result<Value, StepError> {
-    let steps = (to..D::VERSION).rev();
-    steps.fold(Ok(fields), |fields, at| step::<D>(at, fields?, at + 1, at, |step| step.down))
+    let mut steps = (to..D::VERSION).rev();
+    steps.try_fold(fields, |fields, at| step::<D>(at, fields, at + 1, at, |step| step.down))
 }
 
 /// Goes the step between version `at` and the next.
