@@ -359,6 +359,32 @@ pub const PROBLEM_BYTES_MAX: usize = 64 * 1024;
 /// The solution of a problem. With a larger one its solver has failed.
 pub const SOLUTION_BYTES_MAX: usize = 64 * 1024;
 
+/// Maps and lists of a document that stand in each other. A deeper document is not read, and
+/// nothing is written that would make it so.
+pub const DOCUMENT_DEPTH_MAX: usize = 64;
+
+/// Values of a document, maps and lists included. One with more is not read, and nothing is written
+/// that would make it so.
+pub const DOCUMENT_VALUES_MAX: usize = 65_536;
+
+/// Keys and texts of a document together. One with more is not read, and nothing is written that
+/// would make it so.
+pub const DOCUMENT_TEXT_BYTES_MAX: usize = 1024 * 1024;
+
+/// A path to a value of a document, as people type it. A longer one is refused.
+pub const DOCUMENT_PATH_BYTES_MAX: usize = 4096;
+
+/// Changes of a document in one page of its history, and heads that are named when several fit.
+/// What is beyond it is on the next page.
+pub const DOCUMENT_CHANGES_PER_PAGE_MAX: usize = 1000;
+
+/// Differences of two versions of a document that are told. At the cap the rest is counted.
+pub const DOCUMENT_DIFFERENCES_MAX: usize = 1000;
+
+/// Places of a document where several values stand that are told, and the values told of each. At
+/// the cap the rest is counted.
+pub const DOCUMENT_CONFLICTS_MAX: usize = 256;
+
 /// How often an agent begins to claim one problem. After that it gives up.
 pub const CLAIMS_PER_PROBLEM_MAX: u32 = 32;
 
