@@ -493,3 +493,12 @@ pub const CHANGE_MESSAGE_BYTES_MAX: usize = 256;
 
 /// How much of a document's caps the changes made on this host may use.
 pub const DOCUMENT_OWN_PERCENT: usize = 75;
+
+/// Documents on one page of a search.
+pub const DOCUMENTS_PER_PAGE_MAX: usize = 1000;
+
+/// Documents that are looked at for one page of a search. The next page goes on there.
+pub const DOCUMENTS_SCANNED_MAX: usize = 1000;
+
+/// Beginnings of names that one agent watches. A further one is refused.
+pub const DOCUMENT_WATCHES_PER_AGENT_MAX: usize = 64;

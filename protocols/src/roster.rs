@@ -246,6 +246,13 @@ impl Roster {
         self.known(host).map(|known| known.record())
     }
 
+    /// Whether a host is a member now: its certificate is known and has not expired. It may have
+    /// left.
+    #[must_use]
+    pub fn is_member(&self, host: HostId, now: WallTime) -> bool {
+        self.known(host).is_some_and(|known| known.expires() >= now)
+    }
+
     /// All hosts, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &HostRecord> {
         self.table.hosts.iter().map(|known| known.record())

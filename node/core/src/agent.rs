@@ -215,6 +215,13 @@ pub trait Agent: Default + Serialize + DeserializeOwned + Send + Sized + 'static
     /// How much of an agent of this kind outlives a crash of its daemon: by default, nothing.
     const DURABILITY: Durability = Durability::History;
 
+    /// Whether each agent of this kind has a descriptor: a document that all hosts have a copy of,
+    /// and that outlives the agent's host. It says of what kind the agent is and where it lives,
+    /// and what the agent tells by [`Cx::describe`]. It costs each host about a kilobyte, and some
+    /// tenths of a millisecond when the agent starts: not for kinds of thousands of agents that
+    /// nobody looks for.
+    const DESCRIBED: bool = true;
+
     /// How many messages may wait for one agent of this kind. Further requests are refused as
     /// busy, further notifications are dropped and counted.
     const MAILBOX: u32 = MAILBOX_MESSAGES_MAX;

@@ -15,6 +15,7 @@ mod admit;
 mod agents;
 mod calls;
 mod counters;
+mod documents;
 mod event;
 mod io;
 mod journal;
@@ -34,6 +35,10 @@ mod tests;
 
 pub use agents::Start;
 pub use counters::{Counter, Counters};
+pub use documents::{
+    Describe, DescribeOn, DocumentChanged, DocumentError, DocumentPage, DocumentView,
+    FindDocuments, WatchDocuments, Writing,
+};
 pub use event::Event;
 pub use io::{GossipId, Input, LinkChange, Now, Output, Save, Ticket, Verdict};
 pub use journal::{Recording, Storage};
@@ -57,6 +62,7 @@ use starling_protocols::{
     interest::{Incoming, Listeners, Outgoing, TopicName},
     link::Links,
     reconcile::{self, Reconciler},
+    replica::Replicas,
     roster::{HostRecord, Roster},
     time::{Deadlines, Time, WallTime},
 };
@@ -158,6 +164,9 @@ pub struct Config {
     /// What is recorded, and what the journal holds; without it nothing is recorded, and durable
     /// letters last as long as the engine.
     pub recording: Option<Recording>,
+    /// The documents from earlier lives. Without them the host keeps none, and its agents have no
+    /// descriptors.
+    pub replicas: Option<Replicas>,
 }
 
 /// The engine of one host.
@@ -210,6 +219,7 @@ pub struct Engine {
     /// Peers that do not read what they must know.
     overflowed: BTreeSet<lanes::PeerNo>,
     journal: Option<journal::Journal>,
+    documents: Option<documents::Documents>,
     letters: letters::Letters,
     /// Peers to which something is to be written.
     writable: BTreeSet<lanes::PeerNo>,
@@ -291,6 +301,7 @@ impl Engine {
             outputs: VecDeque::new(),
             overflowed: BTreeSet::new(),
             journal: None,
+            documents: config.replicas.map(|replicas| documents::Documents::new(me, replicas)),
             letters: letters::Letters::default(),
             writable: BTreeSet::new(),
             key: config.key,
@@ -306,6 +317,7 @@ impl Engine {
             }
             engine.start_as(id, start).expect("residents are of known kinds and states");
         }
+        engine.begin_descriptors();
         engine.finish();
         engine
     }
@@ -325,6 +337,7 @@ impl Engine {
             Input::Redeem { ticket, joiner, token } => self.redeem(ticket, joiner, &token),
             Input::Durable { upto } => self.durable(upto),
             Input::Storage(storage) => self.storage(storage),
+            Input::Stored { upto } => self.documents_stored(upto),
         }
         self.finish();
     }
@@ -353,6 +366,10 @@ impl Engine {
             self.reconciler.next_deadline().map(|at| (at, "a roster is not answered")),
             self.incoming.next_deadline().map(|at| (at, "a gap is given up")),
             self.journal.as_ref().and_then(|journal| journal.flush_at).map(|at| (at, "records")),
+            self.documents
+                .as_ref()
+                .and_then(|all| all.at.next_deadline())
+                .map(|at| (at, "documents")),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -435,6 +452,7 @@ impl Engine {
         self.pass_deadlines();
         self.run();
         self.settle_fresh();
+        self.settle_documents();
         self.give_up_overflowed();
         self.flush_journal();
     }

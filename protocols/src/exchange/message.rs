@@ -234,6 +234,8 @@ pub enum Item<'a> {
     },
     /// What the sender knows of the hosts of the mesh, or asks about them.
     Roster(Digest),
+    /// A [`replica::Message`](crate::replica::Message), encoded.
+    Documents(#[serde(with = "serde_bytes")] &'a [u8]),
 }
 
 /// A message on a topic, over a lane or over gossip.

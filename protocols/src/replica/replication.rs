@@ -262,6 +262,12 @@ impl Replication {
         self.outputs.push_back(Output::Store(batch));
     }
 
+    /// How many batches are not known to be durable yet.
+    #[must_use]
+    pub fn storing(&self) -> usize {
+        self.storing.len()
+    }
+
     /// All batches up to this one are durable.
     pub fn stored(&mut self, upto: u64) {
         while let Some((_, then)) = self.storing.pop_front_if(|(number, _)| *number <= upto) {

@@ -126,6 +126,7 @@ pub(crate) trait AnyKind: Send + Sync {
     fn mailbox(&self) -> u32;
     fn version(&self) -> u32;
     fn durability(&self) -> Durability;
+    fn is_described(&self) -> bool;
     /// The names of the messages it understands; `is_request` tells requests from notifications.
     fn understands(&self) -> Vec<(&'static str, bool)>;
     /// The name as the kind declares it, if it understands such a message.
@@ -294,6 +295,10 @@ impl<A: Agent> AnyKind for Kind<A> {
 
     fn version(&self) -> u32 {
         A::VERSION
+    }
+
+    fn is_described(&self) -> bool {
+        A::DESCRIBED
     }
 
     fn durability(&self) -> Durability {

@@ -141,6 +141,21 @@ impl<'a, A: Agent> Cx<'a, A> {
         });
     }
 
+    /// Says what others are to know of this agent, also when its host is gone: in its descriptor,
+    /// below `fields`, in place of what it said before. Whatever `serde` writes as JSON will do.
+    /// Keep what changes by the second out of it.
+    ///
+    /// Where the kind has [no descriptor](Agent::DESCRIBED) nothing comes of it; where it cannot
+    /// be written, the host says so in its events.
+    ///
+    /// # Panics
+    /// When `fields` cannot be written as JSON: a map in it has keys that are no texts, for one.
+    pub fn describe(&mut self, fields: &impl Serialize) {
+        let fields = serde_json::to_string(fields).expect("fields are written as JSON");
+        let engine = Address { host: self.host(), agent: AgentId::ENGINE };
+        self.notify(engine, &Describe(fields));
+    }
+
     /// Says something to people who follow this agent's log; a text that is too long is cut.
     pub fn log(&mut self, level: Level, text: impl Into<String>) {
         let mut text = text.into();

@@ -241,6 +241,7 @@ impl Engine {
         }
         self.services.lives(agent, number);
         self.note_life(agent);
+        self.begin_descriptor(id);
         self.counters.add(Counter::AgentsStarted, 1);
         self.queue.push_back(Parcel { to: agent, mail: Mail::Started });
         self.tell(Event::AgentStarted { agent: id, kind: kind_name, name });
@@ -326,6 +327,10 @@ impl Engine {
             self.forget_wait(at, Waiter { agent, wait });
         }
         self.forget_listener(super::topics::Listener::Agent(agent));
+        self.forget_watches(agent);
+        if how == Ended::Stopped {
+            self.end_descriptor(id);
+        }
         self.services.ended(agent, number);
         for dialog in deferred {
             self.counters.add(Counter::Gone, 1);

@@ -127,7 +127,11 @@ impl Engine {
         if !fits(&body) {
             return self.counters.add(Counter::TooLarge, 1);
         }
-        if to.host == self.me {
+        if to.host == self.me && to.agent == AgentId::ENGINE {
+            if from.host == self.me {
+                self.told(from.agent, name, &body);
+            }
+        } else if to.host == self.me {
             match self.agents.find(to.agent) {
                 Some(agent) => {
                     let told = Told { from, topic: None, codec, body: body.into() };

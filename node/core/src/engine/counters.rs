@@ -68,6 +68,9 @@ counters! {
     LettersRefused = "letters_refused", "Durable letters that nobody here could handle.";
     LettersOutOfOrder = "letters_out_of_order", "Durable letters dropped because one before them is missing.";
     LettersMissing = "letters_missing", "Durable letters that this host had taken and does not remember.";
+    DocumentsChanged = "documents_changed", "Changes of documents, made here or elsewhere.";
+    DocumentsRefused = "documents_refused", "Documents, and what is said about them, refused from other hosts.";
+    DocumentsNotWritten = "documents_not_written", "Descriptors of agents that could not be written.";
     OutboxFull = "outbox_full", "Durable letters not posted because too many wait for the host.";
 }
 

@@ -59,6 +59,30 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// What an agent said of itself could not be written into its descriptor. It goes on.
+    NotDescribed {
+        /// Which.
+        agent: AgentId,
+        /// Why.
+        why: String,
+    },
+    /// A document was changed here while it was deleted, or begun anew, elsewhere: the change does
+    /// not count any more.
+    DocumentDropped {
+        /// Which.
+        name: String,
+        /// What is lost, a line for each place.
+        lost: Vec<String>,
+    },
+    /// A host sent a document that cannot be taken.
+    DocumentRefused {
+        /// The host.
+        host: HostId,
+        /// The document.
+        name: String,
+        /// Why.
+        why: String,
+    },
     /// A host that was not known.
     HostKnown {
         /// Which.

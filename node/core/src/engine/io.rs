@@ -5,6 +5,7 @@ use starling_protocols::{
     ident::{Address, AgentId, Credential, HostId, Signed},
     interest::TopicName,
     journal::{Batch, Sequence},
+    replica::KeptBatch,
     roster::{HostRecord, Roster},
     time::{Time, WallTime},
 };
@@ -97,6 +98,11 @@ pub enum Input<'a> {
     },
     /// The storage of the journal has changed.
     Storage(Storage),
+    /// All documents of the batches up to this one are durable.
+    Stored {
+        /// Its number.
+        upto: u64,
+    },
 }
 
 /// How a link changed.
@@ -175,6 +181,16 @@ pub enum Output {
     /// Make these records durable, in the order in which they come. What depends on them is held
     /// back until [`Input::Durable`].
     Record(Batch),
+    /// Make these documents durable, in the order in which the batches come; see
+    /// [`Input::Stored`].
+    Store(KeptBatch),
+    /// As many hosts as were waited for have a document durably, or time is up.
+    Replicated {
+        /// Who waited.
+        ticket: Ticket,
+        /// How many hosts have it, this one included; 0 when it is not even durable here.
+        replicas: usize,
+    },
     /// What an agent says to people.
     Log {
         /// Which agent.

@@ -582,10 +582,11 @@ impl Engine {
         self.give_out(false);
     }
 
-    /// How much waits for records to be durable: turns of agents, answers, letters.
+    /// How much waits for something to be durable: turns of agents, answers, letters, documents.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.journal.as_ref().map_or(0, |journal| journal.held.len())
+        let documents = self.documents.as_ref().map_or(0, |documents| documents.at.storing());
+        self.journal.as_ref().map_or(0, |journal| journal.held.len()) + documents
     }
 
     /// Why the storage of the journal takes nothing, if it does not.

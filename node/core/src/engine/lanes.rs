@@ -197,6 +197,9 @@ impl Engine {
         self.due.set(at, Due::Abandon(number));
         self.mark(number);
         self.stop_reconciling(host);
+        if let Some(documents) = &mut self.documents {
+            documents.at.lane_down(host, self.now);
+        }
         if was_open {
             let name = self.name_of(host);
             self.tell(Event::LaneDown { host, name, why: why.to_owned() });
@@ -269,6 +272,9 @@ impl Engine {
             self.introduce(peer);
         }
         self.compare_rosters(peer);
+        if let Some(documents) = &mut self.documents {
+            documents.at.lane_up(host);
+        }
         self.peers[peer].trouble = None;
         self.pump_letters(host);
         let anew = matches!(greeting, Greeting::Anew { .. });
@@ -336,6 +342,7 @@ impl Engine {
                 self.letter_refused(host, epoch, number, why);
             }
             Item::Roster(digest) => self.digest(peer, &digest),
+            Item::Documents(bytes) => self.documents_heard(host, bytes),
         }
     }
 

@@ -179,6 +179,14 @@ impl Engine {
         }
     }
 
+    /// Ends an agent that must not live on, whatever waits for it.
+    pub(super) fn kill(&mut self, agent: AgentNo, why: String) {
+        if let Some((agent, kind)) = self.remove(agent, Ended::Died) {
+            self.counters.add(Counter::AgentsDied, 1);
+            self.tell(Event::AgentDied { agent, kind: kind.to_owned(), why });
+        }
+    }
+
     /// Residents live as long as their host: one that died begins anew, with its kind's first
     /// state.
     fn restart_resident(&mut self, agent: AgentId, kind: &str, next: u64) {

@@ -8,13 +8,13 @@ use starling_protocols::{
 };
 
 use super::{
-    Engine, Start,
+    Counter, Describe, DescribeOn, Engine, FindDocuments, Start, WatchDocuments,
     agents::{AgentNo, Row},
     journal::Held,
     services::{FindProviders, ListHosts},
 };
 use crate::{
-    agent::{Dialog, Request},
+    agent::{Dialog, Notification, Request},
     guard::guarded,
 };
 
@@ -145,7 +145,10 @@ impl Engine {
         {
             return self.stop(agent, Some(dialog));
         }
-        let outcome = self.served(name, body);
+        if name == DescribeOn::NAME {
+            return self.describe_on(dialog, body);
+        }
+        let outcome = self.served(name, dialog.asker.agent, body);
         if [StartAgent::NAME, StopAgent::NAME].contains(&name) {
             // Who hears that an agent was started or is gone finds it so after a crash.
             self.answer_when_durable(dialog, outcome);
@@ -169,7 +172,15 @@ impl Engine {
         }
     }
 
-    fn served(&mut self, name: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    /// An agent of this host tells the engine something.
+    pub(super) fn told(&mut self, from: AgentId, name: &str, body: &[u8]) {
+        match wire::decode::<Describe>(body, BODY_BYTES_MAX) {
+            Ok(Describe(fields)) if name == Describe::NAME => self.describe(from, &fields),
+            _ => self.counters.add(Counter::NotUnderstood, 1),
+        }
+    }
+
+    fn served(&mut self, name: &str, asker: AgentId, body: &[u8]) -> Result<Vec<u8>, Failure> {
         match name {
             StartAgent::NAME => serve(body, |StartAgent(start)| self.start(start)),
             // One that is there is stopped first, and then answered for.
@@ -179,6 +190,10 @@ impl Engine {
             ListKinds::NAME => serve(body, |ListKinds| self.list_kinds()),
             FindProviders::NAME => serve(body, |FindProviders(service)| self.providers(&service)),
             ListHosts::NAME => serve(body, |ListHosts(scope)| self.hosts_about(scope)),
+            FindDocuments::NAME => serve(body, |find| self.find(&find)),
+            WatchDocuments::NAME => {
+                serve(body, |WatchDocuments(prefix)| self.watch_documents(asker, &prefix))
+            }
             _ => Err(Failure::Unknown(name.to_owned())),
         }
     }
