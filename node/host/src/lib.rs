@@ -11,6 +11,7 @@ mod clock;
 pub mod config;
 pub mod control;
 mod daemon;
+mod database;
 pub mod disk;
 pub mod journal;
 mod log;
