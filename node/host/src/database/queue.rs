@@ -96,7 +96,7 @@ impl<B: Batched, S: Beside> Queue<B, S> {
         self.state().batches.is_empty()
     }
 
-    pub(super) fn put(&self, batch: B) {
+    pub(crate) fn put(&self, batch: B) {
         let mut state = self.state();
         if state.failed {
             return;

@@ -37,6 +37,10 @@ impl database::Keeper for Keeper {
         self.store.check_there()?;
         let logs = with_dropped(work);
         match &work.batches[..] {
+            // It has begun, and there was no room for the log's messages: they come again.
+            [batch] if batch.begins_file && batch.next() == self.store.tail.next => {
+                self.store.commit(&[], &logs, false)
+            }
             [batch] if batch.begins_file => self.rotate(batch, &logs),
             batches => {
                 let urgent = batches.iter().any(|batch| batch.urgent);
