@@ -13,6 +13,7 @@ pub mod control;
 mod daemon;
 mod database;
 pub mod disk;
+pub mod documents;
 pub mod journal;
 mod log;
 pub mod net;
