@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped check says so")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use starling_node::documents::{Documents, DocumentsError, Progress};
 use starling_protocols::replica::{Kept, KeptBatch};
@@ -20,7 +20,7 @@ fn small() -> Option<(Small, PathBuf)> {
     Some((small, file))
 }
 
-fn open(file: &PathBuf) -> (Documents, Copies) {
+fn open(file: &Path) -> (Documents, Copies) {
     let mut copies = Copies::new();
     let each = |kept: Kept| drop(copies.insert(kept.name, kept.bytes));
     let (documents, opened) = Documents::open(file, each).expect("it opens");
