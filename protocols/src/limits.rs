@@ -480,13 +480,9 @@ pub const DOCUMENT_ACTORS_MAX: usize = 256;
 /// changes are unpacked. A document with more is refused.
 pub const DOCUMENT_DEPS_MAX: usize = 65_536;
 
-/// Maps and lists within one another. A deeper document is refused: who reads it does so by
-/// recursion.
-pub const DOCUMENT_DEPTH_MAX: usize = 64;
-
 /// Names of entries in the history of a document, each counted as often as it is written to: they
 /// are packed by runs, and unpacked when it is read. A document with more is refused.
-pub const DOCUMENT_TEXT_BYTES_MAX: usize = 4 * DOCUMENT_BYTES_MAX;
+pub const DOCUMENT_KEYS_BYTES_MAX: usize = 4 * DOCUMENT_BYTES_MAX;
 
 /// The message of one change. A longer one is refused.
 pub const CHANGE_MESSAGE_BYTES_MAX: usize = 256;

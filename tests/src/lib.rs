@@ -16,16 +16,19 @@ mod lines;
 mod place;
 mod ran;
 mod script;
+mod small;
 mod source;
 
 pub mod auction;
 pub mod company;
+pub mod copies;
 pub mod deals;
 pub mod kept;
 pub mod load;
 pub mod power;
 #[path = "../../node/host/src/journal/tests/story.rs"]
 pub mod story;
+pub mod strace;
 
 use std::{
     thread::sleep,
@@ -38,6 +41,7 @@ pub use lines::Lines;
 pub use place::Place;
 pub use ran::Ran;
 pub use script::Script;
+pub use small::Small;
 pub use source::{Source, repository, sources, tracked};
 
 /// How long anything may take; what works takes a fraction of it.

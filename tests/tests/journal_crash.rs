@@ -12,7 +12,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -23,8 +22,9 @@ use starling_protocols::{
 };
 use starling_tests::{
     Script,
-    power::{self, Call, Disk, Luck},
+    power::{Disk, Luck},
     story::{Story, digest_of},
+    strace::{self, SYNCS, Traced, WRITES},
 };
 use tempfile::TempDir;
 
@@ -32,24 +32,15 @@ const WRITER: &str = env!("CARGO_BIN_EXE_journal-writer");
 
 const STEPS: u64 = 22;
 
-/// Calls that change something on the disk (but for the making of an empty file)…
-const WRITES: &str = "pwrite64,ftruncate,rename,unlink,symlink,mkdir";
-
-/// …and those that force it there.
-const SYNCS: &str = "fsync,fdatasync";
-
 /// Of more writes than these only some are tried.
 const TRIES_MAX: usize = 150;
 
-fn strace() -> Option<Command> {
-    let mut strace = Command::new("strace");
-    let works = Command::new("strace").args(["-qq", "true"]).output();
-    if !works.is_ok_and(|ran| ran.status.success()) {
+fn skipped() -> bool {
+    let skipped = !strace::works();
+    if skipped {
         eprintln!("skipped: strace is not there or may not trace (install strace)");
-        return None;
     }
-    strace.args(["-f", "-qq"]).stdin(Stdio::null()).stderr(Stdio::null());
-    Some(strace)
+    skipped
 }
 
 /// In memory if there can be one: what a kill leaves behind does not depend on the disk.
@@ -87,35 +78,17 @@ impl Standard {
     }
 }
 
-/// How often the thread that makes the most of these calls makes them, in a run without faults.
-fn count(calls: &str, dir: &Path, steps: u64) -> usize {
-    let log = dir.join("trace");
-    let ran = strace()
-        .expect("it was there")
-        .args(["-o", &log.to_string_lossy(), "-e", &format!("trace={calls}"), WRITER])
-        .args([&dir.join("journal").to_string_lossy(), &*steps.to_string()])
-        .output()
-        .expect("strace starts");
-    assert!(ran.status.success(), "{ran:?}");
-    let trace = fs::read_to_string(log).expect("a trace");
-    let mut threads: BTreeMap<&str, usize> = BTreeMap::new();
-    for line in trace.lines().filter(|line| !line.contains("resumed>")) {
-        *threads.entry(line.split(' ').next().unwrap_or_default()).or_default() += 1;
-    }
-    threads.into_values().max().unwrap_or_default()
+fn writer<T>(journal: &Path, steps: u64, act: impl FnOnce(Traced<'_>) -> T) -> T {
+    let steps = steps.to_string();
+    act(Traced { program: WRITER, arguments: &[&journal.to_string_lossy(), &steps] })
 }
 
-/// Has a fault happen when the writer makes one of these calls for the `when`th time. Gives what it
-/// said, and whether it came to its end all the same.
+fn count(calls: &str, dir: &Path, steps: u64) -> usize {
+    writer(&dir.join("journal"), steps, |writer| writer.count(calls, &dir.join("trace")))
+}
+
 fn harm(calls: &str, fault: &str, when: usize, journal: &Path, steps: u64) -> (String, bool) {
-    let ran = strace()
-        .expect("it was there")
-        .args(["-o", "/dev/null", "-e", &format!("trace={calls}")])
-        .args(["-e", &format!("inject={calls}:{fault}:when={when}"), WRITER])
-        .args([&*journal.to_string_lossy(), &*steps.to_string()])
-        .output()
-        .expect("strace starts");
-    (String::from_utf8(ran.stdout).expect("its own words"), ran.status.success())
+    writer(journal, steps, |writer| writer.harm(calls, fault, when))
 }
 
 /// Kills at each of the calls, or at so many of them, and looks at what is left. Says what was
@@ -151,7 +124,7 @@ fn kill_at_each(calls: &str, max: usize, steps: u64, made: bool) -> Vec<Sequence
 
 #[test]
 fn a_writer_that_is_killed_at_any_write_loses_nothing_durable() {
-    if strace().is_none() {
+    if skipped() {
         return;
     }
     let came = kill_at_each(WRITES, TRIES_MAX, STEPS, true);
@@ -161,7 +134,7 @@ fn a_writer_that_is_killed_at_any_write_loses_nothing_durable() {
 
 #[test]
 fn a_writer_that_is_killed_at_any_fsync_loses_nothing_durable() {
-    if strace().is_none() {
+    if skipped() {
         return;
     }
     let came = kill_at_each(SYNCS, usize::MAX, STEPS, true);
@@ -170,7 +143,7 @@ fn a_writer_that_is_killed_at_any_fsync_loses_nothing_durable() {
 
 #[test]
 fn a_writer_that_is_killed_while_it_makes_a_journal_leaves_one_that_opens() {
-    if strace().is_none() {
+    if skipped() {
         return;
     }
     let calls = format!("{WRITES},{SYNCS}");
@@ -199,31 +172,16 @@ fn fail_at_each(calls: &str, max: usize) {
 
 #[test]
 fn a_writer_whose_fsync_or_write_fails_ends_and_promises_nothing_more() {
-    if strace().is_none() {
+    if skipped() {
         return;
     }
     fail_at_each(SYNCS, usize::MAX);
     fail_at_each("pwrite64", 60);
 }
 
-/// A whole run, call by call.
-fn traced(place: &TempDir) -> Vec<Call> {
-    let log = place.path().join("trace");
-    // On a disk in memory SQLite makes the same calls.
-    let ran = strace()
-        .expect("it was there")
-        .args(["-xx", "-s", "10000000", "-o", &log.to_string_lossy()])
-        .args(["-e", &format!("trace={}", power::CALLS), WRITER])
-        .args([&place.path().join("journal").to_string_lossy(), &*STEPS.to_string()])
-        .output()
-        .expect("strace starts");
-    assert!(ran.status.success(), "{ran:?}");
-    power::calls(&fs::read_to_string(log).expect("a trace"))
-}
-
 #[test]
 fn a_power_cut_at_any_fsync_loses_nothing_durable() {
-    if strace().is_none() {
+    if skipped() {
         return;
     }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -232,7 +190,8 @@ fn a_power_cut_at_any_fsync_loses_nothing_durable() {
     let mut entropy = Entropy::from_seed(seed_of(seed));
     let standard = Standard::new();
     let place = place();
-    let calls = traced(&place);
+    let log = place.path().join("trace");
+    let calls = writer(&place.path().join("journal"), STEPS, |writer| writer.calls(&log));
     let mut disk = Disk::new(&place.path().join("journal"));
     let mut cuts = 0;
     let mut furthest = Sequence::FIRST;

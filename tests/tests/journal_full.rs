@@ -2,65 +2,26 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped check says so")]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use starling_node::journal::{Journal, JournalError, Opened, Options, Progress, Reader};
 use starling_protocols::journal::Sequence;
-use starling_tests::story::{Story, digest_of};
-use tempfile::TempDir;
+use starling_tests::{
+    Small,
+    story::{Story, digest_of},
+};
 
-/// A file system of its own, in memory, of 2 MiB.
-struct Small {
-    dir: TempDir,
+fn small() -> Option<(Small, PathBuf)> {
+    let Some(small) = Small::new() else {
+        eprintln!("skipped: only root can make a small file system to fill");
+        return None;
+    };
+    let journal = small.path().join("journal");
+    Some((small, journal))
 }
 
-impl Small {
-    fn new() -> Option<Self> {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
-            .arg(dir.path())
-            .output()
-            .is_ok_and(|ran| ran.status.success());
-        if !mounted {
-            eprintln!("skipped: only root can make a small file system to fill");
-            return None;
-        }
-        Some(Self { dir })
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.dir.path().join("journal")
-    }
-
-    fn open(&self) -> (Journal, Opened) {
-        Journal::open(&self.journal(), Options::default()).expect("it opens")
-    }
-
-    /// Takes up all the room there is.
-    fn fill(&self) {
-        use std::io::Write;
-        let mut file = fs::File::create(self.filler()).expect("there is an inode");
-        while file.write_all(&[1; 4096]).is_ok() {}
-    }
-
-    fn empty(&self) {
-        fs::remove_file(self.filler()).expect("it was there");
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.dir.path().join("filler")
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg(self.dir.path()).output());
-    }
+fn open(dir: &Path) -> (Journal, Opened) {
+    Journal::open(dir, Options::default()).expect("it opens")
 }
 
 fn next(journal: &Journal) -> Progress {
@@ -97,8 +58,8 @@ fn check(dir: &Path, opened: &Opened, story: &Story) {
 
 #[test]
 fn a_full_disk_holds_everything_up_and_loses_nothing() {
-    let Some(small) = Small::new() else { return };
-    let (journal, opened) = small.open();
+    let Some((small, dir)) = small() else { return };
+    let (journal, opened) = open(&dir);
     let mut story = Story::begin(&opened.recovered);
     journal.append(story.step(0));
     see_durable(&journal, story.next());
@@ -110,7 +71,7 @@ fn a_full_disk_holds_everything_up_and_loses_nothing() {
     assert!(why.contains("free some space"), "{why}");
     assert_eq!(journal.why_full(), Some(why));
     // What is there can be looked at meanwhile.
-    let reader = Reader::open(&small.journal()).expect("it opens");
+    let reader = Reader::open(&dir).expect("it opens");
     assert_eq!(reader.verify().expect("it can be read").problems, []);
     journal.append(story.step(40));
     small.empty();
@@ -118,13 +79,13 @@ fn a_full_disk_holds_everything_up_and_loses_nothing() {
     see_durable(&journal, story.next());
     assert_eq!(journal.why_full(), None);
     journal.close().expect("there is room");
-    check(&small.journal(), &small.open().1, &story);
+    check(&dir, &open(&dir).1, &story);
 }
 
 #[test]
 fn a_new_file_waits_for_room_too() {
-    let Some(small) = Small::new() else { return };
-    let (journal, opened) = small.open();
+    let Some((small, dir)) = small() else { return };
+    let (journal, opened) = open(&dir);
     let mut story = Story::begin(&opened.recovered);
     for step in 0..4 {
         journal.append(story.step(step));
@@ -138,13 +99,13 @@ fn a_new_file_waits_for_room_too() {
     assert!(matches!(next(&journal), Progress::Works));
     see_durable(&journal, story.next());
     journal.close().expect("there is room");
-    check(&small.journal(), &small.open().1, &story);
+    check(&dir, &open(&dir).1, &story);
 }
 
 #[test]
 fn a_journal_that_is_closed_while_the_disk_is_full_says_so_and_keeps_what_was_durable() {
-    let Some(small) = Small::new() else { return };
-    let (journal, opened) = small.open();
+    let Some((small, dir)) = small() else { return };
+    let (journal, opened) = open(&dir);
     let mut story = Story::begin(&opened.recovered);
     journal.append(story.step(0));
     see_durable(&journal, story.next());
@@ -162,10 +123,10 @@ fn a_journal_that_is_closed_while_the_disk_is_full_says_so_and_keeps_what_was_du
     let closed = journal.close();
     assert!(matches!(closed, Err(JournalError::Blocked { .. })), "{closed:?}");
     // A start finds no room either, and says so.
-    let why = Journal::open(&small.journal(), Options::default()).map(drop);
+    let why = Journal::open(&dir, Options::default()).map(drop);
     if let Err(why) = why {
         assert!(why.to_string().contains("free some space"), "{why}");
     }
     small.empty();
-    assert_eq!(digest_of(&small.open().1.recovered), durable);
+    assert_eq!(digest_of(&open(&dir).1.recovered), durable);
 }

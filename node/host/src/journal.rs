@@ -28,25 +28,23 @@ mod schema;
 mod store;
 #[cfg(test)]
 mod tests;
-mod wal;
 mod writer;
 
-use std::{path::Path, sync::Arc, thread, time::Duration};
+use std::{path::Path, time::Duration};
 
 pub use error::JournalError;
-use error::Trouble;
 use files::Files;
 pub use layer::{LogHandle, LogLayer};
-use progress::Feed;
 pub use progress::Progress;
-use queue::Queue;
 pub use reader::{
     EraView, LifeView, LogEntry, LogFilter, LogNames, LogPlace, Problem, Reader, Records, Report,
     Told, Which,
 };
 pub use recover::{JournalDamage, Opened};
 use starling_protocols::journal::Batch;
-use writer::Writer;
+use writer::Keeper;
+
+use crate::database::{self, Desk, Trouble};
 
 /// Damaged files that were set aside in the directory of a journal and are still there.
 #[must_use]
@@ -73,7 +71,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            queue_bytes_max: 64 * 1024 * 1024,
+            queue_bytes_max: database::QUEUE_BYTES_MAX,
             retain_bytes: 1024 * 1024 * 1024,
             retain_age: Duration::from_secs(30 * 24 * 3600),
             logs_rows_max: 200_000,
@@ -85,10 +83,7 @@ impl Default for Options {
 /// The journal of this host, open for writing. Only the holder of the data directory's lock has it.
 #[derive(Debug)]
 pub struct Journal {
-    queue: Arc<Queue>,
-    feed: Arc<Feed>,
-    queue_bytes_max: usize,
-    writer: Option<thread::JoinHandle<()>>,
+    desk: Desk<Keeper>,
 }
 
 impl Journal {
@@ -103,63 +98,57 @@ impl Journal {
         let blocked = |why| Trouble::of(why).into_error(dir);
         let files = Files::open(dir).map_err(blocked)?;
         let (store, opened) = recover::open(&files).map_err(blocked)?;
-        let (queue, feed) = (Arc::new(Queue::default()), Arc::new(Feed::default()));
-        feed.begin(store.tail.next);
         let queue_bytes_max = options.queue_bytes_max;
-        let writer =
-            Writer { queue: Arc::clone(&queue), feed: Arc::clone(&feed), files, options, store };
-        let writer = thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || writer.run())
+        let desk = Desk::open("journal", Keeper { files, options, store }, queue_bytes_max)
             .map_err(JournalError::io("start the writer of", dir))?;
-        Ok((Self { queue, feed, queue_bytes_max, writer: Some(writer) }, opened))
+        Ok((Self { desk }, opened))
     }
 
     /// Has a batch written, after all those before it. Never blocks; ask [`has_room`](Self::has_room)
     /// before taking on new work.
     pub fn append(&self, batch: Batch) {
-        self.queue.put(batch);
+        self.desk.put(batch);
     }
 
     /// Has the log's messages written here from now on, and those that were kept until now.
     pub fn keep_logs(&self, logs: &LogHandle) {
-        logs.connect(&self.queue);
+        logs.connect(self.desk.queue());
     }
 
     /// Whether there is room for more. While there is not, the daemon must take on nothing new.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.queue.bytes() < self.queue_bytes_max
+        self.desk.has_room()
     }
 
     /// Bytes of batches that wait to be written.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
-        self.queue.bytes()
+        self.desk.queue().bytes()
     }
 
     /// Waits until there is room.
     pub async fn wait_for_room(&self) {
-        self.queue.room(self.queue_bytes_max).await;
+        self.desk.wait_for_room().await;
     }
 
     /// What is new: waits for it. After a [`Progress::Failed`] or the end comes `None`.
     ///
     /// Nothing is lost when this is dropped half-way. For one caller at a time.
     pub async fn progress(&self) -> Option<Progress> {
-        self.feed.next().await
+        self.desk.progress().await
     }
 
     /// What is new, if anything is.
     #[must_use]
     pub fn try_progress(&self) -> Option<Progress> {
-        self.feed.try_next()
+        self.desk.try_progress()
     }
 
     /// Why nothing can be written now and what to do, while that is so.
     #[must_use]
     pub fn why_full(&self) -> Option<String> {
-        self.feed.why_full()
+        self.desk.why_full()
     }
 
     /// Writes what waits, makes everything durable and closes the file. Blocks for as long as the
@@ -168,16 +157,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Blocked`] when there is no room for what waits: it is lost, but was not
     /// reported written. Otherwise what the writer failed with, if nobody was told yet.
-    pub fn close(mut self) -> Result<(), JournalError> {
-        self.join();
-        self.feed.failure().map_or(Ok(()), Err)
-    }
-
-    fn join(&mut self) {
-        self.queue.close();
-        if let Some(writer) = self.writer.take() {
-            drop(writer.join());
-        }
+    pub fn close(self) -> Result<(), JournalError> {
+        self.desk.close()
     }
 }
 
@@ -188,10 +169,4 @@ pub fn bytes_of(dir: &Path) -> u64 {
     // A file may be deleted meanwhile. Links are not followed.
     let about = entries.filter_map(|entry| entry.metadata().ok());
     about.filter(std::fs::Metadata::is_file).map(|about| about.len()).sum()
-}
-
-impl Drop for Journal {
-    fn drop(&mut self) {
-        self.join();
-    }
 }

@@ -1,11 +1,11 @@
 use std::{
-    fs::{self, File},
-    io::{self, ErrorKind, Write},
+    io,
     path::{Path, PathBuf},
 };
 
-use rusqlite::{ErrorCode, ffi};
 use starling_protocols::journal::{Life, Sequence};
+
+use crate::database::{Cause, Failure, FileError, advice};
 
 /// Why a journal was not opened, read or written.
 ///
@@ -113,113 +113,30 @@ impl JournalError {
 
     /// Whether the file itself is the trouble, and not the disk.
     pub(super) fn is_damage(&self) -> bool {
+        Failure::is_damage(self)
+    }
+}
+
+impl From<FileError> for JournalError {
+    fn from(why: FileError) -> Self {
+        match why {
+            FileError::Io { doing, path, source } => Self::Io { doing, path, source },
+            FileError::Database { doing, path, source } => Self::Database { doing, path, source },
+            FileError::Blocked { path, why } => Self::Blocked { path, why },
+            FileError::Newer { path, format } => Self::Newer { path, format },
+            FileError::Damaged { path, why } => Self::Damaged { path, why },
+        }
+    }
+}
+
+impl Failure for JournalError {
+    fn cause(&self) -> Cause<'_> {
         match self {
-            Self::Damaged { .. } => true,
-            Self::Database { source, .. } => is_damage(source),
-            _ => false,
+            Self::Io { source, .. } => Cause::System(source),
+            Self::Database { source, path, .. } => Cause::Database(source, path),
+            Self::Blocked { why, .. } => Cause::Blocked(why),
+            Self::Damaged { .. } => Cause::Damage,
+            _ => Cause::Other,
         }
-    }
-}
-
-/// Whether what SQLite found is no journal, or one that is not as it was written. Our queries are
-/// right, so whatever is no trouble of the system or of the moment is one of the file.
-pub(super) fn is_damage(why: &rusqlite::Error) -> bool {
-    let rusqlite::Error::SqliteFailure(failure, _) = why else { return true };
-    match failure.code {
-        // A file that is shorter than it says.
-        ErrorCode::SystemIoFailure => failure.extended_code == ffi::SQLITE_IOERR_SHORT_READ,
-        ErrorCode::DiskFull
-        | ErrorCode::CannotOpen
-        | ErrorCode::DatabaseBusy
-        | ErrorCode::DatabaseLocked
-        | ErrorCode::FileLockingProtocolFailed
-        | ErrorCode::OutOfMemory
-        | ErrorCode::PermissionDenied
-        | ErrorCode::AuthorizationForStatementDenied
-        | ErrorCode::ReadOnly
-        | ErrorCode::OperationInterrupted => false,
-        _ => true,
-    }
-}
-
-/// What keeps a writer from going on.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// Nothing is lost, and it may pass.
-    Blocked(String),
-    /// Nobody knows what is on the disk.
-    Fatal(JournalError),
-}
-
-impl Trouble {
-    /// Tells a disk that is full from one that is broken.
-    pub(super) fn of(error: JournalError) -> Self {
-        match &error {
-            JournalError::Io { source, .. } if is_full(source) => Self::Blocked(no_room(source)),
-            JournalError::Database { source, path, .. } => match block(source, path) {
-                Some(why) => Self::Blocked(why),
-                None => Self::Fatal(error),
-            },
-            JournalError::Blocked { why, .. } => Self::Blocked(why.clone()),
-            _ => Self::Fatal(error),
-        }
-    }
-
-    /// The same for who cannot wait.
-    pub(super) fn into_error(self, path: &Path) -> JournalError {
-        match self {
-            Self::Blocked(why) => JournalError::Blocked { path: path.to_owned(), why },
-            Self::Fatal(error) => error,
-        }
-    }
-}
-
-fn block(why: &rusqlite::Error, path: &Path) -> Option<String> {
-    let rusqlite::Error::SqliteFailure(failure, _) = why else { return None };
-    match failure.code {
-        ErrorCode::DiskFull => Some(no_room(&ErrorKind::StorageFull.into())),
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
-            Some("another program keeps it locked: end that program".into())
-        }
-        ErrorCode::SystemIoFailure | ErrorCode::CannotOpen if !is_sync(failure) => {
-            // SQLite names a full disk only where it writes to its two main files.
-            let full = probe(path.parent()?).err().filter(is_full)?;
-            Some(no_room(&full))
-        }
-        _ => None,
-    }
-}
-
-fn is_sync(failure: &ffi::Error) -> bool {
-    [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC].contains(&failure.extended_code)
-}
-
-fn is_full(why: &io::Error) -> bool {
-    matches!(why.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-}
-
-fn no_room(why: &io::Error) -> String {
-    format!("{why}: free some space on its filesystem (see `df`); it then goes on by itself")
-}
-
-/// Whether a file can grow here.
-fn probe(dir: &Path) -> io::Result<()> {
-    let path = dir.join("probe");
-    let written = File::create(&path).and_then(|mut file| file.write_all(&[1; 65_536]));
-    // It says nothing more, and the next probe writes it anew.
-    let _ = fs::remove_file(&path);
-    written
-}
-
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "free some space on its filesystem (see `df`), then try again"
-        }
-        ErrorKind::PermissionDenied => {
-            "run as the owner of the data directory, or give it to this user with `chown -R`"
-        }
-        ErrorKind::NotFound => "check the path",
-        _ => "see the system's log (`dmesg`) for the state of the disk",
     }
 }

@@ -1,7 +1,7 @@
 //! The files of a journal: which is written, which are old, and how one takes the place of another.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder},
     io::ErrorKind,
     os::unix::fs::{DirBuilderExt, symlink},
     path::{Path, PathBuf},
@@ -13,12 +13,16 @@ use starling_protocols::journal::Batch;
 use super::{
     JournalError,
     schema::beside,
-    store::{self, Store, Tail},
+    store::{Store, Tail},
 };
+use crate::database::{FileError, file};
 
 /// Digits of the numbers that files are named by: as many as the greatest number has, so that the
 /// order of the names is the order of the files.
 const DIGITS: usize = 20;
+
+/// How the names of damaged files begin.
+const DAMAGED: &str = "damaged-";
 
 /// The directory of a journal.
 #[derive(Clone, Debug)]
@@ -31,12 +35,12 @@ impl Files {
     pub(super) fn open(dir: &Path) -> Result<Self, JournalError> {
         let files = Self { dir: dir.to_owned() };
         match DirBuilder::new().mode(0o700).create(dir) {
-            Ok(()) => sync_dir(dir.parent().unwrap_or(dir))?,
+            Ok(()) => file::sync(dir.parent().unwrap_or(dir))?,
             Err(why) if why.kind() == ErrorKind::AlreadyExists => {}
             Err(why) => return Err(JournalError::io("make", dir)(why)),
         }
         // What a crash left behind that nobody relies on yet.
-        store::remove(&files.next())?;
+        file::remove(&files.next())?;
         Ok(files)
     }
 
@@ -49,16 +53,14 @@ impl Files {
     /// when all of it is durable.
     pub(super) fn begin(&self, tail: Tail, batch: Option<&Batch>) -> Result<Store, JournalError> {
         let (next, path) = (self.next(), self.path_of(tail.next.0));
-        store::remove(&next)?;
+        file::remove(&next)?;
         let mut made = Store::create(&next, tail)?;
         if let Some(batch) = batch {
             made.commit(std::slice::from_ref(batch), &[], true)?;
         }
         let tail = made.tail;
         made.close()?;
-        store::sync_file(&next)?;
-        fs::rename(&next, &path).map_err(JournalError::io("put in its place", &path))?;
-        sync_dir(&self.dir)?;
+        file::put_in_place(&next, &path)?;
         self.point_to(&path);
         Store::open(&path, tail)
     }
@@ -75,28 +77,13 @@ impl Files {
     }
 
     /// Keeps a copy of the log beside a file, before SQLite cuts off what it cannot read.
-    pub(super) fn copy_log_aside(path: &Path) -> Result<PathBuf, JournalError> {
-        let aside = beside(&free_name(path.parent().unwrap_or(path)), "-wal");
-        let copied = fs::copy(beside(path, "-wal"), &aside).map(drop);
-        copied.map_err(JournalError::io("keep a copy of its log as", &aside))?;
-        store::sync_file(&aside)?;
-        Ok(aside)
+    pub(super) fn copy_log_aside(path: &Path) -> Result<PathBuf, FileError> {
+        file::copy_log_aside(path, DAMAGED)
     }
 
     /// Gives a damaged file another name, under which nothing uses it.
-    pub(super) fn set_aside(&self, path: &Path) -> Result<PathBuf, JournalError> {
-        let aside = free_name(&self.dir);
-        for suffix in ["-wal", "-shm", ""] {
-            let (from, to) = (beside(path, suffix), beside(&aside, suffix));
-            match fs::rename(&from, &to) {
-                Err(why) if why.kind() != ErrorKind::NotFound => {
-                    return Err(JournalError::io("set aside", &from)(why));
-                }
-                _ => {}
-            }
-        }
-        sync_dir(&self.dir)?;
-        Ok(aside)
+    pub(super) fn set_aside(path: &Path) -> Result<PathBuf, FileError> {
+        file::set_aside(path, DAMAGED)
     }
 
     /// Deletes old files, oldest first: those last written before so long, and what is more than
@@ -117,7 +104,7 @@ impl Files {
             if bytes <= bytes_max && written_ms >= before {
                 break;
             }
-            store::remove(&path)?;
+            file::remove(&path)?;
             bytes -= size;
             deleted.push(path);
         }
@@ -144,27 +131,9 @@ impl Files {
     }
 }
 
-/// The name that the next damaged file gets.
-fn free_name(dir: &Path) -> PathBuf {
-    let is_free = |aside: &PathBuf| {
-        ["", "-wal"].iter().all(|suffix| fs::symlink_metadata(beside(aside, suffix)).is_err())
-    };
-    (1..)
-        .map(|number: u32| dir.join(format!("damaged-{number}.db")))
-        .find(is_free)
-        .expect("not every number is taken")
-}
-
 /// Damaged files that were set aside in this directory and are still there.
 pub(super) fn damaged(dir: &Path) -> Vec<PathBuf> {
-    let is_damaged = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with("damaged-") && !name.ends_with("-shm"))
-    };
-    let listed = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut found: Vec<_> = listed.map(|entry| entry.path()).filter(is_damaged).collect();
-    found.sort();
-    found
+    file::damaged(dir, DAMAGED)
 }
 
 /// The numbered files of a directory, oldest first.
@@ -200,10 +169,4 @@ fn about(path: PathBuf) -> (PathBuf, u64, u64) {
     let since = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
     let bytes = bytes_of(&path);
     (path, bytes, u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-fn sync_dir(dir: &Path) -> Result<(), JournalError> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(JournalError::io("bring to the disk", dir))
 }

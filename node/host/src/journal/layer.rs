@@ -21,8 +21,8 @@ const EARLY_ROWS_MAX: usize = 512;
 /// A longer message is cut, and fields are left out.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
-/// The part of the program whose messages are about writing messages.
-const OWN: &str = "starling_node::journal";
+/// The parts of the program whose messages are about writing messages.
+const OWN: [&str; 2] = ["starling_node::journal", "starling_node::database"];
 
 /// Puts the program's messages (`tracing` events) into the journal. The fields `agent`, `kind` and
 /// `host` become columns of their own. It never waits: what finds no room is counted.
@@ -76,7 +76,7 @@ impl LogHandle {
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let about = event.metadata();
-        if *about.level() > self.level || about.target().starts_with(OWN) {
+        if *about.level() > self.level || OWN.iter().any(|own| about.target().starts_with(own)) {
             return;
         }
         let mut taken = Taken::default();

@@ -1,11 +1,9 @@
-//! What the writer tells the main loop.
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
+//! What the journal's writer tells the main loop.
 
 use starling_protocols::journal::Sequence;
-use tokio::sync::Notify;
 
 use super::JournalError;
+use crate::database;
 
 /// What has become of the batches.
 #[derive(Debug)]
@@ -26,115 +24,18 @@ pub enum Progress {
     Failed(JournalError),
 }
 
-/// From the writer to the main loop. What the main loop has not heard is put together: it is told
-/// where things stand, not every step.
-#[derive(Debug, Default)]
-pub(super) struct Feed {
-    standing: Mutex<Standing>,
-    news: Notify,
+/// How far a journal's writer has come: what is written, and what of it is durable.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stage {
+    pub(super) written: Sequence,
+    pub(super) durable: Sequence,
 }
 
-#[derive(Debug, Default)]
-struct Standing {
-    written: Sequence,
-    durable: Sequence,
-    full: Option<String>,
-    failed: Option<JournalError>,
-    ended: bool,
-    told: Told,
-}
+impl database::Stage for Stage {
+    type Error = JournalError;
+    type Progress = Progress;
 
-#[derive(Debug, Default)]
-struct Told {
-    written: Sequence,
-    durable: Sequence,
-    full: bool,
-}
-
-impl Feed {
-    fn change(&self, change: impl FnOnce(&mut Standing)) {
-        change(&mut self.standing());
-        self.news.notify_one();
-    }
-
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn begin(&self, next: Sequence) {
-        self.change(|standing| {
-            (standing.written, standing.durable) = (next, next);
-            standing.told = Told { written: next, durable: next, full: false };
-        });
-    }
-
-    pub(super) fn written(&self, upto: Sequence, durable: bool) {
-        self.change(|standing| {
-            standing.full = None;
-            standing.written = upto;
-            if durable {
-                standing.durable = upto;
-            }
-        });
-    }
-
-    pub(super) fn full(&self, why: &str) {
-        self.change(|standing| standing.full = Some(why.to_owned()));
-    }
-
-    pub(super) fn failed(&self, why: JournalError) {
-        self.change(|standing| standing.failed = Some(why));
-    }
-
-    pub(super) fn end(&self) {
-        self.change(|standing| standing.ended = true);
-    }
-
-    /// Why nothing can be written now, if so.
-    pub(super) fn why_full(&self) -> Option<String> {
-        self.standing().full.clone()
-    }
-
-    /// The failure, if nobody has been told yet.
-    pub(super) fn failure(&self) -> Option<JournalError> {
-        self.standing().failed.take()
-    }
-
-    /// What is new, if anything is.
-    pub(super) fn try_next(&self) -> Option<Progress> {
-        self.standing().next()
-    }
-
-    /// Waits for what is new. `None` when the writer has ended and all was told.
-    pub(super) async fn next(&self) -> Option<Progress> {
-        loop {
-            {
-                let mut standing = self.standing();
-                if let Some(news) = standing.next() {
-                    return Some(news);
-                }
-                if standing.ended {
-                    return None;
-                }
-            }
-            self.news.notified().await;
-        }
-    }
-}
-
-impl Standing {
-    fn next(&mut self) -> Option<Progress> {
-        let told = &mut self.told;
-        if let Some(why) = self.failed.take() {
-            return Some(Progress::Failed(why));
-        }
-        if self.full.is_some() != told.full {
-            told.full = self.full.is_some();
-            return Some(match &self.full {
-                Some(why) => Progress::Full { why: why.clone() },
-                None => Progress::Works,
-            });
-        }
+    fn tell(self, told: &mut Self) -> Option<Progress> {
         if self.durable > told.durable {
             told.durable = self.durable;
             told.written = told.written.max(self.durable);
@@ -145,5 +46,17 @@ impl Standing {
             return Some(Progress::Written(self.written));
         }
         None
+    }
+
+    fn full(why: String) -> Progress {
+        Progress::Full { why }
+    }
+
+    fn works() -> Progress {
+        Progress::Works
+    }
+
+    fn failed(why: JournalError) -> Progress {
+        Progress::Failed(why)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::Read,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -20,13 +18,12 @@ use starling_protocols::{
 
 use super::{
     JournalError,
-    error::is_damage,
     files::{self, Files},
     index::{LifeRow, Sums, column, digest},
-    schema::{self, uint},
+    schema::{self, KIND, uint},
     store::{self, PageRow, Store, Tail},
-    wal,
 };
+use crate::database::{file, is_damage, wal};
 
 /// More records than any file has, each of which takes up several bytes. How many a damaged file had
 /// cannot be told, it may be cut off; no number is given a second time.
@@ -104,7 +101,7 @@ fn begin_anew(
     let next = files::first_of(path).unwrap_or(0).saturating_add(FILE_RECORDS_MAX);
     // The new file comes first: if this is interrupted, no older file is taken for the newest.
     let store = files.begin(Tail::begin(Sequence(next), ChainHash::START), None)?;
-    let aside = files.set_aside(path)?;
+    let aside = Files::set_aside(path)?;
     let lost = heads.into_iter().map(|head| {
         (head, format!("its journal is damaged and was set aside as {}", aside.display()))
     });
@@ -131,13 +128,13 @@ fn is_write_ahead(head: &LifeHead<'_>) -> bool {
 }
 
 fn load(path: &Path) -> Result<(Store, Opened), JournalError> {
-    check_header(path)?;
+    KIND.check_header(path)?;
     let (mut damage, mut doubts) = (Vec::new(), Vec::new());
     if let Some(why) = wal::damage(path) {
         let aside = Files::copy_log_aside(path)?;
         doubts.push(JournalDamage { path: path.to_owned(), set_aside: Some(aside), why });
     }
-    let conn = schema::open_writer(path)?;
+    let conn = file::open_writer(path)?;
     schema::check_format(&conn, path)?;
     let tail = store::read_tail(&conn, path)?;
     let mut store = Store::over(conn, path, tail);
@@ -158,23 +155,6 @@ fn load(path: &Path) -> Result<(Store, Opened), JournalError> {
     store.checkpoint()?;
     let (file_bytes, file_age) = store.size_and_age()?;
     Ok((store, Opened { recovered, damage, doubts, file_bytes, file_age }))
-}
-
-/// SQLite believes what its header says about the log beside the file.
-pub(super) fn check_header(path: &Path) -> Result<(), JournalError> {
-    let mut header = [0; 20];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    let damaged = |why: &str| JournalError::Damaged { path: path.to_owned(), why: why.into() };
-    match read {
-        Err(why) if why.kind() == std::io::ErrorKind::UnexpectedEof => {
-            return Err(damaged("it is cut off in its first bytes"));
-        }
-        read => read.map_err(JournalError::io("read", path))?,
-    }
-    if !header.starts_with(b"SQLite format 3\0") || header[18..] != [2, 2] {
-        return Err(damaged("its first bytes are not those of a journal"));
-    }
-    Ok(())
 }
 
 /// All of the index that a restart needs.

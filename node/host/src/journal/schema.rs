@@ -1,24 +1,24 @@
 //! The tables of a journal's file, and how connections to it are set up.
 
-use std::{
-    fs::OpenOptions,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, config::DbConfig, types::FromSql};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, types::FromSql};
 
 use super::JournalError;
+pub(super) use crate::database::file::{beside, int, set_meta, uint};
+use crate::database::{
+    FileError,
+    file::{self, Kind},
+};
 
 /// The version of the tables that this crate writes and reads.
-pub(super) const FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 
-/// Marks the file for `file(1)`: `STJR`.
+/// `STJR`.
 const APPLICATION_ID: i64 = 0x5354_4a52;
 
-/// How long one waits for another program that has locked the file.
-const BUSY: Duration = Duration::from_secs(2);
+pub(super) const KIND: Kind =
+    Kind { what: "a journal", application_id: APPLICATION_ID, format: FORMAT };
 
 /// SQLite keeps the comments, so that `.schema` explains a file to whom opens it.
 const TABLES: &str = "
@@ -123,54 +123,7 @@ CREATE VIEW page_lives AS
 
 /// Makes the tables in an empty file.
 pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute_batch(&format!(
-        "PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={FORMAT}; {TABLES}"
-    ))?;
-    set_meta(conn, "format", &FORMAT.to_string())?;
-    set_meta(conn, "software", env!("CARGO_PKG_VERSION"))
-}
-
-pub(super) fn set_meta(conn: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
-    conn.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?, ?)")?.execute([key, value])?;
-    Ok(())
-}
-
-pub(super) fn meta(conn: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
-    let mut read = conn.prepare_cached("SELECT value FROM meta WHERE key = ?")?;
-    read.query_row([key], |row| row.get(0)).optional()
-}
-
-/// An empty file for its owner alone: SQLite gives its other files the same permissions.
-pub(super) fn make_file(path: &Path) -> Result<(), JournalError> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
-        .map_err(JournalError::io("make", path))
-}
-
-/// For the one writer of a file that is there.
-pub(super) fn open_writer(path: &Path) -> Result<Connection, JournalError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let open = || {
-        let conn = Connection::open_with_flags(path, flags)?;
-        set_up(&conn)?;
-        keep_log(&conn, true)?;
-        let mode: String = conn.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))?;
-        debug_assert_eq!(mode, "wal", "every file system that daemons run on has shared memory");
-        // The writer chooses the moment: in the middle of a commit somebody would wait for it.
-        conn.execute_batch("PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=FULL")?;
-        Ok(conn)
-    };
-    open().map_err(JournalError::database("open", path))
-}
-
-/// Whether the log stays beside the file when the connection is closed. After an error it must: what
-/// is in it may not be on the disk, and is brought into the file only by a start that reads it.
-pub(super) fn keep_log(conn: &Connection, keep: bool) -> rusqlite::Result<()> {
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
+    KIND.create(conn, TABLES)
 }
 
 /// For one of any number of readers, beside a writer or not.
@@ -189,7 +142,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, JournalError> {
         } else {
             Connection::open_with_flags(unchanging(path), flags | OpenFlags::SQLITE_OPEN_URI)?
         };
-        set_up(&conn)?;
+        file::set_up(&conn)?;
         Ok(conn)
     };
     open().map_err(JournalError::database("open", path))
@@ -208,51 +161,9 @@ fn unchanging(path: &Path) -> String {
     uri + "?immutable=1"
 }
 
-/// The file that SQLite keeps beside this one.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-fn set_up(conn: &Connection) -> rusqlite::Result<()> {
-    conn.busy_timeout(BUSY)?;
-    conn.set_prepared_statement_cache_capacity(64);
-    // A file from elsewhere runs no code of its own.
-    conn.execute_batch(
-        "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; \
-         PRAGMA cache_size=-16000",
-    )
-}
-
 /// Whether this version can read the file.
-pub(super) fn check_format(conn: &Connection, path: &Path) -> Result<(), JournalError> {
-    let unreadable = || JournalError::database("read", path);
-    let number = |pragma| conn.query_row(pragma, [], |row| row.get::<_, i64>(0));
-    let version = number("PRAGMA user_version").map_err(unreadable())?;
-    let application = number("PRAGMA application_id").map_err(unreadable())?;
-    let said = meta(conn, "format").map_err(unreadable())?.and_then(|text| text.parse().ok());
-    match said {
-        // It stands in two places: a flipped bit is not taken for a later version.
-        Some(format) if i64::from(format) == version && format > FORMAT => {
-            Err(JournalError::Newer { path: path.to_owned(), format })
-        }
-        Some(FORMAT) if version == i64::from(FORMAT) && application == APPLICATION_ID => Ok(()),
-        _ => Err(JournalError::Damaged {
-            path: path.to_owned(),
-            why: "it does not say that it is a journal of Starling".into(),
-        }),
-    }
-}
-
-/// Numbers of records and the like, as SQLite has them. None of them comes near the limit.
-pub(super) fn int(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Back again; a negative one is damage, and read as what nothing has.
-pub(super) fn uint(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
+pub(super) fn check_format(conn: &Connection, path: &Path) -> Result<(), FileError> {
+    KIND.check(conn, path)
 }
 
 /// The one value of a row, if there is a row.

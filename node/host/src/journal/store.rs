@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
-    os::unix::fs::MetadataExt,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -22,6 +21,7 @@ use super::{
     recover::read_page,
     schema::{self, int, uint},
 };
+use crate::database::file::{self, Identity};
 
 /// What a commit costs in the write-ahead log beside its pages, roughly.
 const COMMIT_BYTES: u64 = 6 * 4096;
@@ -57,30 +57,32 @@ pub(super) struct PageRow {
 pub(super) struct Store {
     conn: Connection,
     pub(super) path: PathBuf,
-    /// Its file system, and its number there.
-    identity: (u64, u64),
+    identity: Identity,
     pub(super) tail: Tail,
     sync: Option<bool>,
     /// Written since the last checkpoint, roughly.
     pub(super) log_bytes: u64,
     /// Whether something is written that is not durable.
     pub(super) loose: bool,
+    /// What is durable ends before this record.
+    pub(super) durable: Sequence,
 }
 
 impl Store {
     /// Makes a file that goes on after `tail`. Nothing but its name is durable afterwards.
     pub(super) fn create(path: &Path, tail: Tail) -> Result<Self, JournalError> {
-        schema::make_file(path)?;
-        let conn = schema::open_writer(path)?;
+        file::make(path)?;
+        let conn = file::open_writer(path)?;
         let sums = Sums::default();
         let store = Self {
             conn,
             path: path.to_owned(),
-            identity: identity(path),
+            identity: Identity::of(path),
             tail: Tail { sums, ..tail },
             sync: None,
             log_bytes: 0,
             loose: true,
+            durable: tail.next,
         };
         let make = || {
             let all = store.conn.unchecked_transaction()?;
@@ -94,15 +96,16 @@ impl Store {
 
     /// Opens a file whose tail is known, with all of it durable.
     pub(super) fn open(path: &Path, tail: Tail) -> Result<Self, JournalError> {
-        let conn = schema::open_writer(path)?;
+        let conn = file::open_writer(path)?;
         Ok(Self { loose: false, ..Self::over(conn, path, tail) })
     }
 
     /// Goes on with a file.
     pub(super) fn over(conn: Connection, path: &Path, tail: Tail) -> Self {
-        let log_bytes = fs::metadata(schema::beside(path, "-wal")).map_or(0, |log| log.len());
-        let (identity, path) = (identity(path), path.to_owned());
-        Self { conn, path, identity, tail, sync: None, log_bytes, loose: true }
+        let log_bytes = file::log_bytes(path);
+        let (identity, path) = (Identity::of(path), path.to_owned());
+        let durable = tail.next;
+        Self { conn, path, identity, tail, sync: None, log_bytes, loose: true, durable }
     }
 
     pub(super) const fn connection(&self) -> &Connection {
@@ -111,14 +114,7 @@ impl Store {
 
     /// What is written to a file that was removed is lost with it.
     pub(super) fn check_there(&self) -> Result<(), JournalError> {
-        let there = fs::metadata(&self.path).map(|about| (about.dev(), about.ino()));
-        if there.is_ok_and(|there| there == self.identity) {
-            return Ok(());
-        }
-        let why = "it was removed or replaced while the daemon writes it: put it back; or start \
-                   the daemon anew, with the journal that is there then"
-            .into();
-        Err(JournalError::Blocked { path: self.path.clone(), why })
+        Ok(self.identity.check(&self.path, "journal")?)
     }
 
     /// Its bytes, and the time from its first record to its last.
@@ -227,6 +223,9 @@ impl Store {
         self.tail = tail;
         self.log_bytes += bytes;
         self.loose = !sync;
+        if sync {
+            self.durable = self.tail.next;
+        }
         Ok(())
     }
 
@@ -238,9 +237,7 @@ impl Store {
     /// Brings what is in the write-ahead log into the file itself. A reader may keep a part of it
     /// from being done; the rest is done another time.
     pub(super) fn checkpoint(&mut self) -> Result<(), JournalError> {
-        self.conn
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-            .map_err(JournalError::database("checkpoint", &self.path))?;
+        file::checkpoint(&self.conn, &self.path)?;
         self.log_bytes = 0;
         Ok(())
     }
@@ -250,9 +247,7 @@ impl Store {
     pub(super) fn close(mut self) -> Result<(), JournalError> {
         self.flush()?;
         self.checkpoint()?;
-        let failed = || JournalError::database("close", &self.path);
-        schema::keep_log(&self.conn, false).map_err(failed())?;
-        self.conn.close().map_err(|(_, why)| failed()(why))
+        Ok(file::close(self.conn, &self.path)?)
     }
 
     /// Deletes messages of the log before this moment and beyond so many, at most `step` of them.
@@ -297,30 +292,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-fn identity(path: &Path) -> (u64, u64) {
-    fs::metadata(path).map_or((0, 0), |about| (about.dev(), about.ino()))
-}
-
-/// Brings a file to the disk, whoever wrote it.
-pub(super) fn sync_file(path: &Path) -> Result<(), JournalError> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(JournalError::io("bring to the disk", path))
-}
-
-/// Removes a file with what SQLite keeps beside it.
-pub(super) fn remove(path: &Path) -> Result<(), JournalError> {
-    for file in ["-wal", "-shm", ""].map(|suffix| schema::beside(path, suffix)) {
-        match fs::remove_file(&file) {
-            Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
-                return Err(JournalError::io("remove", &file)(why));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// When the records of a batch begin.

@@ -183,3 +183,20 @@ fn the_main_loop_waits_while_there_is_no_room() {
     assert!(journal.has_room());
     wait_durable(&journal, story.next());
 }
+
+#[test]
+fn a_new_file_that_has_begun_is_not_begun_again_when_messages_beside_it_found_no_room() {
+    use crate::database::Keeper as _;
+    let dir = tempfile::tempdir().unwrap();
+    let files = Files::open(&dir.path().join("journal")).unwrap();
+    let (store, opened) = recover::open(&files).unwrap();
+    let mut story = Story::begin(&opened.recovered);
+    let mut keeper = Keeper { files, options: Options::default(), store };
+    let queue = queue::Queue::default();
+    queue.put(story.rotate());
+    let work = queue.take(tokio::time::Instant::now());
+    // What found no room is written again, all of it.
+    keeper.write(&work).unwrap();
+    keeper.write(&work).unwrap();
+    assert_eq!(keeper.store.tail.next, story.next());
+}

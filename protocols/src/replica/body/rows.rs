@@ -1,7 +1,7 @@
 //! Reads the operations of a packed document or change one at a time.
 
 use super::columns::{Deltas, Flags, Reader, Result, Runs, Table, bounded, malformed};
-use crate::limits::{DOCUMENT_OPS_MAX, DOCUMENT_TEXT_BYTES_MAX};
+use crate::limits::{DOCUMENT_OPS_MAX, DOCUMENT_KEYS_BYTES_MAX};
 
 /// Names an operation: its number, and the position of its actor in a list.
 pub(super) type Id = (usize, usize);
@@ -162,7 +162,7 @@ impl<'a> Rows<'a> {
 
     fn count_text(&mut self, text: Option<&str>) -> Result<()> {
         self.text += text.map_or(0, str::len);
-        bounded(self.text as u64, DOCUMENT_TEXT_BYTES_MAX, "bytes of names").map(|_| ())
+        bounded(self.text as u64, DOCUMENT_KEYS_BYTES_MAX, "bytes of names").map(|_| ())
     }
 
     fn value(&mut self, action: u64) -> Result<()> {

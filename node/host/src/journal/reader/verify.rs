@@ -8,12 +8,14 @@ use serde::Serialize;
 use starling_protocols::journal::{ChainHash, Life, OpenPage, Page, Record, Sequence};
 
 use super::{JournalError, Reader, Source};
-use crate::journal::{
-    index::{Indexer, Place, Sums, column, digest},
-    recover::{Index, read_page},
-    schema::{self, uint},
-    store::{self, PageRow, life_of},
-    wal,
+use crate::{
+    database::wal,
+    journal::{
+        index::{Indexer, Place, Sums, column, digest},
+        recover::{Index, read_page},
+        schema::{self, uint},
+        store::{self, PageRow, life_of},
+    },
 };
 
 /// Problems that a report lists; of further ones only their number.

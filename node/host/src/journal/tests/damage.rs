@@ -330,7 +330,7 @@ fn a_flipped_bit_within_the_log_is_told_and_the_log_is_kept() {
     let killed = Killed::after(8);
     let wal = schema::beside(&newest(&killed.dir), "-wal");
     let length = fs::metadata(&wal).unwrap().len();
-    assert_eq!(crate::journal::wal::damage(&newest(&killed.dir)), None);
+    assert_eq!(crate::database::wal::damage(&newest(&killed.dir)), None);
     // In its last frame it cannot be told from a torn end.
     for bit in [5, 32 * 8 + 3, (32 + 24 + 100) * 8, (length - 4096 - 24) * 4] {
         let copy = killed.copy();

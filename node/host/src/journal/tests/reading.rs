@@ -160,17 +160,17 @@ fn messages_of_the_log_are_kept_and_found() {
 #[test]
 fn a_flood_of_messages_is_counted_and_old_ones_go() {
     let dir = quick_dir();
-    let queue = Queue::default();
+    let queue = queue::Queue::default();
     let row = |message: String, wall_ms| queue::LogRow { message, wall_ms, ..Default::default() };
     for number in 0..9000 {
         queue.put_log(row(format!("{number}"), number));
     }
     let soon = tokio::time::Instant::now() + Duration::from_millis(1);
     let work = queue.take(soon);
-    assert_eq!((work.logs.len(), work.logs_dropped), (8192, 808));
+    assert_eq!((work.beside.rows.len(), work.beside.dropped), (8192, 808));
     let files = Files::open(&dir.path().join("journal")).unwrap();
     let (mut store, _) = recover::open(&files).unwrap();
-    store.commit(&[], &work.logs, false).unwrap();
+    store.commit(&[], &work.beside.rows, false).unwrap();
     let left = |store: &store::Store| -> (i64, i64) {
         let sql = "SELECT count(*), min(wall_ms) FROM logs";
         store.connection().query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()

@@ -12,16 +12,16 @@ use std::{
     path::Path,
 };
 
-use super::schema::beside;
+use super::file::beside;
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
 const MAGIC: u32 = 0x377f_0682;
 const PAGE_BYTES_MAX: usize = 65_536;
 
-/// Says what is wrong with the log beside a file of a journal, if something is that SQLite does not
+/// Says what is wrong with the log beside a file, if something is that SQLite does not
 /// tell. A log that cannot be read is left to SQLite.
-pub(super) fn damage(path: &Path) -> Option<String> {
+pub(crate) fn damage(path: &Path) -> Option<String> {
     let log = beside(path, "-wal");
     let header = || -> std::io::Result<[u8; HEADER_BYTES]> {
         let mut header = [0; HEADER_BYTES];
