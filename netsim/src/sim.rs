@@ -354,6 +354,8 @@ impl Sim {
     fn carry_out(&mut self, host: HostNo, output: Output) {
         let to = |sim: &Self, id: HostId| sim.with_id(id);
         match output {
+            // Nothing here writes or waits for a document.
+            Output::Store(_) | Output::Replicated { .. } => {}
             Output::Transmit { host: id } => {
                 if let Some(peer) = to(self, id) {
                     self.transmit(host, peer);

@@ -193,6 +193,7 @@ impl Sim {
             known: at.disk.known(at.life == 1),
             ledger: at.disk.ledger.clone(),
             recording,
+            replicas: None,
         };
         at.running = Some(Running::new(Engine::new(config, clock), now));
         self.trace.note(now, host, "start", &self.hosts[host.index()].life.to_le_bytes());

@@ -26,7 +26,10 @@ use std::{
 
 pub use error::{ConfigError, Fault, Snippet};
 use setting::{SETTINGS, Value};
-use starling_protocols::limits::{JOURNAL_FILE_AGE_MAX, JOURNAL_FILE_BYTES_MAX};
+use starling_protocols::{
+    ident::MeshId,
+    limits::{JOURNAL_FILE_AGE_MAX, JOURNAL_FILE_BYTES_MAX},
+};
 use world::World;
 
 use crate::journal;
@@ -121,6 +124,12 @@ impl Config {
     #[must_use]
     pub fn key_file(&self) -> PathBuf {
         self.data_dir.join(crate::disk::KEY_FILE)
+    }
+
+    /// Where this host keeps the documents of a mesh.
+    #[must_use]
+    pub fn documents_dir(&self, mesh: MeshId) -> PathBuf {
+        self.data_dir.join("documents").join(mesh.short())
     }
 
     /// Where the journal is.

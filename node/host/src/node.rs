@@ -36,6 +36,7 @@ use crate::{
     config::Config,
     control,
     disk::{Disk, DiskError},
+    documents::{self, Documents},
     journal::{Journal, Progress},
     net::{self, Net, NetEvent},
 };
@@ -60,6 +61,9 @@ struct Node {
     net: Net,
     disk: Arc<Disk>,
     journal: Journal,
+    documents: Documents,
+    /// Why documents cannot be written now, if they cannot.
+    documents_full: Option<String>,
     /// Host records to be kept; the latest wins.
     peers: watch::Sender<Vec<Signed<HostRecord>>>,
     jobs: mpsc::Sender<Job>,
@@ -114,11 +118,13 @@ impl Node {
             alarm_at = next;
             // What is to be recorded waits for the disk, and so does what would be recorded next.
             let has_room = self.journal.has_room() || self.engine.storage_trouble().is_some();
+            let has_room = has_room && (self.documents.has_room() || self.documents_full.is_some());
             tokio::select! {
                 event = self.net.next(), if has_room && self.engine.backlog() < BACKLOG_MESSAGES_MAX => {
                     self.on_net(event);
                 }
                 Some(progress) = self.journal.progress() => self.on_progress(progress),
+                Some(progress) = self.documents.progress() => self.on_documents(progress),
                 () = self.journal.wait_for_room(), if !has_room => {}
                 Some(call) = calls.recv() => self.on_call(call),
                 Some(job) = jobs.recv() => job(&mut self),
@@ -160,6 +166,8 @@ impl Node {
             Output::Missed { ticket, topic, count } => self.waiting.missed(ticket, &topic, count),
             Output::Redeemed { ticket, outcome } => self.redeemed(ticket, outcome),
             Output::Record(batch) => self.journal.append(batch),
+            Output::Store(batch) => self.documents.store(batch),
+            Output::Replicated { ticket, replicas } => self.waiting.replicated(ticket, replicas),
             Output::Log { agent, kind, level, text } => crate::log::say(agent, kind, level, &text),
             Output::Event(event) => self.events.put(&event, self.clock.now().wall),
         }
@@ -292,6 +300,29 @@ impl Node {
         self.answer_readers();
     }
 
+    /// Documents have been written, or cannot be.
+    fn on_documents(&mut self, progress: documents::Progress) {
+        match progress {
+            documents::Progress::Stored(upto) => {
+                self.engine.handle(Input::Stored { upto }, self.clock.now());
+            }
+            documents::Progress::Full { why } => {
+                tracing::error!(%why, "documents cannot be written; changes wait");
+                self.documents_full = Some(why);
+            }
+            documents::Progress::Works => {
+                tracing::info!("documents are written again");
+                self.documents_full = None;
+            }
+            // Nobody knows what is on the disk now: a new start looks.
+            documents::Progress::Failed(why) => {
+                tracing::error!(%why, "the documents have failed");
+                self.end = Some(End::Down);
+                self.fatal = Some(why.into());
+            }
+        }
+    }
+
     fn save_ledger(&mut self, ledger: &Ledger) {
         let Err(why) = self.disk.save_ledger(ledger) else {
             self.storage_trouble = None;
@@ -335,21 +366,27 @@ impl Node {
         drop(self.peers);
         // It has written what it had, or has failed and said so.
         drop(self.keeping.await);
-        let journal = self.journal;
-        let closed = tokio::task::spawn_blocking(|| journal.close()).await;
-        let closed = closed.ok().and_then(Result::err).inspect(|why| {
-            tracing::error!(%why, "the journal could not be closed in good order");
+        let (journal, documents) = (self.journal, self.documents);
+        let closed = tokio::task::spawn_blocking(|| -> Result<(), NodeError> {
+            let closed = journal.close();
+            documents.close()?;
+            Ok(closed?)
         });
-        self.fatal.or_else(|| closed.map(Into::into))
+        let closed = closed.await.ok().and_then(Result::err).inspect(|why| {
+            tracing::error!(%why, "what this host keeps could not be closed in good order");
+        });
+        self.fatal.or(closed)
     }
 
     async fn write_out(&mut self) {
         self.drain();
         // What waits for the disk goes out when it is there; after a failure, never.
-        while self.engine.held() > 0
-            && let Some(progress) = self.journal.progress().await
-        {
-            self.on_progress(progress);
+        while self.engine.held() > 0 {
+            tokio::select! {
+                Some(progress) = self.journal.progress() => self.on_progress(progress),
+                Some(progress) = self.documents.progress() => self.on_documents(progress),
+                else => break,
+            }
             self.drain();
         }
         while !self.blocked.is_empty() {
@@ -366,7 +403,8 @@ impl Node {
 
     /// Why storage does not work, if it does not.
     fn storage_trouble(&self) -> Option<&str> {
-        self.storage_trouble.as_deref().or_else(|| self.engine.storage_trouble())
+        let documents = || self.documents_full.as_deref();
+        self.storage_trouble.as_deref().or_else(|| self.engine.storage_trouble()).or_else(documents)
     }
 
     fn storage_problem(&self) -> Option<Problem> {

@@ -89,6 +89,7 @@ impl Host {
             known: Known::Records(Vec::new()),
             ledger: Ledger::default(),
             recording,
+            replicas: None,
         };
         let now = Now { time: base, wall: WALL };
         let engine = Engine::new(config, now);

@@ -51,6 +51,7 @@ impl Host {
             known: Known::Records(Vec::new()),
             ledger: Ledger::default(),
             recording: recorded.then(|| Recording::new(Recovered::nothing())),
+            replicas: None,
         };
         let now = Now { time: Time::ZERO, wall: WALL };
         Self { engine: Engine::new(config, now), start: Instant::now() }

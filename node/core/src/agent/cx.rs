@@ -16,6 +16,7 @@ use super::{
     dealings::Lazy,
     waits::{Book, Wait, What},
 };
+use crate::engine::Describe;
 
 /// What an agent sees of the world while it handles one input, and how it asks for effects.
 ///

@@ -383,6 +383,7 @@ impl Mesh {
             known,
             ledger: Ledger::default(),
             recording: self.disks[host].as_ref().map(Disk::recording),
+            replicas: None,
         }
     }
 

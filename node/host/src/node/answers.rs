@@ -17,6 +17,7 @@ type Reply = Result<Vec<u8>, Failure>;
 #[derive(Default)]
 pub(super) struct Waiting {
     asks: BTreeMap<Ticket, oneshot::Sender<Reply>>,
+    waits: BTreeMap<Ticket, oneshot::Sender<usize>>,
     sinks: BTreeMap<Ticket, Sink>,
 }
 
@@ -35,6 +36,18 @@ impl Waiting {
         if let Some(answer) = self.asks.remove(&ticket) {
             // Who asked may have gone.
             drop(answer.send(outcome));
+        }
+    }
+
+    /// Waits for hosts to have a document.
+    pub(super) fn wait(&mut self, ticket: Ticket, answer: oneshot::Sender<usize>) {
+        self.waits.insert(ticket, answer);
+    }
+
+    pub(super) fn replicated(&mut self, ticket: Ticket, replicas: usize) {
+        if let Some(answer) = self.waits.remove(&ticket) {
+            // Who waited may have gone.
+            let _ = answer.send(replicas);
         }
     }
 

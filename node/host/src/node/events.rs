@@ -117,7 +117,15 @@ async fn forward(mut from: broadcast::Receiver<EventLine>, to: mpsc::Sender<Even
 
 /// Whether somebody should know.
 const fn is_bad(event: &Event) -> bool {
-    matches!(event, Event::AgentDied { .. } | Event::AgentLost { .. } | Event::Undelivered { .. })
+    matches!(
+        event,
+        Event::AgentDied { .. }
+            | Event::AgentLost { .. }
+            | Event::Undelivered { .. }
+            | Event::NotDescribed { .. }
+            | Event::DocumentDropped { .. }
+            | Event::DocumentRefused { .. }
+    )
 }
 
 fn sentence(event: &Event) -> String {
@@ -141,6 +149,16 @@ fn sentence(event: &Event) -> String {
         Event::Undelivered { from, to, name, why } => {
             let (from, to) = (from.short(), format!("{to:?}"));
             format!("a letter {name} of agent {from} to {to} was not delivered: {why}")
+        }
+        Event::NotDescribed { agent, why } => {
+            format!("the descriptor of agent {} could not be written: {why}", agent.short())
+        }
+        Event::DocumentDropped { name, lost } => {
+            let lost = if lost.is_empty() { "nothing".into() } else { lost.join("; ") };
+            format!("document {name} was begun anew elsewhere; what is lost of it: {lost}")
+        }
+        Event::DocumentRefused { host, name, why } => {
+            format!("document {name} from host {} was refused: {why}", host.short())
         }
         Event::HostKnown { host, name } => format!("host {name} ({}) is known", host.short()),
         Event::HostLeft { host, name } => format!("host {name} ({}) has left", host.short()),

@@ -8,6 +8,7 @@ use starling_core::{
 use starling_protocols::{
     admission::{Invite, Ledger, Token, TokenError},
     ident::{Credential, HostId, MeshId, SecretKey, Signed},
+    replica::Replicas,
     roster::HostRecord,
 };
 use tokio::{
@@ -23,6 +24,7 @@ use crate::{
     config::Config,
     control::{ControlError, Handle, Journals, Server},
     disk::{Disk, DiskError},
+    documents::{Documents, DocumentsError},
     journal::{self, Journal, JournalError},
     net::{self, JoinError, Joined, Net, NetConfig, NetError},
 };
@@ -46,6 +48,9 @@ pub enum NodeError {
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The documents cannot be used.
+    #[error(transparent)]
+    Documents(#[from] DocumentsError),
     /// The network cannot be used.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -285,9 +290,11 @@ impl Node {
         let (key, credential) = identity(&disk, &config)?;
         let net = Net::new(&net_config(&config)?, &key, credential.clone())?;
         let (journal, recording) = open_journal(&config)?;
+        let (documents, replicas) = open_documents(&config, credential.mesh())?;
         let clock = Clock::after(recording.found.moment);
         let written = recording.found.next;
-        let engine = engine(&disk, &config, agents, (key, credential), recording, clock)?;
+        let engine =
+            engine(&disk, &config, agents, (key, credential), (recording, replicas), clock)?;
         let peers = watch::Sender::new(Vec::new());
         let keeping = tokio::spawn(keep_peers(Arc::clone(&disk), peers.subscribe()));
         Ok(Self {
@@ -297,6 +304,8 @@ impl Node {
             net,
             disk,
             journal,
+            documents,
+            documents_full: None,
             peers,
             jobs,
             blocked: Default::default(),
@@ -389,12 +398,36 @@ fn open_journal(config: &Config) -> Result<(Journal, Recording), NodeError> {
     Ok((journal, recording))
 }
 
+/// Opens the documents of this mesh; what is damaged comes back from other hosts.
+fn open_documents(config: &Config, mesh: MeshId) -> Result<(Documents, Replicas), NodeError> {
+    let dir = config.documents_dir(mesh);
+    std::fs::create_dir_all(&dir).map_err(NodeError::System)?;
+    let mut replicas = Replicas::new(mesh);
+    let mut unread = Vec::new();
+    let (documents, opened) = Documents::open(&dir.join("documents.db"), |kept| {
+        if let Err(why) = replicas.restore(&kept.bytes) {
+            unread.push(format!("{}: {why}", kept.name));
+        }
+    })?;
+    if let Some(damage) = &opened.damage {
+        tracing::error!(?damage, "the documents were damaged; what is missing comes from others");
+    }
+    if let Some(doubt) = &opened.doubt {
+        tracing::warn!(?doubt, "after a power cut or a full disk it may be nothing");
+    }
+    if opened.damaged.count > 0 || !unread.is_empty() {
+        let names = opened.damaged.names.iter().chain(&unread).cloned().collect::<Vec<_>>();
+        tracing::error!(?names, "copies of documents are damaged; they come back from others");
+    }
+    Ok((documents, replicas))
+}
+
 fn engine(
     disk: &Disk,
     config: &Config,
     agents: Kinds,
     (key, credential): (SecretKey, Credential),
-    recording: Recording,
+    (recording, replicas): (Recording, Replicas),
     clock: Clock,
 ) -> Result<Engine, NodeError> {
     let now = clock.now();
@@ -419,6 +452,7 @@ fn engine(
         known: Known::Records(known),
         ledger: disk.ledger()?,
         recording: Some(recording),
+        replicas: Some(replicas),
     };
     Ok(Engine::new(config, now))
 }

@@ -1,7 +1,7 @@
 //! Reads the operations of a packed document or change one at a time.
 
 use super::columns::{Deltas, Flags, Reader, Result, Runs, Table, bounded, malformed};
-use crate::limits::{DOCUMENT_OPS_MAX, DOCUMENT_KEYS_BYTES_MAX};
+use crate::limits::{DOCUMENT_KEYS_BYTES_MAX, DOCUMENT_OPS_MAX};
 
 /// Names an operation: its number, and the position of its actor in a list.
 pub(super) type Id = (usize, usize);
