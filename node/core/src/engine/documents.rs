@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
-use automerge::{AutoCommit, Automerge};
+use automerge::{AutoCommit, Automerge, ChangeHash};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use starling_protocols::{
@@ -20,7 +20,7 @@ use starling_protocols::{
 use super::{Counter, Engine, Event, Now, Output, Ticket, agents::AgentNo, run::Told};
 use crate::{
     agent::{Dialog, Notification, Request},
-    documents::{Path, Step, diff_values, get, set, to_json},
+    documents::{Path, Step, at, diff_values, get, set, to_json},
 };
 
 /// The documents of a host.
@@ -629,14 +629,32 @@ impl Engine {
         self.kill(agent, why);
     }
 
-    /// What a version said that the present one does not.
+    /// What a version had changed, since it was one with the present one: a line for each place.
     fn lost_by(&mut self, name: &DocName, dropped: &Dropped) -> Vec<String> {
-        let mut before = replica::Body::load(&dropped.body);
-        let before = before.as_mut().ok().and_then(|body| body.read(|doc| to_json(doc)).ok());
-        let before = before.and_then(Result::ok).unwrap_or_default();
+        let Ok(mut before) = replica::Body::load(&dropped.body) else { return Vec::new() };
         let Some(documents) = &mut self.documents else { return Vec::new() };
-        let now = documents.at.read(name, |doc| to_json(doc)).ok().and_then(Result::ok);
-        let differences = diff_values(&now.unwrap_or_else(|| json!({})), &before);
-        differences.lines.iter().map(ToString::to_string).collect()
+        let known = |hash: &ChangeHash| {
+            let known = documents.at.read(name, |doc| doc.get_change_meta_by_hash(hash).is_some());
+            known.unwrap_or(false)
+        };
+        let lines = before.read(|doc| {
+            let common = common(doc, known);
+            let (then, last) = (at(doc, &common).ok()?, to_json(doc).ok()?);
+            Some(diff_values(&then, &last).lines)
+        });
+        let lines = lines.ok().flatten().unwrap_or_default();
+        lines.iter().map(ToString::to_string).collect()
     }
+}
+
+/// The heads of that part of a document that is `known`.
+fn common(doc: &Automerge, mut known: impl FnMut(&ChangeHash) -> bool) -> Vec<ChangeHash> {
+    let mut heads: Vec<ChangeHash> = Vec::new();
+    for change in doc.get_changes(&[]) {
+        if known(&change.hash()) {
+            heads.retain(|head| !change.deps().contains(head));
+            heads.push(change.hash());
+        }
+    }
+    heads
 }

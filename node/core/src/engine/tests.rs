@@ -6,6 +6,8 @@ mod bad_orders;
 mod contracts;
 mod dialogs;
 mod discovery;
+mod disk;
+mod documents;
 mod journal;
 mod kept;
 mod lanes;
@@ -31,14 +33,16 @@ use starling_protocols::{
     admission::Ledger,
     exchange::Failure,
     ident::{Address, AgentId, Credential, Genesis, HostId, Incarnation, SecretKey, Signed},
-    journal::{Batch, ChainHash, Page, Record, Recovery, Sequence},
+    journal::{Batch, Page},
     roster::HostRecord,
     time::{Time, WallTime},
 };
 
+use disk::Disk;
+
 use super::{
-    Config, Counter, Engine, Event, GossipId, Input, Kinds, Known, LinkChange, Now, Output,
-    Recording, Start, Storage, Ticket,
+    Config, Counter, Engine, Event, GossipId, Input, Kinds, Known, LinkChange, Now, Output, Start,
+    Storage, Ticket,
 };
 use crate::agent::{Init, prelude::*};
 
@@ -199,67 +203,6 @@ impl Continuation<Probe> for Then {
     }
 }
 
-/// What a host has stored of its journal, and what waits to be.
-#[derive(Default)]
-pub(super) struct Disk {
-    pub(super) pages: Vec<Page>,
-    pub(super) waiting: Vec<Batch>,
-    /// Nothing is written until the test says so.
-    pub(super) stalled: bool,
-    /// How many files were begun, and at which page the last.
-    pub(super) files: u32,
-    file: usize,
-}
-
-impl Disk {
-    fn write(&mut self) -> Option<Sequence> {
-        for batch in self.waiting.drain(..) {
-            if batch.begins_file || self.pages.is_empty() {
-                (self.files, self.file) = (self.files + 1, self.pages.len());
-            }
-            let before = self.pages.last().map_or(ChainHash::START, |page| page.hash);
-            self.pages.push(Page::seal(before, &batch));
-        }
-        let last = self.pages.last()?;
-        Some(Sequence(last.first.0 + u64::from(last.count) - 1))
-    }
-
-    pub(super) fn records(&self) -> Vec<(Sequence, Record<'static>)> {
-        let mut all = Vec::new();
-        for page in &self.pages {
-            let page = Page::open(&page.bytes).expect("whole pages");
-            let records = page.records().map(|record| record.expect("records"));
-            all.extend(records.map(|(number, record)| (number, record.into_owned())));
-        }
-        all
-    }
-
-    fn recording(&self) -> Recording {
-        let mut recovery = Recovery::new();
-        for (sequence, record) in self.records() {
-            recovery.record(sequence, record);
-        }
-        let file_age = self.file_age();
-        let found = recovery.finish();
-        Recording { digest_entries: 1, snapshot_entries: 10, file_age, ..Recording::new(found) }
-    }
-
-    fn file_age(&self) -> Duration {
-        let file = self.pages.get(self.file..).unwrap_or_default();
-        let moment = |page: &Page| {
-            let open = Page::open(&page.bytes).expect("whole pages");
-            let moments = open.records().filter_map(|record| match record {
-                Ok((_, Record::At { time, .. })) => Some(time),
-                _ => None,
-            });
-            moments.min()
-        };
-        let moments: Vec<Time> = file.iter().filter_map(moment).collect();
-        let ends = moments.first().zip(moments.last());
-        ends.map_or(Duration::ZERO, |(first, last)| last.since(*first))
-    }
-}
-
 pub(super) fn kinds() -> Kinds {
     let kinds = Kinds::new()
         .kind::<Probe>()
@@ -270,7 +213,9 @@ pub(super) fn kinds() -> Kinds {
         .kind::<trader::Mumbler>()
         .kind::<discovery::Porter>()
         .kind::<solver::Fixer<false>>()
-        .kind::<solver::Fixer<true>>();
+        .kind::<solver::Fixer<true>>()
+        .kind::<documents::Sitter>()
+        .kind::<documents::Nobody>();
     crate::society::with_residents(partners::kinds(kinds))
 }
 
@@ -291,7 +236,9 @@ pub(super) struct Mesh {
     gossiped: u64,
     pub(super) disconnected: Vec<(usize, HostId)>,
     /// What each host has stored; `None` where nothing is recorded.
-    pub(super) disks: Vec<Option<Disk>>,
+    disks: Vec<Option<Disk>>,
+    /// Where each host keeps its documents; `None` where there are none.
+    shelves: Vec<Option<documents::Shelf>>,
     /// Hosts that each host knows and that are never there.
     phantoms: Vec<Range<u8>>,
     /// Bytes that went over lanes.
@@ -348,6 +295,7 @@ impl Mesh {
             gossiped: 0,
             disconnected: Vec::new(),
             disks: phantoms.iter().map(|_| recorded.then(Disk::default)).collect(),
+            shelves: phantoms.iter().map(|_| None).collect(),
             phantoms,
             carried: 0,
         };
@@ -383,7 +331,7 @@ impl Mesh {
             known,
             ledger: Ledger::default(),
             recording: self.disks[host].as_ref().map(Disk::recording),
-            replicas: None,
+            replicas: self.shelves[host].as_ref().map(|shelf| shelf.replicas(&self.genesis)),
         }
     }
 
@@ -497,6 +445,10 @@ impl Mesh {
             Output::Gossip { bytes, .. } => self.gossip(here, &bytes),
             Output::Disconnect { host, .. } => self.disconnected.push((here, host)),
             Output::Record(batch) => self.record(here, batch),
+            Output::Store(batch) => self.keep(here, batch),
+            Output::Replicated { ticket, replicas } => {
+                self.answers.insert(ticket, Ok(replicas.to_string()));
+            }
             _ => {}
         }
     }

@@ -30,7 +30,7 @@ fn unknown_agents_requests_and_kinds_are_clear_failures() {
     let host = Address { agent: AgentId::HOST, ..mesh.probe(0) };
     let ticket = mesh.ask(0, host, "host/start", r#"{"kind": "unicorn"}"#);
     let why = "unknown kind \"unicorn\"; this host has: fixer, host, inn, lasting-fixer, lodger, \
-               mumbler, porter, probe, purse, slippery, till, trader";
+               mumbler, nobody, porter, probe, purse, sitter, slippery, till, trader";
     assert_eq!(mesh.answers[&ticket], Err(Failure::Refused(why.into())));
 }
 
