@@ -345,6 +345,7 @@ impl Replicas {
             return Ok(false);
         }
         let mut revision = self.to_be_written(name, pen)?;
+        revision.lineage = self.covered_by_root(name, &revision).unwrap_or(revision.lineage);
         revision.base = revision.base.deleted();
         revision.heads.clear();
         revision.content = Content::Gone;
@@ -362,7 +363,7 @@ impl Replicas {
             Content::Whole(bytes) | Content::Since(bytes) => bytes.into(),
             Content::Gone => Box::default(),
         };
-        if revision.base.root.is_none() {
+        if revision.base.root.is_none() && !revision.base.gone {
             revision.lineage = Lineage::new(revision.base);
         }
         let before = self.held.get_mut(&name).filter(|_| !revision.base.gone);

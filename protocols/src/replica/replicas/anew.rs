@@ -68,6 +68,19 @@ impl Replicas {
         Some(past)
     }
 
+    /// What is covered by what comes after a version.
+    pub(super) fn covered_by_root(
+        &mut self,
+        name: &DocName,
+        revision: &Revision,
+    ) -> Option<Lineage> {
+        let (past, base) = (self.held.get(name)?.past(), revision.base);
+        let steps = self.body(name).ok()?.steps().ok()?;
+        let made = steps.iter().filter(|step| Some(step.head) != base.root);
+        let origins = made.map(|step| past.origin(step)).collect();
+        Some(revision.lineage.then(base, &revision.heads, origins))
+    }
+
     /// Whether [`carry`](Self::carry) is to be called.
     #[must_use]
     pub fn is_pending(&self, name: &DocName) -> bool {
@@ -97,6 +110,14 @@ impl Replicas {
             }
             return carried;
         }
+        if self.held.get(name).is_some_and(|held| held.base.gone) {
+            for past in pending {
+                if self.bring_back(name, past, pen).is_none() {
+                    carried.dropped.extend(past.dropped(self.owner(name)));
+                }
+            }
+            return carried;
+        }
         let may = held_by(self.held.get(name), pen);
         for past in pending {
             if !may || self.carry_one(name, past, &all, pen).is_err() {
@@ -104,6 +125,19 @@ impl Replicas {
             }
         }
         carried
+    }
+
+    /// Goes on with a document that only has the name of one that is deleted.
+    fn bring_back(&mut self, name: &DocName, past: &Past, pen: &Pen<'_>) -> Option<()> {
+        let body = Body::load(&past.body).ok()?;
+        let mut revision = self.whole(name).filter(|it| it.base.number < DOCUMENT_BASES_MAX)?;
+        revision.base = revision.base.after(None);
+        revision.heads = body.heads();
+        revision.content = Content::Whole(body.save());
+        revision.sign(pen.key, self.mesh);
+        self.put(revision, None);
+        self.open.put(name.clone(), body);
+        Some(())
     }
 
     fn current(&self, name: &DocName) -> Option<Dropped> {

@@ -190,7 +190,11 @@ impl Replicas {
 
     /// What is here, as another history of what is to replace it: if it is that.
     fn to_be_carried(&mut self, new: &Revision, body: Option<&mut Body>) -> Option<Past> {
-        let (body, held) = (body?, self.sound(&new.name)?);
+        let held = self.sound(&new.name)?;
+        if new.base.gone {
+            return independent(held.past(), &new.lineage);
+        }
+        let body = body?;
         new.base.root?;
         let mut past = held.past();
         if past.base.gone {
@@ -281,7 +285,7 @@ fn sane(revision: &mut Revision) -> Result<(), Refused> {
     if !ordered || !begun || !short || base.gone && !heads.is_empty() {
         return Err(Refused::Heads);
     }
-    if base.root.is_none() {
+    if base.root.is_none() && !base.gone {
         *lineage = Lineage::new(*base);
     }
     Ok(())
@@ -302,6 +306,17 @@ fn begins_as_said(revision: &Revision, body: &mut Body) -> bool {
     let message = super::anew::message(revision.base.number, &revision.lineage);
     firsts.next().is_some_and(|first| first.head == root && first.message == message)
         && firsts.next().is_none()
+}
+
+/// A document, if it has no change at all that somebody knew who has deleted it: then it is another
+/// one that only has the same name, and is not meant.
+fn independent(mut past: Past, deleted: &Lineage) -> Option<Past> {
+    if past.base.gone || past.base.root.is_some() || past.base.number < deleted.known_from {
+        return None;
+    }
+    let steps = Body::load(&past.body).and_then(|mut body| body.steps()).ok()?;
+    past.pending = !steps.is_empty() && !steps.iter().any(|it| deleted.covers(&past.origin(it)));
+    past.pending.then_some(past)
 }
 
 /// Whether another history has changes that are not in the present one.
