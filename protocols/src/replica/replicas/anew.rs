@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{
-        Base, Body, BodyError, Content, DocName, Head, Lineage, Revision,
+        Base, Body, BodyError, Content, Covered, DocName, Head, Lineage, Revision,
         body::{Planned, Repeating, Step},
         lineage::Origin,
     },
@@ -41,6 +41,19 @@ fn derive(what: &'static str, of: &impl serde::Serialize) -> [u8; 16] {
     actor
 }
 
+/// A document of this value whose root says what it covers; it follows `base`.
+fn rooted(
+    name: &DocName,
+    base: Base,
+    lineage: &Lineage,
+    body: &mut Body,
+    steps: &[Step],
+) -> Option<(Body, Head)> {
+    let actor = derive("starling root 1", &(name, base.number, body.heads()));
+    let time = steps.iter().map(|step| step.time).max().unwrap_or_default();
+    body.anew(actor, time, &message(base.number + 1, lineage)).ok()
+}
+
 impl Replicas {
     /// Begins the history anew, if it is long. Gives what it was.
     pub(super) fn begin_anew(&self, revision: &mut Revision, body: &mut Body) -> Option<Past> {
@@ -59,10 +72,7 @@ impl Replicas {
         let origins = made.map(|step| past.origin(step)).collect();
         let heads = body.heads();
         let lineage = revision.lineage.then(base, &heads, origins);
-        let actor = derive("starling root 1", &(&revision.name, base.number, &heads));
-        let time = steps.iter().map(|step| step.time).max().unwrap_or_default();
-        let text = message(base.number + 1, &lineage);
-        let (new, root) = body.anew(actor, time, &text).ok()?;
+        let (new, root) = rooted(&revision.name, base, &lineage, body, &steps)?;
         (revision.base, revision.lineage) = (base.after(Some(root)), lineage);
         *body = new;
         Some(past)
@@ -127,16 +137,24 @@ impl Replicas {
         carried
     }
 
-    /// Goes on with a document that only has the name of one that is deleted.
+    /// Goes on with a document that only has the name of one that is deleted: with a root of its
+    /// own, because others may have written by that name again.
     fn bring_back(&mut self, name: &DocName, past: &Past, pen: &Pen<'_>) -> Option<()> {
-        let body = Body::load(&past.body).ok()?;
+        let mut body = Body::load(&past.body).ok()?;
         let mut revision = self.whole(name).filter(|it| it.base.number < DOCUMENT_BASES_MAX)?;
-        revision.base = revision.base.after(None);
-        revision.heads = body.heads();
-        revision.content = Content::Whole(body.save());
+        let steps = body.steps().ok()?;
+        let origins = steps.iter().map(|step| past.origin(step)).collect();
+        let deletion = revision.base;
+        revision.lineage = revision.lineage.then(past.base, &body.heads(), origins);
+        revision.lineage.from = deletion.number + 1;
+        let (new, root) = rooted(name, deletion, &revision.lineage, &mut body, &steps)?;
+        revision.base = deletion.after(Some(root));
+        revision.heads = new.heads();
+        revision.content = Content::Whole(new.save());
         revision.sign(pen.key, self.mesh);
         self.put(revision, None);
-        self.open.put(name.clone(), body);
+        self.keep_past(name, Some(Past { pending: false, ..past.clone() }));
+        self.open.put(name.clone(), new);
         Some(())
     }
 
@@ -345,9 +363,9 @@ impl Past {
 
     /// The history before it and the heads at which that ended, if all of them are there.
     fn before<'a>(&self, all: &'a [Self]) -> Option<(&'a Self, Vec<Head>)> {
-        let number = self.base.number.checked_sub(1)?;
-        let mut covered = self.lineage.covered.iter();
-        let covered = covered.find(|it| it.number == number && !it.heads.is_empty())?;
+        let mut covered = self.lineage.covered.iter().rev();
+        let before = |it: &Covered| it.number < self.base.number && !it.heads.is_empty();
+        let covered = covered.find(|it| before(it))?;
         let is_it = |past: &&Self| {
             let base: Base = past.base;
             let known = base.short() == covered.base && !past.body.is_empty();

@@ -16,7 +16,7 @@ impl Replicas {
             match held.gone_since {
                 // A clock that was set back does not make it stay for ever.
                 Some(since) if since <= now => {
-                    if since.remaining(now) >= TOMBSTONE_KEPT {
+                    if now.remaining(since) >= TOMBSTONE_KEPT {
                         forgotten.push(name.clone());
                     }
                 }

@@ -1,5 +1,7 @@
 //! Documents on several hosts, with every way in which one may be refused.
 
+mod anew;
+
 use automerge::{ROOT, ReadDoc, transaction::Transactable};
 
 use super::{

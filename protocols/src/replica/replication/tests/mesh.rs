@@ -203,6 +203,16 @@ impl Mesh {
         name
     }
 
+    /// The host was away since the beginning of time.
+    pub(super) fn was_away(&mut self, at: usize) {
+        self.hosts[at].at.was_away(WallTime::from_millis(1000));
+    }
+
+    pub(super) fn collect(&mut self, at: usize, day: u64) {
+        self.hosts[at].at.collect(WallTime::from_millis(day * 24 * 3_600_000));
+        self.drain(at);
+    }
+
     pub(super) fn delete(&mut self, at: usize, name: &DocName) -> bool {
         let Host { key, life, at: replication, .. } = &mut self.hosts[at];
         let there = replication.delete(name, &Host::pen(key, *life)).expect("it may");
