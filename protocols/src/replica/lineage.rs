@@ -83,7 +83,7 @@ impl Lineage {
     /// The lineage of the history that follows `base` when it has these heads and holds changes
     /// that were first made there.
     pub(super) fn then(&self, base: Base, heads: &[Head], origins: Vec<Origin>) -> Self {
-        let mut all: BTreeMap<(u64, u64), (Vec<Head>, BTreeMap<[u8; 16], u64>)> = BTreeMap::new();
+        let mut all: BTreeMap<(u64, u64), (Vec<Head>, Clock)> = BTreeMap::new();
         for covered in &self.covered {
             let clock = covered.clock.iter().copied().collect();
             all.insert((covered.number, covered.base), (covered.heads.clone(), clock));
@@ -144,6 +144,9 @@ impl Origin {
         Some((Self { number: of_number, base, actor, seq }, of, own))
     }
 }
+
+/// Of each actor the last change.
+type Clock = BTreeMap<[u8; 16], u64>;
 
 /// How the message of a repeated change begins.
 const MARK: &str = "carried over from ";

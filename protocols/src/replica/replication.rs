@@ -1,3 +1,4 @@
+mod answer;
 mod keep;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,8 +13,8 @@ use super::{
 use crate::{
     ident::HostId,
     limits::{
-        DOCUMENT_HEADS_MAX, DOCUMENTS_PER_MESSAGE_BYTES_MAX, DOCUMENTS_PER_MESSAGE_MAX,
-        DOCUMENTS_STATE_EVERY, DOCUMENTS_WANTED_BYTES_MAX, DOUBT_MAX,
+        DOCUMENTS_PER_MESSAGE_BYTES_MAX, DOCUMENTS_PER_MESSAGE_MAX, DOCUMENTS_STATE_EVERY,
+        DOUBT_MAX,
     },
     reconcile::{self, Act, Digest, Limits, Reconciler},
     time::Time,
@@ -343,10 +344,10 @@ impl Replication {
                 (Message::Have(last), Message::Have(more))
                     if last.len() + more.len() <= DOCUMENTS_PER_MESSAGE_MAX =>
                 {
-                    return last.extend(more);
+                    last.extend(more);
                 }
                 (Message::Revisions(last), Message::Revisions(more)) if fit(last, &more) => {
-                    return last.extend(more);
+                    last.extend(more);
                 }
                 (_, message) => self.outputs.push_back(Output::Send { to, message }),
             }
@@ -502,57 +503,6 @@ impl Replication {
         }
     }
 
-    fn offers(&mut self, from: HostId, offers: Vec<Offer>) -> Result<(), reconcile::Refused> {
-        let offers = at_most(offers)?;
-        offers.iter().try_for_each(|offer| few(&offer.heads))?;
-        let mut wanted = Vec::new();
-        for offer in &offers {
-            match self.replicas.deletion_of(offer) {
-                Some(deletion) => self.send(vec![from], Message::Revisions(vec![deletion])),
-                None => wanted.extend(self.replicas.wish(offer)),
-            }
-        }
-        if !wanted.is_empty() {
-            self.send(vec![from], Message::Want(wanted));
-        }
-        Ok(())
-    }
-
-    fn wanted(
-        &mut self,
-        from: HostId,
-        wanted: Vec<Want>,
-        now: Time,
-    ) -> Result<(), reconcile::Refused> {
-        let wanted = at_most(wanted)?;
-        wanted.iter().try_for_each(|want| few(&want.heads))?;
-        let (mut names, mut bytes) = (BTreeSet::new(), 0);
-        for Want { name, heads, base } in wanted {
-            if bytes > DOCUMENTS_WANTED_BYTES_MAX {
-                self.compare_later(now);
-                break;
-            }
-            if !names.insert(name.clone()) {
-                continue;
-            }
-            if let Some(revision) = self.replicas.since(&name, base, &heads) {
-                bytes += revision.size();
-                self.send(vec![from], Message::Revisions(vec![revision]));
-            }
-        }
-        Ok(())
-    }
-
-    fn receipts(&mut self, from: HostId, all: Vec<Receipt>) -> Result<(), reconcile::Refused> {
-        let all = at_most(all)?;
-        all.iter().try_for_each(|receipt| few(&receipt.heads))?;
-        for Receipt { name, heads } in all {
-            let done = self.waits.held(&name, &heads, from);
-            self.replicated(done);
-        }
-        Ok(())
-    }
-
     fn act(&mut self, acts: Vec<Act<DocName>>) {
         for act in acts {
             match act {
@@ -599,12 +549,6 @@ impl Replication {
             self.ask_for_unvouched(now);
         }
     }
-}
-
-/// The heads of one document, if they are not too many.
-fn few(heads: &[Head]) -> Result<(), reconcile::Refused> {
-    let few = heads.len() <= DOCUMENT_HEADS_MAX;
-    if few { Ok(()) } else { Err(reconcile::Refused::Malformed) }
 }
 
 /// Whether it may be good as soon as more is known of who is a member.

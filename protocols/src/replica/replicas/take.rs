@@ -106,7 +106,7 @@ impl Replicas {
             return Err(Refused::Heads);
         };
         let mesh = self.mesh;
-        let known = self.held.get(&name).map(|held| held.revision()).ok_or(Refused::Heads)?;
+        let known = self.held.get(&name).map(super::held::Held::revision).ok_or(Refused::Heads)?;
         let said = revision.heads.clone();
         let mut body = match self.unpack(&name) {
             Ok(body) => body,
@@ -171,7 +171,7 @@ impl Replicas {
         if !revision.cover(&[], self.mesh, may) {
             return Err(Refused::Unvouched);
         }
-        let past = if same { self.to_be_carried(&revision, body.as_mut()) } else { None };
+        let past = if same { self.left_over(&revision, body.as_mut()) } else { None };
         let dropped = match past {
             Some(_) => None,
             None => self.dropped(&name, body.as_mut()),
@@ -189,7 +189,7 @@ impl Replicas {
     }
 
     /// What is here, as another history of what is to replace it: if it is that.
-    fn to_be_carried(&mut self, new: &Revision, body: Option<&mut Body>) -> Option<Past> {
+    fn left_over(&mut self, new: &Revision, body: Option<&mut Body>) -> Option<Past> {
         let held = self.sound(&new.name)?;
         if new.base.gone {
             return independent(held.past(), &new.lineage);
