@@ -472,6 +472,56 @@ pub const DOCUMENT_OPS_MAX: usize = 100_000;
 /// of them with all those before, so that its memory may grow with the square of this.
 pub const DOCUMENT_CHANGES_MAX: usize = 4096;
 
+/// Changes in the history of a document above which the next who changes it begins it anew from its
+/// value. A hundred bytes each, it is then some 50 kB of history that each copy carries along, and
+/// is unpacked in some ten milliseconds; an eighth of [`DOCUMENT_CHANGES_MAX`], so that changes of
+/// many hosts that have not heard of it still fit.
+pub const DOCUMENT_CHANGES_KEPT_MAX: usize = 512;
+
+/// How much of any cap a history may use before it is begun anew, too.
+pub const DOCUMENT_KEPT_PERCENT: usize = 40;
+
+/// A document that is large by its value, not by its history, is begun anew no more often than after
+/// so many changes.
+pub const DOCUMENT_CHANGES_KEPT_MIN: usize = 64;
+
+/// Earlier histories of a document that are kept on this host to repeat changes from, in case that
+/// others have begun it anew at the same time. Of older ones only the value counts.
+pub const DOCUMENT_PASTS_MAX: usize = 3;
+
+/// Histories of one document that wait to have their changes repeated in the present one. A further
+/// one is not taken: its holder repeats them itself.
+pub const DOCUMENT_PASTS_PENDING_MAX: usize = 8;
+
+/// Earlier histories that a document tells of. The changes of those before are lost if somebody
+/// comes with them.
+pub const LINEAGE_HISTORIES_MAX: usize = 64;
+
+/// Actors in all the histories that a document tells of. Beyond it the oldest are left out.
+pub const LINEAGE_ACTORS_MAX: usize = 1024;
+
+/// How long a host remembers that a document is deleted. A host that was away for longer than half
+/// of it doubts what it has until others have been asked.
+pub const TOMBSTONE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long a host that was away asks others for what it doubts. Then what they lack is deleted, if
+/// one of them was not away.
+pub const DOUBT_MAX: Duration = Duration::from_secs(600);
+
+/// Documents in one message of a peer that are answered: up to so many bytes. The rest is found
+/// missing later.
+pub const DOCUMENTS_WANTED_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Documents for which nobody vouched who is known to be a member, and which are asked for again.
+pub const DOCUMENTS_UNVOUCHED_MAX: usize = 256;
+
+/// How often a document is asked for again for which nobody vouches, of one host after the other.
+pub const DOCUMENT_UNVOUCHED_TRIES_MAX: usize = 8;
+
+/// The highest number of a history of a document that is taken from others: so many that no host
+/// that keeps the rules comes near it, and so few that there is always another one.
+pub const DOCUMENT_BASES_MAX: u64 = 1 << 48;
+
 /// Actors in the history of a document, and heads that it has at once. A document with more is
 /// refused.
 pub const DOCUMENT_ACTORS_MAX: usize = 256;

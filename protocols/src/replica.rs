@@ -7,6 +7,7 @@
 
 mod body;
 mod kept;
+mod lineage;
 mod message;
 mod name;
 mod replicas;
@@ -18,9 +19,10 @@ mod waits;
 
 pub use body::{Author, Body, BodyError, ChangeError, Head};
 pub use kept::{Kept, KeptBatch};
+pub use lineage::{Covered, Lineage};
 pub use message::{Message, Offer, Receipt, Want};
 pub use name::{DocName, DocNameError};
-pub use replicas::{Dropped, Pen, ReadError, Refused, Replicas, Taken, WriteError};
+pub use replicas::{Carried, Dropped, Pen, ReadError, Refused, Replicas, Taken, WriteError};
 pub use replication::{Output, Replicated, Replication};
 pub use revision::{Content, Revision};
 pub use stamp::{Base, Stamp};

@@ -9,6 +9,7 @@
 //! [`DOCUMENT_CHANGES_MAX`](crate::limits::DOCUMENT_CHANGES_MAX) changes. It holds each operation
 //! and each change unpacked while it loads them.
 
+mod anew;
 mod columns;
 mod rows;
 mod scan;
@@ -27,6 +28,7 @@ use automerge::{
 };
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::anew::{Planned, Repeating, Step};
 use self::scan::{Sent, Size, scan};
 use crate::{
     limits::{CHANGE_MESSAGE_BYTES_MAX, DOCUMENT_OWN_PERCENT, REASON_BYTES_MAX},

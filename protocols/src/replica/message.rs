@@ -17,6 +17,9 @@ pub enum Message {
     Want(Vec<Want>),
     /// The sender has these durably.
     Have(Vec<Receipt>),
+    /// The sender has been in touch with others lately: a document that it does not come to have
+    /// is deleted, or new. Said when a lane opens.
+    InTouch,
 }
 
 /// A version of a document that the sender has.

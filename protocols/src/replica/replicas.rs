@@ -1,17 +1,25 @@
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, VecDeque},
-};
+mod anew;
+mod held;
+mod keep;
+mod outcome;
+mod take;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::{AutoCommit, Automerge};
 
+use self::held::{Held, OnDisk, Open, Past};
+pub use self::outcome::{Carried, Dropped, ReadError, Refused, Taken, WriteError};
 use super::{
-    Author, Base, Body, BodyError, ChangeError, Content, DocName, Head, Offer, Owner, Revision,
-    Title, TitleError, Want,
+    Author, Base, Body, BodyError, Content, DocName, Head, Lineage, Offer, Owner, Revision, Title,
+    TitleError, Want,
 };
 use crate::{
     ident::{HostId, MeshId, SecretKey},
-    limits::{DOCUMENT_HEADS_MAX, DOCUMENTS_MAX, DOCUMENTS_OPEN_MAX},
+    limits::{
+        DESCRIPTOR_BYTES_MAX, DOCUMENT_BASES_MAX, DOCUMENT_CHANGES_KEPT_MAX, DOCUMENT_HEADS_MAX,
+        DOCUMENTS_MAX,
+    },
     reconcile::{Prints, Sums},
     wire,
 };
@@ -28,27 +36,8 @@ pub struct Replicas {
     buckets: BTreeSet<(u8, DocName)>,
     sums: Sums,
     open: Open,
+    changes_max: usize,
 }
-
-/// One copy.
-#[derive(Clone, Debug)]
-struct Held {
-    print: u64,
-    /// Whose it is, if it is a descriptor.
-    owner: Option<Owner>,
-    base: Base,
-    heads: Vec<Head>,
-    /// The [`Revision`], encoded, without what it holds of the document…
-    frame: Box<[u8]>,
-    /// …and that.
-    body: Box<[u8]>,
-    /// What is wrong with it, if something is.
-    damage: Option<Box<str>>,
-}
-
-/// Documents that are unpacked; those used last are at the end.
-#[derive(Default)]
-struct Open(VecDeque<(DocName, Body)>);
 
 /// Who writes, with what key.
 #[derive(Debug)]
@@ -57,99 +46,6 @@ pub struct Pen<'a> {
     pub key: &'a SecretKey,
     /// What stands in the history.
     pub author: Author,
-}
-
-/// What came of a revision from another host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// It was all here.
-    Same,
-    /// What is here counts more: the other host lacks it.
-    Older,
-    /// It is here now.
-    New {
-        /// What was here before, if it does not count any more and holds what the new one lacks.
-        dropped: Option<Dropped>,
-    },
-    /// It cannot be joined to what is here: the whole is needed, or the difference to these heads.
-    Lacking(Vec<Head>),
-}
-
-/// Whose a document is said to be.
-enum Claim {
-    /// Everybody's.
-    Plain,
-    /// An agent's, which lives on a host.
-    Owned(Owner),
-    /// Of a tenure that is not known here, and it does not say by what right.
-    Untold,
-}
-
-/// A version that does not count any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dropped {
-    /// Whose it was, if it is a descriptor.
-    pub owner: Option<Owner>,
-    /// Its heads.
-    pub heads: Vec<Head>,
-    /// The document, as automerge saves it.
-    pub body: Vec<u8>,
-}
-
-/// Why a revision is refused. Nothing has changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// A descriptor without title, or a title of something else.
-    #[error("it has no title, or not one of this agent")]
-    Untitled,
-    /// The title is not good.
-    #[error(transparent)]
-    Title(#[from] TitleError),
-    /// Somebody else than its owner, or than a member, has written it.
-    #[error("nobody vouches for it who may write it")]
-    Unvouched,
-    /// What it holds is not what it says.
-    #[error("its content has other heads than it says")]
-    Heads,
-    /// Too many heads.
-    #[error("it has {0} heads; at most {DOCUMENT_HEADS_MAX} are allowed")]
-    TooManyHeads(usize),
-    /// Its content is no document, or too large.
-    #[error(transparent)]
-    Body(#[from] BodyError),
-    /// There is no room for another document.
-    #[error("this host has {DOCUMENTS_MAX} documents already")]
-    Full,
-}
-
-/// Why a document was not changed. It is as it was.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WriteError<E> {
-    /// The change itself was not made.
-    #[error("{0}")]
-    Change(ChangeError<E>),
-    /// It is an agent's descriptor, and the agent lives elsewhere or is not known here.
-    #[error("only the host that the agent lives on changes its descriptor")]
-    NotOwner,
-    /// The copy of this host is damaged, and others may have what is missing here.
-    #[error(
-        "the copy of this host is damaged: {0}; it is replaced when another host has a good one"
-    )]
-    Damaged(String),
-    /// There is no room for another document.
-    #[error("this host has {DOCUMENTS_MAX} documents already")]
-    Full,
-}
-
-/// Why a document cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
-    /// There is none, or it is deleted.
-    #[error("there is no such document on this host")]
-    Unknown,
-    /// The copy is damaged; it is replaced when another host has a good one.
-    #[error("the copy of this host is damaged: {0}")]
-    Damaged(String),
 }
 
 impl Replicas {
@@ -162,7 +58,14 @@ impl Replicas {
             buckets: BTreeSet::new(),
             sums: Sums::new(),
             open: Open::default(),
+            changes_max: DOCUMENT_CHANGES_KEPT_MAX,
         }
+    }
+
+    /// Begins histories anew that have more than `changes`, in place of
+    /// [`DOCUMENT_CHANGES_KEPT_MAX`].
+    pub const fn set_changes_max(&mut self, changes: usize) {
+        self.changes_max = changes;
     }
 
     /// How many there are, deleted ones included.
@@ -184,10 +87,10 @@ impl Replicas {
         held.filter(|(_, held)| !held.base.gone).map(|(name, _)| name)
     }
 
-    /// The print of one copy, if it is whole.
+    /// The print of one copy, if it is whole, not deleted, and not doubtful.
     #[must_use]
     pub fn print(&self, name: &DocName) -> Option<u64> {
-        self.sound(name).map(|held| held.print)
+        self.held.get(name).filter(|held| held.counts()).map(|held| held.print)
     }
 
     fn sound(&self, name: &DocName) -> Option<&Held> {
@@ -222,17 +125,22 @@ impl Replicas {
     /// # Errors
     /// [`wire::Error`] when it is no revision: it is not taken up.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<DocName, wire::Error> {
-        let revision: Revision = wire::decode(bytes, bytes.len())?;
+        let OnDisk { revision, pasts, gone_since } = wire::decode(bytes, bytes.len())?;
         let owner = revision.title.as_ref().and_then(Title::unchecked);
         let name = revision.name.clone();
         self.put(revision, owner);
+        if let Some(held) = self.held.get_mut(&name) {
+            (held.pasts, held.gone_since) = (pasts, gone_since);
+        }
         Ok(name)
     }
 
     /// A copy as it is kept on the disk.
     #[must_use]
     pub fn kept(&self, name: &DocName) -> Option<Vec<u8>> {
-        self.whole(name).map(|revision| wire::encode(&revision))
+        let (revision, held) = (self.whole(name)?, self.held.get(name)?);
+        let (pasts, gone_since) = (held.pasts.clone(), held.gone_since);
+        Some(wire::encode(&OnDisk { revision, pasts, gone_since }))
     }
 
     /// A copy, whole.
@@ -248,8 +156,9 @@ impl Replicas {
 
     /// What another host lacks that has these heads of this history, in the smallest form.
     pub fn since(&mut self, name: &DocName, base: Base, heads: &[Head]) -> Option<Revision> {
-        let held = self.sound(name)?;
-        if held.base != base || base.gone || heads.is_empty() {
+        let held = self.sound(name).filter(|held| !held.doubtful)?;
+        let many = heads.len() > DOCUMENT_HEADS_MAX;
+        if held.base != base || base.gone || heads.is_empty() || many {
             return self.whole(name);
         }
         let mut revision = held.revision();
@@ -257,7 +166,7 @@ impl Replicas {
         let since = self.body(name).ok().and_then(|body| body.since(heads));
         match since {
             Some(bytes) if bytes.len() < whole => {
-                revision.title = None;
+                (revision.title, revision.lineage) = (None, Lineage::default());
                 revision.content = Content::Since(bytes);
                 Some(revision)
             }
@@ -278,6 +187,7 @@ impl Replicas {
         let name = &offer.name;
         let own = self.offer(name);
         if own.as_ref() == Some(offer) {
+            self.trust(name);
             return None;
         }
         let same = |own: &Offer| (own.tenure, own.base) == (offer.tenure, offer.base);
@@ -286,10 +196,17 @@ impl Replicas {
                 let tenure = held.owner.as_ref().and_then(|owner| owner.tenures.last());
                 tenure == offer.tenure.as_ref() && held.base.outranks(&offer.base).is_gt()
             });
+            if counts_less {
+                // The other host has the document, if not all of it.
+                self.trust(name);
+            }
             return (!counts_less).then(|| Want::whole(name.clone()));
         };
         let body = self.body(name).ok()?;
         let known = offer.heads.iter().all(|head| body.knows(*head));
+        if known {
+            self.trust(name);
+        }
         (!known).then(|| Want { name: name.clone(), heads: own.heads, base: own.base })
     }
 
@@ -328,6 +245,7 @@ impl Replicas {
             tenure: None,
             title: None,
             base: Base::default(),
+            lineage: Lineage::default(),
             heads: Vec::new(),
             stamps: Vec::new(),
             content: Content::Whole(Body::empty().save()),
@@ -350,20 +268,30 @@ impl Replicas {
         pen: &Pen<'_>,
         change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
     ) -> Result<Option<Head>, WriteError<E>> {
+        if self.is_pending(name) {
+            let _ = self.carry(name, pen);
+        }
         let mut revision = self.to_be_written(name, pen)?;
         let unpacked =
             if revision.heads.is_empty() { Ok(Body::empty()) } else { self.unpack(name) };
         let mut body = unpacked.map_err(|why| WriteError::Damaged(why.to_string()))?;
         let changed = body.change(&pen.author, change);
         if let Ok(Some(_)) = changed {
+            let past = self.begin_anew(&mut revision, &mut body);
+            if name.agent().is_some() && body.len_saved() > DESCRIPTOR_BYTES_MAX {
+                let why = BodyError::TooLarge("bytes of a descriptor");
+                return Err(WriteError::Change(why.into()));
+            }
             revision.heads = body.heads();
             revision.content = Content::Whole(body.save());
             revision.sign(pen.key, self.mesh);
             let owner = self.owner(name).cloned();
             self.put(revision, owner);
+            self.keep_past(name, past);
         }
+        let head = body.heads().first().copied();
         self.open.put(name.clone(), body);
-        changed.map_err(WriteError::Change)
+        changed.map(|made| made.and(head)).map_err(WriteError::Change)
     }
 
     fn to_be_written<E>(&self, name: &DocName, pen: &Pen<'_>) -> Result<Revision, WriteError<E>> {
@@ -390,9 +318,15 @@ impl Replicas {
             // Others may have what is missing here: it is not written over.
             return Err(WriteError::Damaged(why.to_string()));
         }
+        if held.doubtful {
+            return Err(WriteError::Doubtful);
+        }
         let mut revision = held.revision();
         if revision.base.gone {
             // It comes back as another document of this name.
+            if revision.base.number >= DOCUMENT_BASES_MAX {
+                return Err(WriteError::Bases);
+            }
             revision.base = revision.base.after(None);
         }
         Ok(revision)
@@ -411,6 +345,7 @@ impl Replicas {
             return Ok(false);
         }
         let mut revision = self.to_be_written(name, pen)?;
+        revision.lineage = self.covered_by_root(name, &revision).unwrap_or(revision.lineage);
         revision.base = revision.base.deleted();
         revision.heads.clear();
         revision.content = Content::Gone;
@@ -421,158 +356,6 @@ impl Replicas {
         Ok(true)
     }
 
-    /// Takes a revision from another host.
-    ///
-    /// # Errors
-    /// [`Refused`]: nothing has changed.
-    pub fn take(
-        &mut self,
-        mut revision: Revision,
-        is_member: impl Fn(HostId) -> bool,
-    ) -> Result<Taken, Refused> {
-        if revision.heads.len() > DOCUMENT_HEADS_MAX {
-            return Err(Refused::TooManyHeads(revision.heads.len()));
-        }
-        let name = revision.name.clone();
-        if self.print(&name) == Some(revision.print()) {
-            return Ok(Taken::Same);
-        }
-        let owner = match self.judge(&mut revision, &is_member)? {
-            Claim::Plain => None,
-            Claim::Owned(owner) => Some(owner),
-            Claim::Untold => return Ok(Taken::Lacking(Vec::new())),
-        };
-        let rank = self.sound(&name).map(|held| {
-            let titles = match (&owner, &held.owner) {
-                (Some(new), Some(old)) => new.outranks(old),
-                _ => Ordering::Equal,
-            };
-            titles.then_with(|| revision.base.outranks(&held.base))
-        });
-        let may = |host| owner.as_ref().map_or_else(|| is_member(host), |own| own.host == host);
-        match rank {
-            Some(Ordering::Less) => Ok(Taken::Older),
-            Some(Ordering::Equal) if !revision.base.gone => {
-                self.merge(revision, owner.clone(), may)
-            }
-            _ => self.replace(revision, owner.clone(), may),
-        }
-    }
-
-    /// Whose the document is.
-    fn judge(
-        &self,
-        revision: &mut Revision,
-        is_member: impl Fn(HostId) -> bool,
-    ) -> Result<Claim, Refused> {
-        let Some(agent) = revision.name.agent() else {
-            let plain = revision.tenure.is_none() && revision.title.is_none();
-            return if plain { Ok(Claim::Plain) } else { Err(Refused::Untitled) };
-        };
-        let tenure = revision.tenure.ok_or(Refused::Untitled)?;
-        let held = self.held.get(&revision.name);
-        if let Some((held, owner)) = held.and_then(|held| Some((held, held.owner.as_ref()?)))
-            && owner.tenures.last() == Some(&tenure)
-        {
-            revision.title = held.revision().title;
-            return Ok(Claim::Owned(owner.clone()));
-        }
-        let Some(title) = &revision.title else { return Ok(Claim::Untold) };
-        let owner = title.open(self.mesh, is_member)?;
-        let fits = owner.agent == agent && owner.tenures.last() == Some(&tenure);
-        if fits { Ok(Claim::Owned(owner)) } else { Err(Refused::Untitled) }
-    }
-
-    /// A revision of what is here.
-    fn merge(
-        &mut self,
-        mut revision: Revision,
-        owner: Option<Owner>,
-        may: impl Fn(HostId) -> bool,
-    ) -> Result<Taken, Refused> {
-        let name = revision.name.clone();
-        let (Content::Whole(bytes) | Content::Since(bytes)) = &revision.content else {
-            return Err(Refused::Heads);
-        };
-        let mesh = self.mesh;
-        let known = self.held.get(&name).map(|held| held.revision().stamps).unwrap_or_default();
-        let said = revision.heads.clone();
-        let mut body = match self.unpack(&name) {
-            Ok(body) => body,
-            // What is here is damaged: it counts as missing.
-            Err(_) => return self.replace(revision, owner, may),
-        };
-        // From here on the unpacked one is dropped if anything is wrong with what came.
-        match body.take(bytes) {
-            Ok(true) => {}
-            Ok(false) => {
-                self.open.put(name, body);
-                return Ok(Taken::Same);
-            }
-            Err(BodyError::Gap) => return Ok(Taken::Lacking(self.heads(&name).to_vec())),
-            Err(why) => return Err(why.into()),
-        }
-        if !said.iter().all(|head| body.knows(*head)) {
-            return Err(Refused::Heads);
-        }
-        revision.heads = body.heads();
-        if revision.heads.len() > DOCUMENT_HEADS_MAX {
-            return Err(Refused::TooManyHeads(revision.heads.len()));
-        }
-        if !revision.cover(&known, mesh, may) {
-            return Err(Refused::Unvouched);
-        }
-        revision.content = Content::Whole(body.save());
-        self.put(revision, owner);
-        self.open.put(name, body);
-        Ok(Taken::New { dropped: None })
-    }
-
-    /// A revision of something new, or that counts more than what is here.
-    fn replace(
-        &mut self,
-        mut revision: Revision,
-        owner: Option<Owner>,
-        may: impl Fn(HostId) -> bool,
-    ) -> Result<Taken, Refused> {
-        let name = revision.name.clone();
-        if !self.held.contains_key(&name) && self.len() >= DOCUMENTS_MAX {
-            return Err(Refused::Full);
-        }
-        let body = match &revision.content {
-            Content::Since(..) => return Ok(Taken::Lacking(Vec::new())),
-            Content::Gone if revision.base.gone && revision.heads.is_empty() => None,
-            Content::Whole(bytes) if !revision.base.gone => Some(Body::load(bytes)?),
-            _ => return Err(Refused::Heads),
-        };
-        let mut body = body;
-        if body.as_mut().is_some_and(|body| body.heads() != revision.heads) {
-            return Err(Refused::Heads);
-        }
-        if !revision.cover(&[], self.mesh, may) {
-            return Err(Refused::Unvouched);
-        }
-        let dropped = self.dropped(&name, body.as_mut());
-        self.put(revision, owner);
-        self.open.forget(&name);
-        if let Some(body) = body {
-            self.open.put(name, body);
-        }
-        Ok(Taken::New { dropped })
-    }
-
-    /// What is here, if the new one does not hold it.
-    fn dropped(&self, name: &DocName, new: Option<&mut Body>) -> Option<Dropped> {
-        let held = self.held.get(name).filter(|held| !held.heads.is_empty())?;
-        if let Some(new) = new
-            && held.heads.iter().all(|head| new.knows(*head))
-        {
-            return None;
-        }
-        let (owner, heads) = (held.owner.clone(), held.heads.clone());
-        Some(Dropped { owner, heads, body: held.body.to_vec() })
-    }
-
     fn put(&mut self, mut revision: Revision, owner: Option<Owner>) {
         let name = revision.name.clone();
         let content = std::mem::replace(&mut revision.content, Content::Gone);
@@ -580,6 +363,10 @@ impl Replicas {
             Content::Whole(bytes) | Content::Since(bytes) => bytes.into(),
             Content::Gone => Box::default(),
         };
+        if revision.base.root.is_none() && !revision.base.gone {
+            revision.lineage = Lineage::new(revision.base);
+        }
+        let before = self.held.get_mut(&name).filter(|_| !revision.base.gone);
         let held = Held {
             print: revision.print(),
             owner,
@@ -588,11 +375,22 @@ impl Replicas {
             frame: wire::encode(&revision).into(),
             body,
             damage: None,
+            pasts: before.map(|before| std::mem::take(&mut before.pasts)).unwrap_or_default(),
+            gone_since: None,
+            doubtful: false,
         };
         self.discount(&name);
-        self.sums.add(name.bucket(), held.print);
+        if held.counts() {
+            self.sums.add(name.bucket(), held.print);
+        }
         self.buckets.insert((name.bucket(), name.clone()));
         self.held.insert(name, held);
+    }
+
+    fn keep_past(&mut self, name: &DocName, past: Option<Past>) {
+        if let (Some(past), Some(held)) = (past, self.held.get_mut(name)) {
+            let _ = held.keep(past);
+        }
     }
 
     fn discount(&mut self, name: &DocName) {
@@ -625,6 +423,16 @@ impl Replicas {
             held.damage = Some(why.into());
         }
     }
+
+    /// A copy is not doubtful any more.
+    fn trust(&mut self, name: &DocName) {
+        if let Some(held) = self.held.get_mut(name).filter(|held| held.doubtful) {
+            held.doubtful = false;
+            if held.counts() {
+                self.sums.add(name.bucket(), held.print);
+            }
+        }
+    }
 }
 
 impl Prints for Replicas {
@@ -646,12 +454,6 @@ impl Prints for Replicas {
     }
 }
 
-impl Held {
-    fn revision(&self) -> Revision {
-        wire::decode(&self.frame, self.frame.len()).expect("it was encoded here")
-    }
-}
-
 impl Revision {
     fn nothing(name: DocName) -> Self {
         Self {
@@ -659,36 +461,11 @@ impl Revision {
             tenure: None,
             title: None,
             base: Base::default(),
+            lineage: Lineage::default(),
             heads: Vec::new(),
             stamps: Vec::new(),
             content: Content::Gone,
         }
-    }
-}
-
-impl std::fmt::Debug for Open {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
-}
-
-impl Open {
-    fn take(&mut self, name: &DocName) -> Option<Body> {
-        let place = self.0.iter().position(|(open, _)| open == name)?;
-        self.0.remove(place).map(|(_, body)| body)
-    }
-
-    fn put(&mut self, name: DocName, body: Body) -> &mut Body {
-        self.forget(&name);
-        if self.0.len() >= DOCUMENTS_OPEN_MAX {
-            self.0.pop_front();
-        }
-        self.0.push_back((name, body));
-        &mut self.0.back_mut().expect("it was just put there").1
-    }
-
-    fn forget(&mut self, name: &DocName) {
-        self.0.retain(|(open, _)| open != name);
     }
 }
 

@@ -1,4 +1,7 @@
-use std::collections::{BTreeSet, VecDeque};
+mod answer;
+mod keep;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use automerge::{AutoCommit, Automerge};
 
@@ -9,7 +12,10 @@ use super::{
 };
 use crate::{
     ident::HostId,
-    limits::{DOCUMENTS_PER_MESSAGE_BYTES_MAX, DOCUMENTS_PER_MESSAGE_MAX, DOCUMENTS_STATE_EVERY},
+    limits::{
+        DOCUMENTS_PER_MESSAGE_BYTES_MAX, DOCUMENTS_PER_MESSAGE_MAX, DOCUMENTS_STATE_EVERY,
+        DOUBT_MAX,
+    },
     reconcile::{self, Act, Digest, Limits, Reconciler},
     time::Time,
 };
@@ -42,7 +48,23 @@ pub struct Replication {
     waits: Waits,
     /// When peers are told again what is here, if that has changed.
     state_at: Option<Time>,
+    /// What is not kept any more, to go into the next batch.
+    forgotten: BTreeSet<DocName>,
+    /// Documents for which nobody has vouched who is known to be a member, and how often they were
+    /// asked for again.
+    unvouched: BTreeMap<DocName, usize>,
+    /// This host was away for long.
+    away: Option<Away>,
     outputs: VecDeque<Output>,
+}
+
+/// A host that was away, and doubts what it has.
+#[derive(Debug, Default)]
+struct Away {
+    /// When it is decided.
+    until: Option<Time>,
+    /// Somebody is there who was not away.
+    asked: bool,
 }
 
 /// What is done when something is durable.
@@ -82,6 +104,13 @@ pub enum Output {
         /// What was here.
         dropped: Dropped,
     },
+    /// Another host has changed a document whose history had been begun anew:
+    /// [`carry`](Replication::carry) is to be called before the next [`flush`](Replication::flush).
+    /// Until then the change is kept, but does not show.
+    Carry {
+        /// Which document.
+        name: DocName,
+    },
     /// As many hosts as were waited for have it, or time is up.
     Replicated {
         /// Who waited.
@@ -115,7 +144,9 @@ impl Replication {
     /// With the documents that this host has from its earlier lives.
     #[must_use]
     pub fn new(me: HostId, replicas: Replicas) -> Self {
+        let pending = replicas.pending().map(|name| Output::Carry { name: name.clone() });
         Self {
+            outputs: pending.collect(),
             me,
             replicas,
             reconciler: Reconciler::new(me, Limits::DOCUMENTS),
@@ -126,7 +157,9 @@ impl Replication {
             batches: 0,
             waits: Waits::default(),
             state_at: None,
-            outputs: VecDeque::new(),
+            forgotten: BTreeSet::new(),
+            unvouched: BTreeMap::new(),
+            away: None,
         }
     }
 
@@ -247,7 +280,7 @@ impl Replication {
 
     /// Gives out what has changed, to be stored. Called at the end of every turn.
     pub fn flush(&mut self) {
-        if self.changed.is_empty() {
+        if self.changed.is_empty() && self.forgotten.is_empty() {
             return;
         }
         self.batches += 1;
@@ -257,7 +290,11 @@ impl Replication {
             let bytes = self.replicas.kept(&name)?;
             Some(Kept { name: name.into(), bytes })
         });
-        let batch = KeptBatch { number, put: put.collect(), forget: Vec::new() };
+        let put = put.collect();
+        let forgotten = std::mem::take(&mut self.forgotten).into_iter();
+        let forget = forgotten.filter(|name| self.replicas.base(name).is_none());
+        let forget = forget.map(String::from).collect();
+        let batch = KeptBatch { number, put, forget };
         self.storing.push_back((number, std::mem::take(&mut self.then)));
         self.outputs.push_back(Output::Store(batch));
     }
@@ -313,10 +350,10 @@ impl Replication {
                 (Message::Have(last), Message::Have(more))
                     if last.len() + more.len() <= DOCUMENTS_PER_MESSAGE_MAX =>
                 {
-                    return last.extend(more);
+                    last.extend(more);
                 }
                 (Message::Revisions(last), Message::Revisions(more)) if fit(last, &more) => {
-                    return last.extend(more);
+                    last.extend(more);
                 }
                 (_, message) => self.outputs.push_back(Output::Send { to, message }),
             }
@@ -328,6 +365,9 @@ impl Replication {
     /// There is a lane to a host.
     pub fn lane_up(&mut self, host: HostId) {
         self.peers.insert(host);
+        if self.away.is_none() {
+            self.send(vec![host], Message::InTouch);
+        }
         self.tell_state(host);
         let damaged: Vec<_> =
             self.replicas.damaged().map(|(name, _)| Want::whole(name.clone())).collect();
@@ -366,11 +406,16 @@ impl Replication {
         if !self.peers.contains(&from) {
             return Err(reconcile::Refused::OutOfTurn);
         }
+        if let Some(away) = &mut self.away {
+            let _ = away.until.get_or_insert(now + DOUBT_MAX);
+            away.asked |= message == Message::InTouch;
+        }
         match message {
+            Message::InTouch => Ok(()),
             Message::Digest(digest) => self.digest(from, &digest, now),
             Message::Revisions(revisions) => self.revisions(from, revisions, is_member, now),
             Message::Offers(offers) => self.offers(from, offers),
-            Message::Want(wanted) => self.wanted(from, wanted),
+            Message::Want(wanted) => self.wanted(from, wanted, now),
             Message::Have(receipts) => self.receipts(from, receipts),
         }
     }
@@ -415,50 +460,53 @@ impl Replication {
         now: Time,
     ) -> bool {
         let (name, base, heads) = (revision.name.clone(), revision.base, revision.heads.clone());
-        match self.replicas.take(revision, is_member) {
+        let taken = self.replicas.take(revision, is_member);
+        let news = matches!(taken, Ok(Taken::New { .. }));
+        if taken.is_ok() {
+            self.unvouched.remove(&name);
+        }
+        match taken {
             Ok(Taken::New { dropped }) => {
                 if let Some(dropped) = dropped {
                     self.outputs.push_back(Output::Dropped { name: name.clone(), dropped });
                 }
+                if self.replicas.is_pending(&name) {
+                    self.outputs.push_back(Output::Carry { name: name.clone() });
+                }
                 self.change(name.clone(), Some(from));
+                if self.replicas.base(&name) != Some(base) {
+                    self.outranked(from, &name, now);
+                }
                 self.after(Then::Receipt { to: from, name, heads });
-                return true;
             }
-            Ok(Taken::Same) => self.after(Then::Receipt { to: from, name, heads }),
-            Ok(Taken::Older) => self.compare_later(now),
+            Ok(Taken::Same) => {
+                if self.replicas.base(&name) != Some(base) {
+                    self.outranked(from, &name, now);
+                }
+                self.after(Then::Receipt { to: from, name, heads });
+            }
+            Ok(Taken::Older) => self.outranked(from, &name, now),
             Ok(Taken::Lacking(heads)) => {
                 self.send(vec![from], Message::Want(vec![Want { name, heads, base }]));
             }
-            Err(why) => self.outputs.push_back(Output::Refused { from, name, why }),
-        }
-        false
-    }
-
-    fn offers(&mut self, from: HostId, offers: Vec<Offer>) -> Result<(), reconcile::Refused> {
-        let offers = at_most(offers)?;
-        let wanted: Vec<Want> =
-            offers.iter().filter_map(|offer| self.replicas.wish(offer)).collect();
-        if !wanted.is_empty() {
-            self.send(vec![from], Message::Want(wanted));
-        }
-        Ok(())
-    }
-
-    fn wanted(&mut self, from: HostId, wanted: Vec<Want>) -> Result<(), reconcile::Refused> {
-        for Want { name, heads, base } in at_most(wanted)? {
-            if let Some(revision) = self.replicas.since(&name, base, &heads) {
-                self.send(vec![from], Message::Revisions(vec![revision]));
+            Err(why) => {
+                if is_for_now(&why) {
+                    self.ask_again(name.clone(), now);
+                }
+                self.outputs.push_back(Output::Refused { from, name, why });
             }
         }
-        Ok(())
+        news
     }
 
-    fn receipts(&mut self, from: HostId, all: Vec<Receipt>) -> Result<(), reconcile::Refused> {
-        for Receipt { name, heads } in at_most(all)? {
-            let done = self.waits.held(&name, &heads, from);
-            self.replicated(done);
+    /// A peer has a version that counts less than the one here.
+    fn outranked(&mut self, peer: HostId, name: &DocName, now: Time) {
+        let gone = self.replicas.base(name).is_some_and(|own| own.gone);
+        match self.replicas.whole(name).filter(|_| gone) {
+            // A deletion is not compared: it is told to those who lack it.
+            Some(deletion) => self.send(vec![peer], Message::Revisions(vec![deletion])),
+            None => self.compare_later(now),
         }
-        Ok(())
     }
 
     fn act(&mut self, acts: Vec<Act<DocName>>) {
@@ -487,7 +535,9 @@ impl Replication {
     /// When [`due`](Self::due) is to be called.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        let all = [self.state_at, self.waits.next_deadline(), self.reconciler.next_deadline()];
+        let decided = self.away.as_ref().and_then(|away| away.until);
+        let (waits, questions) = (self.waits.next_deadline(), self.reconciler.next_deadline());
+        let all = [self.state_at, waits, questions, decided];
         all.into_iter().flatten().min()
     }
 
@@ -497,12 +547,19 @@ impl Replication {
         self.act(acts);
         let done = self.waits.due(now);
         self.replicated(done);
+        self.decide(now);
         if self.state_at.is_some_and(|at| at <= now) {
             self.state_at = None;
             let hosts: Vec<HostId> = self.peers.iter().copied().collect();
             hosts.into_iter().for_each(|host| self.tell_state(host));
+            self.ask_for_unvouched(now);
         }
     }
+}
+
+/// Whether it may be good as soon as more is known of who is a member.
+const fn is_for_now(why: &Refused) -> bool {
+    matches!(why, Refused::Unvouched | Refused::Title(TitleError::NotDead(_)))
 }
 
 /// What a message lists, if that is not too much.

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Base, DocName, Head, Stamp, TenureId, Title};
+use super::{Base, DocName, Head, Lineage, Stamp, TenureId, Title};
 use crate::{
     ident::{HostId, MeshId, SecretKey, Signed},
     wire,
@@ -17,6 +17,8 @@ pub struct Revision {
     pub title: Option<Title>,
     /// Which history.
     pub base: Base,
+    /// What it covers of the histories before. May be missing where the receiver has it.
+    pub lineage: Lineage,
     /// The heads, in rising order. None when it is deleted.
     pub heads: Vec<Head>,
     /// Stamps of all heads.
@@ -56,10 +58,16 @@ impl Revision {
             Content::Whole(bytes) | Content::Since(bytes) => bytes.len(),
             Content::Gone => 0,
         };
+        let clocks =
+            self.lineage.covered.iter().map(|covered| {
+                32 + covered.heads.len() * size_of::<Head>() + covered.clock.len() * 24
+            });
+        let lineage: usize = clocks.sum();
         let title = self.title.as_ref().map_or(0, Title::size);
         128 + self.name.as_str().len()
             + self.heads.len() * size_of::<Head>()
             + stamps
+            + lineage
             + title
             + content
     }

@@ -3,7 +3,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::{DocName, Head, TenureId};
-use crate::ident::Signable;
+use crate::{ident::Signable, wire};
 
 /// Which history of a document is meant: each time that its history is cut, or that it is deleted,
 /// another begins. The one with the higher number counts; of those with the same number, the one
@@ -20,16 +20,26 @@ pub struct Base {
 }
 
 impl Base {
-    /// The deletion of what this base holds.
+    /// The deletion of what this base holds. Of the last number there is: with the same number.
     #[must_use]
     pub const fn deleted(self) -> Self {
-        Self { number: self.number + 1, gone: true, root: None }
+        Self { number: self.number.saturating_add(1), gone: true, root: None }
     }
 
-    /// A new history.
+    /// A new history. Of the last number there is: with the same number, so that it does not
+    /// count.
     #[must_use]
     pub const fn after(self, root: Option<Head>) -> Self {
-        Self { number: self.number + 1, gone: false, root }
+        Self { number: self.number.saturating_add(1), gone: false, root }
+    }
+
+    /// 64 bits that stand for it.
+    pub(super) fn short(&self) -> u64 {
+        let mut hasher = blake3::Hasher::new_derive_key("starling base 1");
+        hasher.update(&wire::encode(self));
+        let mut short = [0; 8];
+        hasher.finalize_xof().fill(&mut short);
+        u64::from_be_bytes(short)
     }
 
     /// Which of two histories counts.

@@ -48,6 +48,10 @@ pub(super) struct Mesh {
     pub(super) now: Time,
     /// Bytes that were sent.
     pub(super) bytes: usize,
+    /// How often changes of other histories were repeated.
+    pub(super) carried: usize,
+    /// The length of histories at which they are begun anew.
+    changes_max: Option<usize>,
 }
 
 impl Host {
@@ -120,6 +124,18 @@ impl Mesh {
             under_way: BTreeMap::new(),
             now: Time::from_nanos(0),
             bytes: 0,
+            carried: 0,
+            changes_max: None,
+        }
+    }
+
+    /// Histories are begun anew that have more than so many changes.
+    pub(super) fn set_changes_max(&mut self, changes: usize) {
+        self.changes_max = Some(changes);
+        for host in &mut self.hosts {
+            let mut replicas = Replicas::new(MESH);
+            replicas.set_changes_max(changes);
+            host.at = Replication::new(host.key.host(), replicas);
         }
     }
 
@@ -187,6 +203,16 @@ impl Mesh {
         name
     }
 
+    /// The host was away since the beginning of time.
+    pub(super) fn was_away(&mut self, at: usize) {
+        self.hosts[at].at.was_away(WallTime::from_millis(1000));
+    }
+
+    pub(super) fn collect(&mut self, at: usize, day: u64) {
+        self.hosts[at].at.collect(WallTime::from_millis(day * 24 * 3_600_000));
+        self.drain(at);
+    }
+
     pub(super) fn delete(&mut self, at: usize, name: &DocName) -> bool {
         let Host { key, life, at: replication, .. } = &mut self.hosts[at];
         let there = replication.delete(name, &Host::pen(key, *life)).expect("it may");
@@ -196,8 +222,25 @@ impl Mesh {
 
     /// Carries out what a host wants.
     pub(super) fn drain(&mut self, at: usize) {
-        self.hosts[at].at.flush();
-        while let Some(output) = self.hosts[at].at.poll() {
+        let mut outputs = Vec::new();
+        loop {
+            while let Some(output) = self.hosts[at].at.poll() {
+                match output {
+                    Output::Carry { name } => {
+                        let Host { key, life, at: replication, .. } = &mut self.hosts[at];
+                        replication.carry(&name, &Host::pen(key, *life));
+                        self.carried += 1;
+                    }
+                    other => outputs.push(other),
+                }
+            }
+            self.hosts[at].at.flush();
+            match self.hosts[at].at.poll() {
+                Some(output) => outputs.push(output),
+                None => break,
+            }
+        }
+        for output in outputs {
             match output {
                 Output::Send { to, message } => {
                     let bytes = wire::encode(&message);
@@ -250,7 +293,9 @@ impl Mesh {
         for bytes in host.disk.values() {
             let _ = replicas.restore(bytes).expect("it was kept so");
         }
+        self.changes_max.into_iter().for_each(|changes| replicas.set_changes_max(changes));
         host.at = Replication::new(host.key.host(), replicas);
+        self.drain(at);
     }
 
     /// Everything under way arrives, without time going by.

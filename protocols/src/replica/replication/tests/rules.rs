@@ -4,7 +4,6 @@ use super::{super::*, mesh::*};
 use crate::{
     reconcile,
     replica::{Content, ReadError},
-    wire,
 };
 
 const LONG: Time = Time::from_nanos(3_600_000_000_000);
@@ -131,9 +130,9 @@ fn a_damaged_copy_is_replaced_from_another_host() {
     mesh.set(0, &doc, "limit", 5);
     mesh.settle();
     let kept = mesh.hosts[1].disk.get_mut(doc.as_str()).expect("it is kept");
-    let mut revision: Revision = wire::decode(kept, kept.len()).expect("it was encoded here");
-    revision.content = Content::Whole(b"rubbish".to_vec());
-    *kept = wire::encode(&revision);
+    // The first bytes of what automerge saves.
+    let body = kept.windows(4).position(|bytes| bytes == [0x85, 0x6f, 0x4a, 0x83]);
+    kept[body.expect("it is there") + 1] ^= 1;
     mesh.crash(1);
     mesh.link(0, 1);
     mesh.run();
@@ -192,4 +191,138 @@ fn what_could_not_be_sent_is_found_missing() {
     assert!(!mesh.hosts[1].has(&doc));
     mesh.run();
     assert_eq!(mesh.hosts[1].get(&doc, "limit"), Some(5));
+}
+
+#[test]
+fn a_change_of_an_old_history_is_taken_and_told_to_all() {
+    let mut mesh = Mesh::new(3);
+    mesh.set_changes_max(3);
+    mesh.link_all();
+    mesh.settle();
+    let doc = name("conf/echo");
+    mesh.set(0, &doc, "a", 1);
+    mesh.settle();
+    mesh.isolate(2);
+    mesh.set_on(2, &doc, 5, wait(1, 2, LONG));
+    (2..6).for_each(|number| mesh.set(0, &doc, "a", number));
+    mesh.run();
+    mesh.hosts[2].told();
+    assert_eq!(mesh.carried, 0);
+    mesh.link_all();
+    mesh.run();
+    mesh.same_everywhere();
+    for at in 0..3 {
+        assert_eq!(mesh.hosts[at].get(&doc, "a"), Some(5), "host {at}");
+        assert_eq!(mesh.hosts[at].get(&doc, "x"), Some(5), "host {at}");
+    }
+    assert!(mesh.carried > 0);
+}
+
+#[test]
+fn a_deletion_reaches_who_missed_it_and_is_forgotten_by_all_in_the_end() {
+    let mut mesh = Mesh::linked(3);
+    let doc = name("conf/echo");
+    mesh.set(0, &doc, "a", 1);
+    mesh.settle();
+    mesh.isolate(2);
+    assert!(mesh.delete(0, &doc));
+    mesh.run();
+    mesh.isolate(0);
+    mesh.link(1, 2);
+    mesh.run();
+    assert!(!mesh.hosts[2].has(&doc));
+    mesh.link_all();
+    mesh.run();
+    // Each in its own time, without any word between them.
+    for at in 0..3 {
+        mesh.collect(at, 100);
+    }
+    mesh.collect(0, 131);
+    assert!(mesh.hosts[0].disk.is_empty() && !mesh.hosts[1].disk.is_empty());
+    mesh.unlink(0, 1);
+    mesh.link(0, 1);
+    mesh.run();
+    assert!(mesh.hosts[0].disk.is_empty() && mesh.hosts[0].at.replicas().is_empty());
+    for at in 1..3 {
+        mesh.collect(at, 131);
+        assert!(mesh.hosts[at].disk.is_empty());
+    }
+}
+
+#[test]
+fn who_was_away_for_long_brings_nothing_back_unless_all_were() {
+    let mut mesh = Mesh::linked(3);
+    let (gone, stays) = (name("gone"), name("stays"));
+    mesh.set(0, &gone, "a", 1);
+    mesh.set(0, &stays, "a", 1);
+    mesh.settle();
+    mesh.isolate(2);
+    mesh.delete(0, &gone);
+    mesh.run();
+    for (at, day) in [(0, 100), (1, 100), (0, 131), (1, 131)] {
+        mesh.collect(at, day);
+    }
+    mesh.was_away(2);
+    mesh.link_all();
+    mesh.run();
+    mesh.same_everywhere();
+    assert!(!mesh.hosts[2].has(&gone) && !mesh.hosts[0].has(&gone));
+    assert!(!mesh.hosts[2].disk.contains_key("gone"));
+    let dropped = |output: &Output| matches!(output, Output::Dropped { name, .. } if *name == gone);
+    assert!(mesh.hosts[2].told().iter().any(dropped));
+    assert_eq!(mesh.hosts[2].get(&stays, "a"), Some(1));
+    // All were switched off: what they have is what there is.
+    (0..3).for_each(|at| mesh.isolate(at));
+    (0..3).for_each(|at| mesh.was_away(at));
+    mesh.link_all();
+    mesh.run();
+    mesh.same_everywhere();
+    (0..3).for_each(|at| assert_eq!(mesh.hosts[at].get(&stays, "a"), Some(1)));
+    assert_eq!(mesh.hosts[0].at.replicas().doubtful().count(), 0);
+}
+
+#[test]
+fn what_nobody_vouches_for_yet_is_asked_for_again() {
+    let mut mesh = Mesh::linked(2);
+    let doc = name("conf/echo");
+    mesh.isolate(1);
+    mesh.set(0, &doc, "a", 1);
+    let whole = mesh.hosts[0].at.replicas().whole(&doc).expect("it is there");
+    mesh.link(0, 1);
+    mesh.under_way.clear();
+    let (peer, now) = (key(0).host(), mesh.now);
+    let message = Message::Revisions(vec![whole]);
+    assert_eq!(mesh.hosts[1].at.heard(peer, message, |_| false, now), Ok(()));
+    mesh.drain(1);
+    assert!(!mesh.hosts[1].has(&doc));
+    assert!(matches!(mesh.hosts[1].told().last(), Some(Output::Refused { .. })));
+    mesh.run();
+    assert_eq!(mesh.hosts[1].get(&doc, "a"), Some(1));
+}
+
+#[test]
+fn a_storm_of_wishes_is_answered_once_and_too_many_heads_not_at_all() {
+    let mut mesh = Mesh::linked(2);
+    let doc = name("conf/echo");
+    mesh.set(0, &doc, "a", 1);
+    mesh.settle();
+    let (peer, now) = (key(1).host(), mesh.now);
+    let at = &mut mesh.hosts[0].at;
+    let storm = Message::Want(vec![Want::whole(doc.clone()); 256]);
+    assert_eq!(at.heard(peer, storm, is_member, now), Ok(()));
+    let Some(Output::Send { message: Message::Revisions(sent), .. }) = at.poll() else {
+        panic!("it is answered")
+    };
+    assert_eq!((sent.len(), at.poll()), (1, None));
+    let (base, heads) = (Base::default(), vec![Head([1; 32]); 65]);
+    let (name, tenure) = (doc, None);
+    for message in [
+        Message::Want(vec![Want { name: name.clone(), heads: heads.clone(), base }]),
+        Message::Have(vec![Receipt { name: name.clone(), heads: heads.clone() }]),
+        Message::Offers(vec![Offer { name, tenure, base, heads }]),
+    ] {
+        let heard = at.heard(peer, message, is_member, now);
+        assert_eq!(heard, Err(reconcile::Refused::Malformed));
+    }
+    assert_eq!(at.poll(), None);
 }

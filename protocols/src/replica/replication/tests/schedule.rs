@@ -107,29 +107,59 @@ proptest! {
     fn all_hosts_end_with_the_same_and_nothing_acknowledged_is_lost(
         steps in prop::collection::vec(step(), 0..120),
     ) {
-        let mut mesh = Mesh::new(HOSTS);
-        let agents: Vec<DocName> = (0..HOSTS).map(|at| mesh.born(at, 7)).collect();
-        mesh.hosts.iter_mut().for_each(|host| host.quick = false);
-        let mut record = Record::default();
-        for step in &steps {
-            take(&mut mesh, &mut record, &agents, step);
+        run(&steps, None)?;
+    }
+
+    /// The same when histories are begun anew all the time, by several hosts at once.
+    #[test]
+    fn nothing_is_lost_when_histories_are_begun_anew(
+        changes_max in 1..6_usize,
+        steps in prop::collection::vec(step(), 0..160),
+    ) {
+        run(&steps, Some(changes_max))?;
+    }
+}
+
+fn run(steps: &[Step], changes_max: Option<usize>) -> Result<(), TestCaseError> {
+    let mut mesh = Mesh::new(HOSTS);
+    changes_max.into_iter().for_each(|changes| mesh.set_changes_max(changes));
+    let agents: Vec<DocName> = (0..HOSTS).map(|at| mesh.born(at, 7)).collect();
+    mesh.hosts.iter_mut().for_each(|host| host.quick = false);
+    let mut record = Record::default();
+    for step in steps {
+        take(&mut mesh, &mut record, &agents, step);
+    }
+    mesh.hosts.iter_mut().for_each(|host| host.quick = true);
+    mesh.link_all();
+    mesh.run();
+    mesh.same_everywhere();
+    if let Some(max) = changes_max {
+        // Whoever writes next sees to it that no history is long.
+        for number in 0..3 {
+            record.write(&mut mesh, number, doc(number));
         }
-        mesh.hosts.iter_mut().for_each(|host| host.quick = true);
-        mesh.link_all();
         mesh.run();
         mesh.same_everywhere();
-        for at in 0..HOSTS {
-            for ticket in &record.acknowledged {
-                let (name, field) = &record.writes[ticket];
-                if !record.deleted.contains(name) {
-                    prop_assert_eq!(mesh.hosts[at].get(name, field), Some(1), "{:?}", ticket);
-                }
+        for (at, number) in (0..HOSTS).flat_map(|at| (0..3).map(move |number| (at, number))) {
+            let changes = |doc: &automerge::Automerge| doc.get_changes(&[]).len();
+            match mesh.hosts[at].at.read(&doc(number), changes) {
+                Ok(changes) => prop_assert!(changes <= max, "{} changes", changes),
+                Err(why) => prop_assert!(record.deleted.contains(&doc(number)), "{}", why),
             }
         }
-        // What is kept is what is held.
-        for at in 0..HOSTS {
-            mesh.crash(at);
-        }
-        mesh.same_everywhere();
     }
+    for at in 0..HOSTS {
+        for ticket in &record.acknowledged {
+            let (name, field) = &record.writes[ticket];
+            if !record.deleted.contains(name) {
+                prop_assert_eq!(mesh.hosts[at].get(name, field), Some(1), "{:?}", ticket);
+            }
+        }
+    }
+    // What is kept is what is held.
+    for at in 0..HOSTS {
+        mesh.crash(at);
+    }
+    mesh.same_everywhere();
+    Ok(())
 }

@@ -1,0 +1,331 @@
+//! Begins a document anew from its value, and repeats changes of one document in another.
+
+use automerge::{
+    ActorId, AutoCommit, AutomergeError, ChangeHash, ObjId, ObjType, Patch, PatchAction, Prop,
+    ROOT, ReadDoc as _, ScalarValue, Value,
+    marks::{ExpandMark, Mark},
+    transaction::{CommitOptions, Transactable as _},
+};
+
+use super::{Body, BodyError, Head, contained, hash, heads, refused};
+
+type Done<T = ()> = std::result::Result<T, AutomergeError>;
+
+/// One change of a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::replica) struct Step {
+    pub(in crate::replica) head: Head,
+    pub(in crate::replica) actor: [u8; 16],
+    pub(in crate::replica) seq: u64,
+    /// Milliseconds.
+    pub(in crate::replica) time: i64,
+    pub(in crate::replica) message: String,
+    pub(in crate::replica) deps: Vec<Head>,
+}
+
+/// A change that is to be made.
+pub(in crate::replica) struct Planned {
+    pub(in crate::replica) actor: [u8; 16],
+    pub(in crate::replica) time: i64,
+    pub(in crate::replica) message: String,
+    /// What it follows.
+    pub(in crate::replica) onto: Vec<Head>,
+}
+
+/// A document in which changes of others are repeated. They count when it is
+/// [settled](Self::settle).
+pub(in crate::replica) struct Repeating(AutoCommit);
+
+impl Body {
+    /// All changes, each after those that it follows.
+    pub(in crate::replica) fn steps(&mut self) -> Result<Vec<Step>, BodyError> {
+        let document = &mut self.document;
+        contained(|| {
+            let all = document.get_changes_meta(&[]);
+            let steps = all.into_iter().map(|change| {
+                let mut actor = [0; 16];
+                let bytes = change.actor.to_bytes();
+                let len = bytes.len().min(16);
+                actor[..len].copy_from_slice(&bytes[..len]);
+                let mut deps: Vec<Head> = change.deps.iter().map(|dep| Head(dep.0)).collect();
+                deps.sort_unstable();
+                Step {
+                    head: Head(change.hash.0),
+                    actor,
+                    seq: change.seq,
+                    time: change.timestamp,
+                    message: change.message.unwrap_or_default().into_owned(),
+                    deps,
+                }
+            });
+            steps.collect()
+        })
+    }
+
+    /// How much of its caps it uses: whether anything is above so many percent.
+    pub(in crate::replica) fn is_above(&self, percent: usize) -> bool {
+        self.size.exceeds(percent).is_some()
+    }
+
+    /// A document with the same value and one change, its root. Of values that were written at the
+    /// same time the one that is shown is kept.
+    pub(in crate::replica) fn anew(
+        &mut self,
+        actor: [u8; 16],
+        time: i64,
+        message: &str,
+    ) -> Result<(Self, Head), BodyError> {
+        let from = &self.document;
+        let made = contained(|| {
+            let mut to = AutoCommit::new();
+            to.set_actor(ActorId::from(actor));
+            copy(from, &ROOT, &mut to, &ROOT)?;
+            let options = || CommitOptions::default().with_time(time).with_message(message);
+            // Of an empty document, too, there is a root.
+            let root = to.commit_with(options()).unwrap_or_else(|| to.empty_change(options()));
+            Ok((to, Head(root.0)))
+        })?;
+        let (document, root) = made.map_err(refused)?;
+        Ok((Self::settle(document)?, root))
+    }
+
+    pub(in crate::replica) fn repeating(&self) -> Result<Repeating, BodyError> {
+        contained(|| Repeating(self.document.clone()))
+    }
+}
+
+impl Repeating {
+    /// Repeats a change of another document by what it did there. Gives `None` if nothing of it
+    /// can be done here.
+    pub(in crate::replica) fn repeat(
+        &mut self,
+        source: &mut Body,
+        step: &Step,
+        plan: &Planned,
+    ) -> Result<Option<Head>, BodyError> {
+        let before: Vec<ChangeHash> = step.deps.iter().copied().map(hash).collect();
+        let document = &mut source.document;
+        let patches = contained(|| document.diff(&before, &[hash(step.head)]))?;
+        self.make(plan, |doc| {
+            for patch in &patches {
+                // What has no place here any more is left out.
+                let _ = apply(doc, patch);
+            }
+        })
+    }
+
+    /// Adds what another document has at its root, and this one has not.
+    pub(in crate::replica) fn fill(
+        &mut self,
+        source: &mut Body,
+        root: Head,
+        plan: &Planned,
+    ) -> Result<Option<Head>, BodyError> {
+        let from = contained(|| source.document.fork_at(&[hash(root)]))?.map_err(refused)?;
+        self.make(plan, |doc| {
+            let _ = add(&from, &ROOT, doc, &ROOT);
+        })
+    }
+
+    fn make(
+        &mut self,
+        plan: &Planned,
+        change: impl FnOnce(&mut AutoCommit),
+    ) -> Result<Option<Head>, BodyError> {
+        let onto: Vec<ChangeHash> = plan.onto.iter().copied().map(hash).collect();
+        let document = &mut self.0;
+        let made = contained(|| {
+            let mut fork = document.fork_at(&onto)?;
+            fork.set_actor(ActorId::from(plan.actor));
+            change(&mut fork);
+            let options =
+                CommitOptions::default().with_time(plan.time).with_message(plan.message.as_str());
+            let Some(made) = fork.commit_with(options) else { return Ok(None) };
+            document.merge(&mut fork)?;
+            Ok(Some(Head(made.0)))
+        })?;
+        made.map_err(refused)
+    }
+
+    /// Makes one head of all.
+    pub(in crate::replica) fn join(&mut self, actor: [u8; 16]) -> Result<(), BodyError> {
+        let document = &mut self.0;
+        contained(|| {
+            document.set_actor(ActorId::from(actor));
+            let _ = document.empty_change(CommitOptions::default().with_time(0));
+        })
+    }
+
+    pub(in crate::replica) fn settle(self) -> Result<Body, BodyError> {
+        Body::settle(self.0)
+    }
+
+    pub(in crate::replica) fn heads(&mut self) -> Vec<Head> {
+        heads(&mut self.0)
+    }
+}
+
+/// Copies all that an object holds.
+fn copy(from: &AutoCommit, object: &ObjId, to: &mut AutoCommit, into: &ObjId) -> Done {
+    match from.object_type(object)? {
+        ObjType::Map | ObjType::Table => {
+            let mut keys: Vec<String> = from.keys(object).collect();
+            keys.sort_unstable();
+            for key in keys {
+                let Some((value, id)) = from.get(object, key.as_str())? else { continue };
+                put(from, &value, &id, to, |to, sort| match sort {
+                    Put::Object(sort) => to.put_object(into, key.as_str(), sort).map(Some),
+                    Put::Scalar(value) => to.put(into, key.as_str(), value).map(|()| None),
+                })?;
+            }
+        }
+        ObjType::List => {
+            for at in 0..from.length(object) {
+                let Some((value, id)) = from.get(object, at)? else { continue };
+                let end = to.length(into);
+                put(from, &value, &id, to, |to, sort| match sort {
+                    Put::Object(sort) => to.insert_object(into, end, sort).map(Some),
+                    Put::Scalar(value) => to.insert(into, end, value).map(|()| None),
+                })?;
+            }
+        }
+        ObjType::Text => {
+            to.splice_text(into, 0, 0, &from.text(object)?)?;
+            for mark in from.marks(object)? {
+                to.mark(into, mark, ExpandMark::Both)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+enum Put {
+    Object(ObjType),
+    Scalar(ScalarValue),
+}
+
+/// Puts one value somewhere, with all that it holds.
+fn put(
+    from: &AutoCommit,
+    value: &Value<'_>,
+    id: &ObjId,
+    to: &mut AutoCommit,
+    place: impl FnOnce(&mut AutoCommit, Put) -> Done<Option<ObjId>>,
+) -> Done {
+    let sort = match value {
+        Value::Object(ObjType::Table) => Put::Object(ObjType::Map),
+        Value::Object(sort) => Put::Object(*sort),
+        Value::Scalar(value) => Put::Scalar(fresh(value)),
+    };
+    match place(to, sort)? {
+        Some(made) => copy(from, id, to, &made),
+        None => Ok(()),
+    }
+}
+
+/// A counter begins with what it has come to.
+fn fresh(value: &ScalarValue) -> ScalarValue {
+    match value {
+        ScalarValue::Counter(counter) => ScalarValue::counter(counter.into()),
+        other => other.clone(),
+    }
+}
+
+/// Copies those entries that are not there yet, in maps within maps, too.
+fn add(from: &AutoCommit, object: &ObjId, to: &mut AutoCommit, into: &ObjId) -> Done {
+    let mut keys: Vec<String> = from.keys(object).collect();
+    keys.sort_unstable();
+    for key in keys {
+        let Some((value, id)) = from.get(object, key.as_str())? else { continue };
+        match (&value, to.get(into, key.as_str())?) {
+            (Value::Object(ObjType::Map), Some((Value::Object(ObjType::Map), there))) => {
+                add(from, &id, to, &there)?;
+            }
+            (_, Some(_)) => {}
+            (_, None) => put(from, &value, &id, to, |to, sort| match sort {
+                Put::Object(sort) => to.put_object(into, key.as_str(), sort).map(Some),
+                Put::Scalar(value) => to.put(into, key.as_str(), value).map(|()| None),
+            })?,
+        }
+    }
+    Ok(())
+}
+
+/// The object of this document in the place where a patch found one.
+fn place(doc: &AutoCommit, patch: &Patch) -> Option<ObjId> {
+    let mut object = ROOT;
+    for (_, prop) in &patch.path {
+        let (value, id) = doc.get(&object, prop.clone()).ok()??;
+        object = value.is_object().then_some(id)?;
+    }
+    Some(object)
+}
+
+fn apply(doc: &mut AutoCommit, patch: &Patch) -> Option<()> {
+    let object = place(doc, patch)?;
+    let sort = doc.object_type(&object).ok()?;
+    let list = matches!(sort, ObjType::List | ObjType::Text);
+    match &patch.action {
+        PatchAction::PutMap { key, value: (value, _), .. } if !list => {
+            set(doc, &object, Prop::Map(key.clone()), value)
+        }
+        PatchAction::PutSeq { index, value: (value, _), .. } if list => {
+            if *index < doc.length(&object) {
+                return set(doc, &object, Prop::Seq(*index), value);
+            }
+            let end = doc.length(&object);
+            insert(doc, &object, end, value)
+        }
+        PatchAction::Insert { index, values } if list => {
+            for (more, (value, ..)) in values.iter().enumerate() {
+                let at = (index + more).min(doc.length(&object));
+                insert(doc, &object, at, value)?;
+            }
+            Some(())
+        }
+        PatchAction::SpliceText { index, value, .. } if sort == ObjType::Text => {
+            let at = (*index).min(doc.length(&object));
+            doc.splice_text(&object, at, 0, &value.make_string()).ok()
+        }
+        PatchAction::Increment { prop, value } => doc.increment(&object, prop.clone(), *value).ok(),
+        PatchAction::DeleteMap { key } if !list => {
+            doc.get(&object, key.as_str()).ok()??;
+            doc.delete(&object, key.as_str()).ok()
+        }
+        PatchAction::DeleteSeq { index, length } if list => {
+            let there = doc.length(&object).saturating_sub(*index).min(*length);
+            if sort == ObjType::Text {
+                let count = isize::try_from(there).ok()?;
+                return doc.splice_text(&object, *index, count, "").ok();
+            }
+            (0..there).try_for_each(|_| doc.delete(&object, *index).ok())
+        }
+        PatchAction::Mark { marks } if sort == ObjType::Text => {
+            let end = doc.length(&object);
+            for mark in marks.iter().filter(|mark| mark.start < end) {
+                let value = mark.value().clone();
+                let (name, until) = (mark.name().to_owned(), mark.end.min(end));
+                let mark = Mark::new(name, value, mark.start, until);
+                doc.mark(&object, mark, ExpandMark::Both).ok()?;
+            }
+            Some(())
+        }
+        _ => None,
+    }
+}
+
+fn set(doc: &mut AutoCommit, object: &ObjId, prop: Prop, value: &Value<'_>) -> Option<()> {
+    match value {
+        Value::Object(ObjType::Table) => doc.put_object(object, prop, ObjType::Map).map(drop).ok(),
+        Value::Object(sort) => doc.put_object(object, prop, *sort).map(drop).ok(),
+        Value::Scalar(value) => doc.put(object, prop, fresh(value)).ok(),
+    }
+}
+
+fn insert(doc: &mut AutoCommit, object: &ObjId, at: usize, value: &Value<'_>) -> Option<()> {
+    match value {
+        Value::Object(ObjType::Table) => doc.insert_object(object, at, ObjType::Map).map(drop).ok(),
+        Value::Object(sort) => doc.insert_object(object, at, *sort).map(drop).ok(),
+        Value::Scalar(value) => doc.insert(object, at, fresh(value)).ok(),
+    }
+}

@@ -1,0 +1,382 @@
+//! Histories that are begun anew, and changes that are repeated in them.
+
+use std::collections::BTreeMap;
+
+use super::{
+    super::{
+        Base, Body, BodyError, Content, Covered, DocName, Head, Lineage, Revision,
+        body::{Planned, Repeating, Step},
+        lineage::Origin,
+    },
+    Carried, Dropped, Pen, Replicas,
+    held::{Held, Past},
+};
+use crate::{
+    limits::{
+        DESCRIPTOR_BYTES_MAX, DOCUMENT_BASES_MAX, DOCUMENT_CHANGES_KEPT_MIN, DOCUMENT_HEADS_MAX,
+        DOCUMENT_KEPT_PERCENT,
+    },
+    wire,
+};
+
+/// What the root of a history says.
+pub(super) fn message(number: u64, lineage: &Lineage) -> String {
+    let before = number.saturating_sub(1);
+    let covered = data_encoding::HEXLOWER.encode(&lineage.hash());
+    format!("begun anew after history {before}; covers {covered}")
+}
+
+/// The changes of earlier histories that are repeated in this one, by where they come from.
+pub(super) fn repeated(body: &mut Body) -> Result<BTreeMap<Origin, Head>, BodyError> {
+    let steps = body.steps()?;
+    let twins = steps.iter().filter_map(|step| Some((Origin::read(&step.message)?.0, step.head)));
+    Ok(twins.collect())
+}
+
+fn derive(what: &'static str, of: &impl serde::Serialize) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key(what);
+    hasher.update(&wire::encode(of));
+    let mut actor = [0; 16];
+    hasher.finalize_xof().fill(&mut actor);
+    actor
+}
+
+/// A document of this value whose root says what it covers; it follows `base`.
+fn rooted(
+    name: &DocName,
+    base: Base,
+    lineage: &Lineage,
+    body: &mut Body,
+    steps: &[Step],
+) -> Option<(Body, Head)> {
+    let actor = derive("starling root 1", &(name, base.number, body.heads()));
+    let time = steps.iter().map(|step| step.time).max().unwrap_or_default();
+    body.anew(actor, time, &message(base.number + 1, lineage)).ok()
+}
+
+impl Replicas {
+    /// Begins the history anew, if it is long. Gives what it was.
+    pub(super) fn begin_anew(&self, revision: &mut Revision, body: &mut Body) -> Option<Past> {
+        let (base, changes) = (revision.base, body.len_changes());
+        let of_agent = revision.name.agent().is_some();
+        let large = body.is_above(DOCUMENT_KEPT_PERCENT)
+            || of_agent && body.len_saved() * 100 > DESCRIPTOR_BYTES_MAX * DOCUMENT_KEPT_PERCENT;
+        let long = changes > self.changes_max || changes > DOCUMENT_CHANGES_KEPT_MIN && large;
+        if !long || base.number >= DOCUMENT_BASES_MAX {
+            return None;
+        }
+        let steps = body.steps().ok()?;
+        let past =
+            Past { base, lineage: revision.lineage.clone(), body: body.save(), pending: false };
+        let made = steps.iter().filter(|step| Some(step.head) != base.root);
+        let origins = made.map(|step| past.origin(step)).collect();
+        let heads = body.heads();
+        let lineage = revision.lineage.then(base, &heads, origins);
+        let (new, root) = rooted(&revision.name, base, &lineage, body, &steps)?;
+        (revision.base, revision.lineage) = (base.after(Some(root)), lineage);
+        *body = new;
+        Some(past)
+    }
+
+    /// What is covered by what comes after a version.
+    pub(super) fn covered_by_root(
+        &mut self,
+        name: &DocName,
+        revision: &Revision,
+    ) -> Option<Lineage> {
+        let (past, base) = (self.held.get(name)?.past(), revision.base);
+        let steps = self.body(name).ok()?.steps().ok()?;
+        let made = steps.iter().filter(|step| Some(step.head) != base.root);
+        let origins = made.map(|step| past.origin(step)).collect();
+        Some(revision.lineage.then(base, &revision.heads, origins))
+    }
+
+    /// Whether [`carry`](Self::carry) is to be called.
+    #[must_use]
+    pub fn is_pending(&self, name: &DocName) -> bool {
+        self.held.get(name).is_some_and(|held| held.pasts.iter().any(|past| past.pending))
+    }
+
+    /// The documents for which [`carry`](Self::carry) is to be called: after a crash, for one.
+    pub fn pending(&self) -> impl Iterator<Item = &DocName> {
+        self.held.keys().filter(|name| self.is_pending(name))
+    }
+
+    /// Repeats in the present history of a document what others have done in histories that it
+    /// replaces, so that none of it is lost; and vouches for that. It does not matter who does it,
+    /// or how often.
+    pub fn carry(&mut self, name: &DocName, pen: &Pen<'_>) -> Carried {
+        let mut carried = Carried::default();
+        let Some(held) = self.held.get_mut(name) else { return carried };
+        let all = held.pasts.clone();
+        held.pasts.iter_mut().for_each(|past| past.pending = false);
+        held.pasts.retain(|past| !past.base.gone);
+        let pending: Vec<&Past> = all.iter().filter(|past| past.pending).collect();
+        carried.changed = !pending.is_empty();
+        if pending.iter().any(|past| past.base.gone) {
+            carried.dropped.extend(self.current(name));
+            if self.delete(name, pen).is_err() {
+                carried.dropped.clear();
+            }
+            return carried;
+        }
+        if self.held.get(name).is_some_and(|held| held.base.gone) {
+            for past in pending {
+                if self.bring_back(name, past, pen).is_none() {
+                    carried.dropped.extend(past.dropped(self.owner(name)));
+                }
+            }
+            return carried;
+        }
+        let may = held_by(self.held.get(name), pen);
+        for past in pending {
+            if !may || self.carry_one(name, past, &all, pen).is_err() {
+                carried.dropped.extend(past.dropped(self.owner(name)));
+            }
+        }
+        carried
+    }
+
+    /// Goes on with a document that only has the name of one that is deleted: with a root of its
+    /// own, because others may have written by that name again.
+    fn bring_back(&mut self, name: &DocName, past: &Past, pen: &Pen<'_>) -> Option<()> {
+        let mut body = Body::load(&past.body).ok()?;
+        let mut revision = self.whole(name).filter(|it| it.base.number < DOCUMENT_BASES_MAX)?;
+        let steps = body.steps().ok()?;
+        let origins = steps.iter().map(|step| past.origin(step)).collect();
+        let deletion = revision.base;
+        revision.lineage = revision.lineage.then(past.base, &body.heads(), origins);
+        revision.lineage.from = deletion.number + 1;
+        let (new, root) = rooted(name, deletion, &revision.lineage, &mut body, &steps)?;
+        revision.base = deletion.after(Some(root));
+        revision.heads = new.heads();
+        revision.content = Content::Whole(new.save());
+        revision.sign(pen.key, self.mesh);
+        self.put(revision, None);
+        self.keep_past(name, Some(Past { pending: false, ..past.clone() }));
+        self.open.put(name.clone(), new);
+        Some(())
+    }
+
+    fn current(&self, name: &DocName) -> Option<Dropped> {
+        let held = self.held.get(name).filter(|held| !held.heads.is_empty())?;
+        let (owner, heads) = (held.owner.clone(), held.heads.clone());
+        Some(Dropped { owner, heads, body: held.body.to_vec() })
+    }
+
+    fn carry_one(
+        &mut self,
+        name: &DocName,
+        past: &Past,
+        all: &[Past],
+        pen: &Pen<'_>,
+    ) -> Result<(), BodyError> {
+        let mut revision = self.whole(name).ok_or(BodyError::Gap)?;
+        let root = revision.base.root.ok_or(BodyError::Gap)?;
+        let body = self.body(name)?;
+        let before = body.heads();
+        let mut carrier = Carrier::new(body, root, revision.lineage.clone())?;
+        carrier.history(past, all)?;
+        let body = carrier.settle()?;
+        if body.heads() == before {
+            return Ok(());
+        }
+        revision.heads = body.heads();
+        revision.content = Content::Whole(body.save());
+        revision.sign(pen.key, self.mesh);
+        let owner = self.owner(name).cloned();
+        self.put(revision, owner);
+        self.open.put(name.clone(), body);
+        Ok(())
+    }
+}
+
+/// Only the owner of a descriptor says what it holds.
+fn held_by(held: Option<&Held>, pen: &Pen<'_>) -> bool {
+    held.is_some_and(|held| held.owner.as_ref().is_none_or(|own| own.host == pen.key.host()))
+}
+
+/// Repeats changes of other histories in the present one of a document.
+struct Carrier {
+    target: Repeating,
+    root: Head,
+    lineage: Lineage,
+    /// What is repeated there already.
+    known: BTreeMap<Origin, Head>,
+    /// The changes there that are repetitions: their actor, and of what.
+    twins: BTreeMap<Head, ([u8; 16], u64)>,
+    /// The last change of each actor there.
+    last: BTreeMap<[u8; 16], Head>,
+    /// What stands for the changes of other histories.
+    places: BTreeMap<Head, Vec<Head>>,
+}
+
+impl Carrier {
+    fn new(body: &mut Body, root: Head, lineage: Lineage) -> Result<Self, BodyError> {
+        let mut all = Self {
+            target: body.repeating()?,
+            root,
+            lineage,
+            known: BTreeMap::new(),
+            twins: BTreeMap::new(),
+            last: BTreeMap::new(),
+            places: BTreeMap::new(),
+        };
+        for step in body.steps()? {
+            if let Some((origin, of, _)) = Origin::read(&step.message) {
+                all.twins.insert(step.head, (step.actor, of));
+                all.known.insert(origin, step.head);
+            }
+            all.last.insert(step.actor, step.head);
+        }
+        Ok(all)
+    }
+
+    /// Repeats what is missing of a history; `all` are those that are known beside it.
+    fn history(&mut self, past: &Past, all: &[Past]) -> Result<(), BodyError> {
+        let mut source = Body::load(&past.body)?;
+        for step in source.steps()? {
+            if Some(step.head) == past.base.root {
+                self.of_root(past, all, &mut source, &step)?;
+                continue;
+            }
+            let origin = past.origin(&step);
+            let place = if let Some(twin) = self.known.get(&origin) {
+                vec![*twin]
+            } else if self.lineage.covers(&origin) {
+                vec![self.root]
+            } else {
+                self.repeat(&mut source, &step, origin)?
+            };
+            self.places.insert(step.head, place);
+        }
+        Ok(())
+    }
+
+    /// What stands here for the root of another history.
+    fn of_root(
+        &mut self,
+        past: &Past,
+        all: &[Past],
+        source: &mut Body,
+        step: &Step,
+    ) -> Result<(), BodyError> {
+        if self.places.contains_key(&step.head) {
+            return Ok(());
+        }
+        let place = if past.root_is_covered(&self.lineage) {
+            vec![self.root]
+        } else if let Some((before, heads)) = past.before(all) {
+            self.history(before, all)?;
+            self.onto(&heads)
+        } else {
+            // What it was made of is not known any more: only what is missing here is added.
+            let actor = derive("starling filled 1", &(step.head, self.root));
+            let seq = step.seq;
+            let origin = Origin { number: past.base.number, base: past.base.short(), actor, seq };
+            let text = origin.message(step.head, "");
+            let onto = vec![self.root];
+            let plan = Planned { actor, time: step.time, message: text, onto };
+            match self.known.get(&origin) {
+                Some(twin) => vec![*twin],
+                None => {
+                    self.target.fill(source, step.head, &plan)?.map_or(plan.onto, |it| vec![it])
+                }
+            }
+        };
+        self.places.insert(step.head, place);
+        Ok(())
+    }
+
+    fn onto(&self, deps: &[Head]) -> Vec<Head> {
+        let places = deps.iter().filter_map(|dep| self.places.get(dep)).flatten();
+        let mut onto: Vec<Head> = places.copied().collect();
+        onto.sort_unstable();
+        onto.dedup();
+        if onto.len() > 1 {
+            // All others follow it.
+            onto.retain(|head| *head != self.root);
+        }
+        if onto.is_empty() { vec![self.root] } else { onto }
+    }
+
+    fn repeat(
+        &mut self,
+        source: &mut Body,
+        step: &Step,
+        origin: Origin,
+    ) -> Result<Vec<Head>, BodyError> {
+        let onto = self.onto(&step.deps);
+        let actor = self
+            .continued(step, &onto)
+            .unwrap_or_else(|| derive("starling carried 1", &(step.head, self.root, &onto)));
+        let text = origin.message(step.head, &step.message);
+        let plan = Planned { actor, time: step.time, message: text, onto };
+        let Some(twin) = self.target.repeat(source, step, &plan)? else { return Ok(plan.onto) };
+        self.known.insert(origin, twin);
+        let of = Origin::read(&plan.message).map_or(0, |(_, of, _)| of);
+        self.twins.insert(twin, (actor, of));
+        self.last.insert(actor, twin);
+        Ok(vec![twin])
+    }
+
+    /// The actor of the change that this one continues there, as it did where it was made: so that
+    /// a long row of changes does not need as many actors.
+    fn continued(&self, step: &Step, onto: &[Head]) -> Option<[u8; 16]> {
+        let ([dep], [twin]) = (step.deps.as_slice(), onto) else { return None };
+        let (actor, of) = self.twins.get(twin)?;
+        let short = u64::from_be_bytes(dep.0[..8].try_into().ok()?);
+        (*of == short && self.last.get(actor) == Some(twin)).then_some(*actor)
+    }
+
+    fn settle(mut self) -> Result<Body, BodyError> {
+        let heads = self.target.heads();
+        if heads.len() > DOCUMENT_HEADS_MAX {
+            self.target.join(derive("starling joined 1", &heads))?;
+        }
+        self.target.settle()
+    }
+}
+
+impl Held {
+    /// This, as another history of what replaces it.
+    pub(super) fn past(&self) -> Past {
+        let (base, lineage) = (self.base, self.revision().lineage);
+        Past { base, lineage, body: self.body.to_vec(), pending: false }
+    }
+}
+
+impl Past {
+    pub(super) fn new(revision: &Revision, body: Vec<u8>) -> Self {
+        Self { base: revision.base, lineage: revision.lineage.clone(), body, pending: true }
+    }
+
+    pub(super) fn origin(&self, step: &Step) -> Origin {
+        Origin::of(self.base, step.actor, step.seq, &step.message)
+    }
+
+    /// Whether all that its root holds is covered by the present history.
+    pub(super) fn root_is_covered(&self, lineage: &Lineage) -> bool {
+        let follows = lineage.of(self.base.short()).is_some_and(|it| !it.heads.is_empty());
+        self.base.root.is_none() || follows || lineage.covers_all(&self.lineage)
+    }
+
+    /// The history before it and the heads at which that ended, if all of them are there.
+    fn before<'a>(&self, all: &'a [Self]) -> Option<(&'a Self, Vec<Head>)> {
+        let mut covered = self.lineage.covered.iter().rev();
+        let before = |it: &Covered| it.number < self.base.number && !it.heads.is_empty();
+        let covered = covered.find(|it| before(it))?;
+        let is_it = |past: &&Self| {
+            let base: Base = past.base;
+            let known = base.short() == covered.base && !past.body.is_empty();
+            let body = if known { Body::load(&past.body).ok() } else { None };
+            body.is_some_and(|mut body| covered.heads.iter().all(|head| body.knows(*head)))
+        };
+        Some((all.iter().find(is_it)?, covered.heads.clone()))
+    }
+
+    fn dropped(&self, owner: Option<&super::Owner>) -> Option<Dropped> {
+        let heads = Body::load(&self.body).ok()?.heads();
+        Some(Dropped { owner: owner.cloned(), heads, body: self.body.clone() })
+    }
+}

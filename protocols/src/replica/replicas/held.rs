@@ -1,0 +1,116 @@
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::{Base, Body, DocName, Head, Lineage, Owner, Revision};
+use crate::{
+    limits::{DOCUMENT_PASTS_MAX, DOCUMENT_PASTS_PENDING_MAX, DOCUMENTS_OPEN_MAX},
+    time::WallTime,
+    wire,
+};
+
+/// One copy.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) print: u64,
+    /// Whose it is, if it is a descriptor.
+    pub(super) owner: Option<Owner>,
+    pub(super) base: Base,
+    pub(super) heads: Vec<Head>,
+    /// The [`Revision`], encoded, without what it holds of the document…
+    pub(super) frame: Box<[u8]>,
+    /// …and that.
+    pub(super) body: Box<[u8]>,
+    /// What is wrong with it, if something is.
+    pub(super) damage: Option<Box<str>>,
+    /// Other histories of it, the latest first.
+    pub(super) pasts: Vec<Past>,
+    /// Since when it is known here to be deleted, as far as that was looked at.
+    pub(super) gone_since: Option<WallTime>,
+    /// It may have been deleted while this host was away.
+    pub(super) doubtful: bool,
+}
+
+/// Another history of a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Past {
+    pub(super) base: Base,
+    pub(super) lineage: Lineage,
+    #[serde(with = "serde_bytes")]
+    pub(super) body: Vec<u8>,
+    /// It has changes that are to be repeated in the present history, or is a deletion that is to
+    /// be repeated.
+    pub(super) pending: bool,
+}
+
+/// A copy as it is kept on the disk.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct OnDisk {
+    pub(super) revision: Revision,
+    pub(super) pasts: Vec<Past>,
+    pub(super) gone_since: Option<WallTime>,
+}
+
+/// Documents that are unpacked; those used last are at the end.
+#[derive(Default)]
+pub(super) struct Open(pub(super) VecDeque<(DocName, Body)>);
+
+impl Held {
+    pub(super) fn revision(&self) -> Revision {
+        wire::decode(&self.frame, self.frame.len()).expect("it was encoded here")
+    }
+
+    /// Whether it is compared with other hosts, and offered to them. A deletion is told to those
+    /// who have what it deletes.
+    pub(super) const fn counts(&self) -> bool {
+        self.damage.is_none() && !self.base.gone && !self.doubtful
+    }
+
+    /// Keeps another history, in place of the oldest. Gives whether it was news.
+    pub(super) fn keep(&mut self, past: Past) -> bool {
+        if self.pasts.contains(&past) {
+            return false;
+        }
+        if past.pending && self.is_full() {
+            return false;
+        }
+        self.pasts.insert(0, past);
+        let mut left = DOCUMENT_PASTS_MAX;
+        self.pasts.retain(|past| {
+            let kept = past.pending || left > 0;
+            left -= usize::from(!past.pending && left > 0);
+            kept
+        });
+        true
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.pasts.iter().filter(|past| past.pending).count() >= DOCUMENT_PASTS_PENDING_MAX
+    }
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl Open {
+    pub(super) fn take(&mut self, name: &DocName) -> Option<Body> {
+        let place = self.0.iter().position(|(open, _)| open == name)?;
+        self.0.remove(place).map(|(_, body)| body)
+    }
+
+    pub(super) fn put(&mut self, name: DocName, body: Body) -> &mut Body {
+        self.forget(&name);
+        if self.0.len() >= DOCUMENTS_OPEN_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((name, body));
+        &mut self.0.back_mut().expect("it was just put there").1
+    }
+
+    pub(super) fn forget(&mut self, name: &DocName) {
+        self.0.retain(|(open, _)| open != name);
+    }
+}
