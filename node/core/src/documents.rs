@@ -70,6 +70,8 @@ mod tests;
 mod typed;
 mod update;
 
+/// The library that documents are made of, in the version that all of this takes.
+pub use automerge::{AutoCommit, Automerge, ChangeHash};
 pub use conflicts::{Candidate, Conflict, Conflicts, ResolveError, conflicts, resolve};
 pub use diff::{Difference, Differences, What, diff, diff_values};
 pub use history::{ChangeView, HeadError, HistoryPage, at, find_head, history};
