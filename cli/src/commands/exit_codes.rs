@@ -14,8 +14,11 @@ const CODES: [(Exit, &str); 8] = [
     (Exit::Usage, "the command line, or the syntax of JSON on it, is wrong"),
     (Exit::NoDaemon, "no daemon answers, or it went away"),
     (Exit::Denied, "not allowed"),
-    (Exit::NotFound, "no such host, agent, kind or request"),
-    (Exit::Partial, "not all hosts answered, not all was replayed, or nothing came in time"),
+    (Exit::NotFound, "no such host, agent, kind, request or document"),
+    (
+        Exit::Partial,
+        "not all hosts answered or have it, not all was replayed, or nothing came in time",
+    ),
     (Exit::Degraded, "status or doctor found something wrong"),
 ];
 
@@ -31,8 +34,8 @@ const CODES: [(Exit, &str); 8] = [
   2  the command line, or the syntax of JSON on it, is wrong
   3  no daemon answers, or it went away
   4  not allowed
-  5  no such host, agent, kind or request
-  6  not all hosts answered, not all was replayed, or nothing came in time
+  5  no such host, agent, kind, request or document
+  6  not all hosts answered or have it, not all was replayed, or nothing came in time
   7  status or doctor found something wrong
 
 Output:

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 use starling_node::{
     WallTime,
-    api::{AgentRow, Inspection, Member, journal::StateThen},
+    api::{AgentRow, Inspection, Member, documents::Descriptor, journal::StateThen},
     journal::archive::{At, Who},
 };
 
@@ -66,11 +66,12 @@ impl Inspect {
         match &seen {
             _ if out.quiet => out.line(&text::plain(id(&seen))),
             Inspection::Host { member, agents, kinds } => host(out, member, agents, kinds),
-            Inspection::Agent { row, state, understands, topics, waits } => {
+            Inspection::Agent { row, state, understands, topics, waits, descriptor } => {
                 agent(out, row)?;
                 fact(out, "understands", &understands.join(", "))?;
                 fact(out, "listens to", &topics.join(", "))?;
-                state_and_waits(out, state, waits)
+                state_and_waits(out, state, waits)?;
+                descriptor.as_ref().map_or(Ok(()), |descriptor| described(out, descriptor))
             }
         }
     }
@@ -150,6 +151,23 @@ fn agent(out: &Output, row: &AgentRow) -> Result<(), Failure> {
     fact(out, "host", &format!("{} ({})", row.host_name, text::short(&row.host)))?;
     fact(out, "inputs", &row.inputs.to_string())?;
     fact(out, "waiting", &row.waiting.to_string())
+}
+
+/// What all hosts know of an agent, and which of them have this version.
+fn described(out: &Output, descriptor: &Descriptor) -> Result<(), Failure> {
+    let Descriptor { row, replicas, behind, missing } = descriptor;
+    out.line(&out.paint.bold("descriptor"))?;
+    indented(out, &row.value)?;
+    let heads: Vec<String> = row.heads.iter().map(|head| text::short(head)).collect();
+    let instance = row.owner.as_ref().map(|owner| owner.instance.to_string());
+    fact(out, "document", &row.name)?;
+    fact(out, "instance", &instance.unwrap_or_default())?;
+    fact(out, "heads", &heads.join(", "))?;
+    fact(out, "known to", &replicas.join(", "))?;
+    fact(out, "not yet to", &behind.join(", "))?;
+    let missing: Vec<String> =
+        missing.iter().map(|missing| format!("{} ({})", missing.host, missing.why)).collect();
+    fact(out, "no answer", &missing.join(", "))
 }
 
 fn state_and_waits(out: &Output, state: &Value, waits: &[Value]) -> Result<(), Failure> {

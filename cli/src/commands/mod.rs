@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod events;
@@ -14,6 +15,7 @@ pub(crate) mod invite;
 pub(crate) mod join;
 pub(crate) mod journal;
 pub(crate) mod kinds;
+pub(crate) mod locate;
 pub(crate) mod logs;
 pub(crate) mod members;
 pub(crate) mod post;
@@ -41,6 +43,8 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Agents(agents) => agents.run(session).await,
         Command::Kinds(kinds) => kinds.run(session).await,
         Command::Find(find) => find.run(session).await,
+        Command::Locate(locate) => locate.run(session).await,
+        Command::Docs(docs) => docs.run(session).await,
         Command::Inspect(inspect) => inspect.run(session).await,
         Command::Start(start) => start.run(session).await,
         Command::Stop(stop) => stop.run(session).await,

@@ -61,6 +61,7 @@ mod conflicts;
 mod diff;
 mod history;
 mod json;
+mod merge;
 mod migrate;
 mod path;
 mod reconcile;
@@ -69,10 +70,13 @@ mod tests;
 mod typed;
 mod update;
 
+/// The library that documents are made of, in the version that all of this takes.
+pub use automerge::{AutoCommit, Automerge, ChangeHash};
 pub use conflicts::{Candidate, Conflict, Conflicts, ResolveError, conflicts, resolve};
 pub use diff::{Difference, Differences, What, diff, diff_values};
 pub use history::{ChangeView, HeadError, HistoryPage, at, find_head, history};
 pub use json::{Unreadable, to_json};
+pub use merge::merge_values;
 pub use migrate::{Migration, StepError};
 pub use path::{Path, PathError, SetError, Step, get, remove, set};
 pub use reconcile::{ReconcileError, reconcile_json};

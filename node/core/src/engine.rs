@@ -45,8 +45,8 @@ pub use journal::{Recording, Storage};
 pub use mesh::{HostState, HostView};
 pub use outside::Published;
 pub use service::{
-    AgentDetail, AgentSummary, Inspect, ListAgents, ListKinds, Listed, StartAgent, StartError,
-    StopAgent,
+    AgentDetail, AgentSummary, DocumentHeads, Inspect, ListAgents, ListKinds, Listed, StartAgent,
+    StartError, StopAgent,
 };
 pub use services::{FindProviders, HostsAbout, ListHosts, Provider, Providers};
 

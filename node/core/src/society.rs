@@ -10,7 +10,9 @@ mod pick;
 pub use counter::{Add, Changed, Counter, Read};
 pub use echo::{Echo, Said, Say};
 pub use guest::{Arrived, Greet, Guest, Talk};
-pub use host::{AgentsHere, Host, InspectHere, KindsHere, ProvidersHere, StartHere, StopHere};
+pub use host::{
+    AgentsHere, DocumentHere, Host, InspectHere, KindsHere, ProvidersHere, StartHere, StopHere,
+};
 pub use pick::{PickError, Place, pick_agent, pick_host};
 
 use starling_protocols::ident::AgentId;

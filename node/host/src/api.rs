@@ -15,6 +15,7 @@
 //! | `GET /v1/subscribe?topic=TOPIC` | → a line of JSON for each message: [`Heard`] |
 //! | `GET /v1/events?backlog=N&follow=BOOL` | → a line of JSON for each event: [`EventLine`] |
 //! | `GET /v1/journal/…`, `GET /v1/logs` | see [`journal`] |
+//! | `… /v1/docs/…`, `GET /v1/locate` | see [`documents`] |
 //! | `GET /v1/kinds` | → [`Listing`]`<`[`KindRow`]`>` |
 //! | `POST /v1/invites` | [`Invite`] → [`Invited`] |
 //! | `GET /v1/invites` | → [`Listing`]`<`[`InviteRow`]`>` |
@@ -26,6 +27,7 @@
 //!
 //! A failed call answers with a status of 4xx or 5xx and [`Problem`].
 
+pub mod documents;
 pub mod journal;
 
 use std::fmt;
@@ -172,6 +174,9 @@ pub enum Inspection {
         topics: Vec<String>,
         /// Requests, timers and tasks it waits for.
         waits: Vec<Value>,
+        /// What all hosts know of it, if it has a descriptor that has come here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        descriptor: Option<Box<documents::Descriptor>>,
     },
 }
 

@@ -5,6 +5,7 @@
 //! for a request's head and body, for the main loop, and at the end for the shutdown.
 
 mod answer;
+mod documents;
 mod extract;
 mod journal;
 mod routes;
@@ -95,6 +96,8 @@ pub enum Command {
     /// Answered when all that happened before can be read in the journal, or nothing can be
     /// written now.
     Recorded,
+    /// What is asked of documents.
+    Docs(DocsCommand),
     Kinds,
     Invite(api::Invite),
     Invites,
@@ -105,6 +108,44 @@ pub enum Command {
     Metrics,
     /// Answered with a problem as long as the daemon is not ready.
     Ready,
+}
+
+/// What a local program wants of documents. The answers are those of [`api::documents`].
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each is named like its route and carries what the route is given")]
+pub enum DocsCommand {
+    List {
+        prefix: String,
+        fields: Vec<(String, String)>,
+        after: Option<String>,
+        limit: u32,
+    },
+    Get {
+        name: String,
+        path: String,
+        at: Option<String>,
+    },
+    Set(api::documents::DocSet),
+    Delete(api::documents::DocDelete),
+    History {
+        name: String,
+        older_than: Option<String>,
+        count: usize,
+    },
+    Diff {
+        name: String,
+        from: Option<String>,
+        to: Option<String>,
+    },
+    /// Of one document, or of all after a name.
+    Conflicts {
+        name: Option<String>,
+        after: Option<String>,
+    },
+    Resolve(api::documents::DocResolve),
+    Locate {
+        what: String,
+    },
 }
 
 /// What the main loop answers.
@@ -153,6 +194,10 @@ impl Command {
         match self {
             Self::Request(ask) => {
                 let own = ask.timeout_ms.map_or(BUDGET_DEFAULT, Duration::from_millis);
+                own.min(BUDGET_MAX) + GRACE
+            }
+            Self::Docs(DocsCommand::Set(set)) => {
+                let own = set.timeout_ms.map_or(BUDGET_DEFAULT, Duration::from_millis);
                 own.min(BUDGET_MAX) + GRACE
             }
             Self::Join(_) => PATIENCE_JOIN,

@@ -5,6 +5,7 @@ mod abroad;
 mod answers;
 mod client;
 mod doctor;
+mod documents;
 mod events;
 mod metrics;
 mod serve;
@@ -36,7 +37,7 @@ use crate::{
     config::Config,
     control,
     disk::{Disk, DiskError},
-    documents::{self, Documents},
+    documents::{Documents, Progress as DocumentsProgress},
     journal::{Journal, Progress},
     net::{self, Net, NetEvent},
 };
@@ -62,6 +63,10 @@ struct Node {
     disk: Arc<Disk>,
     journal: Journal,
     documents: Documents,
+    /// The last batch of documents that is to be stored, and the last that is.
+    document_batches: (u64, u64),
+    /// Those who wait until a batch is stored.
+    storing: Vec<(u64, tokio::sync::oneshot::Sender<()>)>,
     /// Why documents cannot be written now, if they cannot.
     documents_full: Option<String>,
     /// Host records to be kept; the latest wins.
@@ -166,7 +171,10 @@ impl Node {
             Output::Missed { ticket, topic, count } => self.waiting.missed(ticket, &topic, count),
             Output::Redeemed { ticket, outcome } => self.redeemed(ticket, outcome),
             Output::Record(batch) => self.journal.append(batch),
-            Output::Store(batch) => self.documents.store(batch),
+            Output::Store(batch) => {
+                self.document_batches.0 = batch.number;
+                self.documents.store(batch);
+            }
             Output::Replicated { ticket, replicas } => self.waiting.replicated(ticket, replicas),
             Output::Log { agent, kind, level, text } => crate::log::say(agent, kind, level, &text),
             Output::Event(event) => self.events.put(&event, self.clock.now().wall),
@@ -301,25 +309,41 @@ impl Node {
     }
 
     /// Documents have been written, or cannot be.
-    fn on_documents(&mut self, progress: documents::Progress) {
+    fn on_documents(&mut self, progress: DocumentsProgress) {
         match progress {
-            documents::Progress::Stored(upto) => {
+            DocumentsProgress::Stored(upto) => {
                 self.engine.handle(Input::Stored { upto }, self.clock.now());
+                self.document_batches.1 = upto;
+                self.answer_stored();
             }
-            documents::Progress::Full { why } => {
+            DocumentsProgress::Full { why } => {
                 tracing::error!(%why, "documents cannot be written; changes wait");
                 self.documents_full = Some(why);
             }
-            documents::Progress::Works => {
+            DocumentsProgress::Works => {
                 tracing::info!("documents are written again");
                 self.documents_full = None;
             }
             // Nobody knows what is on the disk now: a new start looks.
-            documents::Progress::Failed(why) => {
+            DocumentsProgress::Failed(why) => {
                 tracing::error!(%why, "the documents have failed");
                 self.end = Some(End::Down);
                 self.fatal = Some(why.into());
             }
+        }
+    }
+
+    /// Tells somebody when all documents that were given out until now are on the disk.
+    fn when_stored(&mut self, answer: tokio::sync::oneshot::Sender<()>) {
+        self.storing.push((self.document_batches.0, answer));
+        self.answer_stored();
+    }
+
+    fn answer_stored(&mut self) {
+        let (_, stored) = self.document_batches;
+        for (_, answer) in self.storing.extract_if(.., |(batch, _)| *batch <= stored) {
+            // Who waited may have gone.
+            let _ = answer.send(());
         }
     }
 

@@ -240,7 +240,7 @@ impl Engine {
     }
 
     /// Changes a document, or makes it when there is none. Gives the change, if there was anything
-    /// to change.
+    /// to change. When there is no document even then, there is no answer to the ticket.
     ///
     /// # Errors
     /// [`DocumentError`]; there is no answer to the ticket then.
@@ -287,6 +287,14 @@ impl Engine {
 }
 
 impl Engine {
+    /// The heads of a document, in hex and in order; none when there is none of this name.
+    #[must_use]
+    pub fn document_heads(&self, name: &str) -> Vec<String> {
+        let name = name.parse::<DocName>().ok();
+        let heads = name.and_then(|name| Some(self.replicas()?.heads(&name)));
+        heads.unwrap_or_default().iter().map(hex).collect()
+    }
+
     fn author(&self, message: String) -> Author {
         let mut hasher = blake3::Hasher::new_derive_key("starling author 1");
         hasher.update(&self.me.0).update(&self.record.incarnation.0.to_be_bytes());
@@ -311,7 +319,9 @@ impl Engine {
         });
         let pen = Pen { key: &self.key, author };
         let written = documents.at.write(name, &pen, wait, change);
-        if let (Err(_), Some(wait)) = (&written, wait) {
+        // Nobody ever has what is not there.
+        let nothing = written.is_err() || documents.at.replicas().heads(name).is_empty();
+        if let Some(wait) = wait.filter(|_| nothing) {
             documents.waiting.remove(&wait.ticket);
         }
         Ok(written?)

@@ -135,6 +135,16 @@ impl Request for ListKinds {
     type Reply = Vec<(String, Vec<String>)>;
 }
 
+/// Asks the engine which version of a document this host has: its heads, in hex and in order. None
+/// when it has none, or the document is deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentHeads(pub String);
+
+impl Request for DocumentHeads {
+    const NAME: &'static str = "engine/document-heads";
+    type Reply = Vec<String>;
+}
+
 impl Engine {
     pub(super) fn serve(&mut self, name: &str, dialog: Dialog, body: &[u8]) {
         if dialog.codec() == Codec::Json {
@@ -190,6 +200,7 @@ impl Engine {
             ListKinds::NAME => serve(body, |ListKinds| self.list_kinds()),
             FindProviders::NAME => serve(body, |FindProviders(service)| self.providers(&service)),
             ListHosts::NAME => serve(body, |ListHosts(scope)| self.hosts_about(scope)),
+            DocumentHeads::NAME => serve(body, |DocumentHeads(name)| self.document_heads(&name)),
             FindDocuments::NAME => serve(body, |find| self.find(&find)),
             WatchDocuments::NAME => {
                 serve(body, |WatchDocuments(prefix)| self.watch_documents(asker, &prefix))

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     agent::{Init, prelude::*},
     engine::{
-        AgentDetail, FindProviders, Inspect, ListAgents, ListHosts, ListKinds, Listed, Start,
-        StartAgent, StopAgent,
+        AgentDetail, DocumentHeads, FindProviders, Inspect, ListAgents, ListHosts, ListKinds,
+        Listed, Start, StartAgent, StopAgent,
     },
 };
 
@@ -81,6 +81,19 @@ impl Request for KindsHere {
     type Reply = Vec<(String, Vec<String>)>;
 }
 
+/// Asks a host which version of a document it has: its heads, in hex and in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentHere {
+    /// The document's name.
+    pub name: String,
+}
+
+impl Request for DocumentHere {
+    const NAME: &'static str = "host/document";
+    type Reply = Vec<String>;
+}
+
 /// The host agent passes questions on to its engine, and the answers back.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Then {
@@ -102,6 +115,8 @@ pub enum Then {
     Hosts(Await<ListHosts>, Task),
     /// A host is being asked in a look around.
     Heard(Await<ProvidersHere>, Task, HostId),
+    /// The heads of a document are being looked up.
+    Document(Await<DocumentHeads>, ReplyTo<DocumentHere>),
 }
 
 impl Agent for Host {
@@ -115,6 +130,7 @@ impl Agent for Host {
         interests.answers::<KindsHere>();
         interests.answers::<ProvidersHere>();
         interests.answers::<Discover>();
+        interests.answers::<DocumentHere>();
     }
 }
 
@@ -162,6 +178,12 @@ impl Answers<KindsHere> for Host {
     }
 }
 
+impl Answers<DocumentHere> for Host {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, here: DocumentHere) -> Answer<DocumentHere> {
+        pass(cx, &DocumentHeads(here.name), Then::Document)
+    }
+}
+
 impl Continuation<Host> for Then {
     fn resume(self, _: &mut Host, cx: &mut Cx<'_, Host>) {
         match self {
@@ -178,6 +200,7 @@ impl Continuation<Host> for Then {
             Self::Looked(look) => look.answer(cx),
             Self::Hosts(slot, task) => discovery::ask_all(cx, slot, task),
             Self::Heard(slot, task, host) => discovery::heard(cx, slot, task, host),
+            Self::Document(slot, to) => hand_back(cx, slot, to),
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Command, Handle, Journals, Reply,
     answer::{self, Answer, Failure},
+    documents,
     extract::{Asked, Json},
     journal,
 };
@@ -100,6 +101,7 @@ pub(super) fn router(
         .route("/v1/post", posted(Command::Post))
         .route("/v1/publish", posted(Command::Publish))
         .merge(journal::router())
+        .merge(documents::router())
         .route("/v1/subscribe", get(subscribe))
         .route("/v1/events", get(events))
         .route("/v1/kinds", plain(|| Command::Kinds))
@@ -123,7 +125,7 @@ fn plain(command: fn() -> Command) -> MethodRouter<State> {
 }
 
 /// A call that carries its type in the body.
-fn posted<T>(command: fn(T) -> Command) -> MethodRouter<State>
+pub(super) fn posted<T>(command: fn(T) -> Command) -> MethodRouter<State>
 where
     T: DeserializeOwned + Send + 'static,
 {
@@ -183,7 +185,7 @@ async fn wrong_method(method: Method, uri: Uri) -> Failure {
 }
 
 impl State {
-    async fn call(&self, command: Command) -> Result<Reply, Problem> {
+    pub(super) async fn call(&self, command: Command) -> Result<Reply, Problem> {
         self.handle.call(command).await
     }
 

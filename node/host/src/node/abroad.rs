@@ -6,14 +6,14 @@ use starling_core::{
     agent::Request,
     engine::{AgentDetail, AgentSummary, HostState, HostView, Provider},
     society::{
-        AgentsHere, InspectHere, KindsHere, PickError, Place, ProvidersHere, StartHere, StopHere,
-        pick_agent, pick_host,
+        AgentsHere, DocumentHere, InspectHere, KindsHere, PickError, Place, ProvidersHere,
+        StartHere, StopHere, pick_agent, pick_host,
     },
 };
 use starling_protocols::{
     admission::Token,
     exchange::Failure,
-    ident::{Address, HostId},
+    ident::{Address, AgentId, HostId},
     interest::{ServiceError, ServiceName},
     limits::{BUDGET_DEFAULT, DISCOVERY_WINDOW},
     roster::HostRecord,
@@ -24,7 +24,10 @@ use super::{
     serve::{Answer, json, member, others},
 };
 use crate::{
-    api::{self, AgentRow, Code, Inspection, KindRow, Listing, Missing, Problem, ProviderRow},
+    api::{
+        self, AgentRow, Code, Inspection, KindRow, Listing, Missing, Problem, ProviderRow,
+        documents::Descriptor,
+    },
     control::Command,
     net,
 };
@@ -202,6 +205,7 @@ async fn inspect_agent(client: &Client, at: Address) -> Result<Inspection, Probl
     let inspect = InspectHere { agent: at.agent };
     let detail = client.ask_host(at.host, &inspect, HOST_BUDGET).await?.map_err(failed)?;
     let Some(detail) = detail else { return Err(failed(Failure::NoAgent)) };
+    let descriptor = descriptor(client, at.agent).await?.map(Box::new);
     let name = client.with(move |node| node.engine.host_view(at.host)).await?;
     let name = name.map_or_else(|| at.host.short(), |view| view.record.name);
     let AgentDetail { summary, state, understands, topics, waits } = detail;
@@ -212,7 +216,26 @@ async fn inspect_agent(client: &Client, at: Address) -> Result<Inspection, Probl
         understands,
         topics,
         waits: waits.iter().map(value).collect(),
+        descriptor,
     })
+}
+
+/// What this host knows of an agent, and which of the linked hosts have the same version of it.
+async fn descriptor(client: &Client, agent: AgentId) -> Result<Option<Descriptor>, Problem> {
+    let look = move |node: &mut super::Node| (node.descriptor(agent), node.engine.hosts());
+    let (row, mut hosts) = client.with(look).await?;
+    let Some(row) = row else { return Ok(None) };
+    hosts.retain(|view| matches!(view.state, HostState::Linked | HostState::Myself));
+    let here = DocumentHere { name: row.name.clone() };
+    let (answers, missing) = ask_each(client, &hosts, &here, UNLINKED_BUDGET).await?;
+    let (mut replicas, mut behind) = (Vec::new(), Vec::new());
+    for (record, heads) in answers {
+        let list = if heads == row.heads { &mut replicas } else { &mut behind };
+        list.push(record.name.clone());
+    }
+    replicas.sort();
+    behind.sort();
+    Ok(Some(Descriptor { row, replicas, behind, missing }))
 }
 
 async fn start(client: &Client, start: api::Start) -> Result<api::Started, Problem> {

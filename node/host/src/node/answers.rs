@@ -85,6 +85,7 @@ impl Waiting {
     /// The daemon goes down: whoever waits is told by the end of its channel.
     pub(super) fn end(&mut self) {
         self.asks.clear();
+        self.waits.clear();
         self.sinks.clear();
     }
 

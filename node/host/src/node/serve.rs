@@ -48,6 +48,12 @@ impl Node {
                 });
                 return;
             }
+            Command::Docs(command) => {
+                tokio::spawn(async move {
+                    drop(answer.send(super::documents::documents(client, command).await));
+                });
+                return;
+            }
             Command::Publish(publish) => self.publish_for(&publish),
             Command::Subscribe { topic, sink } => self.subscribe_for(&topic, sink, client),
             Command::Events { backlog, follow, sink } => {

@@ -306,6 +306,8 @@ impl Node {
             journal,
             documents,
             documents_full: None,
+            document_batches: (0, 0),
+            storing: Vec::new(),
             peers,
             jobs,
             blocked: Default::default(),

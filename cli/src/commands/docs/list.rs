@@ -1,0 +1,84 @@
+use clap::Args;
+use serde_json::Value;
+use starling_node::api::documents::{DocPage, DocRow};
+
+use super::{query, short, value};
+use crate::{
+    failure::Failure,
+    session::Session,
+    table::{Grid, field},
+    text,
+};
+
+/// Documents asked for at once.
+const PAGE: usize = 200;
+
+/// List documents
+#[derive(Debug, Args)]
+#[command(before_help = "  p2p docs list
+  p2p docs list conf/                      those whose names begin so
+  p2p docs list agent/ --where kind=room   descriptors of agents of one kind
+  p2p docs list --limit 20 --after conf/echo
+")]
+pub(crate) struct List {
+    /// How their names begin
+    #[arg(value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// What they say: a path, and JSON or text
+    #[arg(long = "where", value_name = "PATH=VALUE", value_parser = condition)]
+    conditions: Vec<(String, Value)>,
+    /// How many, at most
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    limit: usize,
+    /// Only those after this name
+    #[arg(long, value_name = "NAME")]
+    after: Option<String>,
+}
+
+fn condition(text: &str) -> Result<(String, Value), String> {
+    let (path, wanted) =
+        text.split_once('=').ok_or_else(|| "PATH=VALUE is expected, as kind=room".to_owned())?;
+    Ok((path.to_owned(), value(wanted).unwrap_or_else(|_| Value::from(wanted))))
+}
+
+impl List {
+    pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
+        let (out, client) = (&session.out, session.client()?);
+        let conditions = self.conditions.iter().map(|(path, value)| format!("{path}={value}"));
+        let conditions: Vec<String> = conditions.collect();
+        let mut rows: Vec<DocRow> = Vec::new();
+        let mut next = self.after;
+        loop {
+            let limit = self.limit.saturating_sub(rows.len()).clamp(1, PAGE).to_string();
+            let (prefix, after) = (self.prefix.as_deref(), next.as_deref());
+            let mut parts = vec![("prefix", prefix), ("after", after), ("limit", Some(&*limit))];
+            parts.extend(conditions.iter().map(|condition| ("where", Some(condition.as_str()))));
+            let page: DocPage = client.get(&format!("/v1/docs?{}", query(&parts))).await?;
+            rows.extend(page.items);
+            next = page.next;
+            if next.is_none() || rows.len() >= self.limit {
+                break;
+            }
+        }
+        if out.is_json() {
+            out.envelope("docs-list", &rows)?;
+        } else if out.quiet {
+            rows.iter().try_for_each(|row| out.line(&text::plain(&row.name)))?;
+        } else {
+            out.grid(grid(&rows))?;
+        }
+        if let Some(next) = next {
+            out.note(&format!("there may be more: --after {next}"));
+        }
+        Ok(())
+    }
+}
+
+fn grid(rows: &[DocRow]) -> Grid {
+    let mut grid = Grid::new(&["NAME", "HOST", "VALUE"]);
+    for row in rows {
+        let host = row.owner.as_ref().map(|owner| owner.host_name.as_str());
+        grid.row([field(&row.name), field(host.unwrap_or_default()), field(&short(&row.value))]);
+    }
+    grid
+}

@@ -1,0 +1,460 @@
+use std::time::Duration;
+
+use serde_json::Value;
+use starling_core::{
+    documents::{
+        AutoCommit, Automerge, ChangeHash, Conflicts, HeadError, Path, Unreadable, at, conflicts,
+        diff, find_head, get, history, merge_values, remove, resolve, set,
+    },
+    engine::{DocumentError, DocumentView, FindDocuments, Writing},
+};
+use starling_protocols::{
+    ident::{AgentId, HostId},
+    limits::{BUDGET_DEFAULT, BUDGET_MAX, DOCUMENTS_SCANNED_MAX},
+    replica::{DocName, Head},
+};
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{
+    Node,
+    client::Client,
+    serve::{Answer, json, member},
+};
+use crate::{
+    api::{
+        self, Code, Listing, Problem,
+        documents::{
+            DocConflicts, DocConflictsPage, DocDiff, DocEdit, DocOwner, DocPage, DocResolve,
+            DocRow, DocSeen, DocSet, DocWritten, Located,
+        },
+    },
+    control::DocsCommand,
+};
+
+/// Documents that are unpacked for one page of those with conflicts.
+const CONFLICTS_SCANNED_MAX: usize = 100;
+
+/// How long a deletion may take to be on the disk.
+const STORE_WAIT: Duration = Duration::from_secs(10);
+
+/// The fewest letters of an id that stand for it.
+const PREFIX_MIN: usize = 4;
+
+/// Agents that are listed when many have one name.
+const LOCATED_MAX: usize = 1000;
+
+/// Serves what is asked of documents. This host has all of them; a task beside the main loop asks
+/// it in steps, so that it is never kept for long.
+pub(super) async fn documents(client: Client, command: DocsCommand) -> Answer {
+    match command {
+        DocsCommand::List { prefix, fields, after, limit } => {
+            let find = FindDocuments { prefix, fields, after, limit };
+            json(&client.with(move |node| node.list_documents(&find)).await??)
+        }
+        DocsCommand::Get { name, path, at } => {
+            json(&client.with(move |node| node.get_document(&name, &path, at)).await??)
+        }
+        DocsCommand::Set(set) => json(&write(&client, set).await?),
+        DocsCommand::Delete(delete) => json(&self::delete(&client, delete.name).await?),
+        DocsCommand::History { name, older_than, count } => {
+            let look = move |node: &mut Node| {
+                let page = node.look(&name, |doc| history(doc, older_than.as_deref(), count))?;
+                page.map_err(|why| no_head(&why))
+            };
+            json(&client.with(look).await??)
+        }
+        DocsCommand::Diff { name, from, to } => {
+            json(&client.with(move |node| node.diff_document(&name, from, to)).await??)
+        }
+        DocsCommand::Conflicts { name: Some(name), .. } => {
+            json(&client.with(move |node| node.conflicts_of(&name)).await??)
+        }
+        DocsCommand::Conflicts { name: None, after } => {
+            json(&client.with(move |node| node.all_conflicts(after)).await??)
+        }
+        DocsCommand::Resolve(resolve) => json(&self::resolved(&client, resolve).await?),
+        DocsCommand::Locate { what } => json(&locate(&client, &what).await?),
+    }
+}
+
+impl Node {
+    fn list_documents(&mut self, find: &FindDocuments) -> Result<DocPage, Problem> {
+        let page = self.engine.find_documents(find, self.clock.now()).map_err(|why| match why {
+            DocumentError::Refused(why) => Problem::new(Code::Usage, why),
+            why => refused(&why),
+        })?;
+        let items = page.items.into_iter().map(|view| self.doc_row(view)).collect();
+        Ok(DocPage { items, next: page.next })
+    }
+
+    pub(super) fn doc_row(&self, view: DocumentView) -> DocRow {
+        let DocumentView { name, value, heads, owner } = view;
+        let value = serde_json::from_str(&value).unwrap_or_default();
+        let owner = owner.map(|(host, instance)| self.doc_owner(host, instance));
+        DocRow { name, value, heads, owner }
+    }
+
+    fn doc_owner(&self, host: HostId, instance: u64) -> DocOwner {
+        let view = self.engine.host_view(host);
+        let host_name = view.map_or_else(|| host.short(), |view| view.record.name);
+        DocOwner { host: host.to_string(), host_name, instance }
+    }
+
+    fn owner_of(&self, name: &DocName) -> Option<DocOwner> {
+        let owner = self.engine.replicas()?.owner(name)?;
+        Some(self.doc_owner(owner.host, owner.instance))
+    }
+
+    /// Lets something read a document.
+    fn look<T>(&mut self, name: &str, read: impl FnOnce(&Automerge) -> T) -> Result<T, Problem> {
+        let name = doc_name(name)?;
+        let seen = self.engine.read_document(&name, self.clock.now(), read);
+        seen.map_err(|why| refused(&why))
+    }
+
+    /// The descriptor of an agent, if it has one.
+    pub(super) fn descriptor(&mut self, agent: AgentId) -> Option<DocRow> {
+        let name = DocName::of_agent(agent);
+        let seen = self.get_document(name.as_str(), "", None).ok()?;
+        let DocSeen { name, value, heads, owner, .. } = seen;
+        Some(DocRow { name, value, heads, owner })
+    }
+
+    fn get_document(
+        &mut self,
+        name: &str,
+        path: &str,
+        head: Option<String>,
+    ) -> Result<DocSeen, Problem> {
+        let place = doc_path(path)?;
+        let (value, heads) = self.look(name, |doc| {
+            let Some(head) = &head else {
+                return get(doc, &place).map(|value| (value, doc.get_heads())).map_err(unreadable);
+            };
+            let head = find_head(doc, head).map_err(|why| no_head(&why))?;
+            let value = at(doc, &[head]).map_err(unreadable)?;
+            Ok((place.of(&value).cloned(), vec![head]))
+        })??;
+        let value = value.ok_or_else(|| {
+            Problem::new(Code::NotFound, format!("nothing stands at {path:?} in {name}"))
+                .next(format!("see all of it: p2p docs get {name}"))
+        })?;
+        let owner = self.owner_of(&doc_name(name)?);
+        let mut heads: Vec<String> = heads.iter().map(ToString::to_string).collect();
+        heads.sort_unstable();
+        Ok(DocSeen { name: name.into(), path: place.to_string(), value, heads, owner })
+    }
+
+    fn diff_document(
+        &mut self,
+        name: &str,
+        from: Option<String>,
+        to: Option<String>,
+    ) -> Result<DocDiff, Problem> {
+        self.look(name, |doc| {
+            let head = |text: &str| find_head(doc, text).map_err(|why| no_head(&why));
+            // Without any versions, what the last change did.
+            let last = history(doc, None, 1).ok().and_then(|mut page| page.changes.pop());
+            let last = last.filter(|_| from.is_none() && to.is_none());
+            let (from, to) = match (last, from, to) {
+                (Some(last), ..) => {
+                    let parents = last.parents.iter().map(|parent| head(parent));
+                    (parents.collect::<Result<_, _>>()?, vec![head(&last.head)?])
+                }
+                (None, from, to) => {
+                    let from = from.map(|from| head(&from)).transpose()?;
+                    let to = to.map(|to| head(&to)).transpose()?;
+                    (Vec::from_iter(from), to.map_or_else(|| doc.get_heads(), |to| vec![to]))
+                }
+            };
+            let differences = diff(doc, &from, &to).map_err(unreadable)?;
+            let hex = |heads: Vec<ChangeHash>| -> Vec<String> {
+                heads.iter().map(ToString::to_string).collect()
+            };
+            Ok(DocDiff { from: hex(from), to: hex(to), differences })
+        })?
+    }
+
+    fn conflicts_of(&mut self, name: &str) -> Result<DocConflictsPage, Problem> {
+        let found = self.look(name, conflicts)?.map_err(unreadable)?;
+        let items = vec![DocConflicts { name: name.into(), conflicts: found }];
+        let some = |found: &DocConflicts| !found.conflicts.places.is_empty();
+        Ok(DocConflictsPage { items: items.into_iter().filter(some).collect(), next: None })
+    }
+
+    fn all_conflicts(&mut self, after: Option<String>) -> Result<DocConflictsPage, Problem> {
+        let after = after.as_deref().map(doc_name).transpose()?;
+        let Some(all) = self.engine.replicas() else {
+            return Err(refused(&DocumentError::NotKept));
+        };
+        // An agent has one writer.
+        let names = all.names(after.as_ref()).filter(|name| name.agent().is_none());
+        let names: Vec<DocName> = names.take(CONFLICTS_SCANNED_MAX).cloned().collect();
+        let last = names.get(CONFLICTS_SCANNED_MAX - 1).map(ToString::to_string);
+        let mut page = DocConflictsPage { items: Vec::new(), next: last };
+        for name in names {
+            // One that is damaged is told of by `get`.
+            let Ok(Ok(found)) = self.look(name.as_str(), conflicts) else { continue };
+            if !found.places.is_empty() {
+                page.items.push(DocConflicts { name: name.to_string(), conflicts: found });
+            }
+        }
+        Ok(page)
+    }
+
+    /// Changes a document; gives the change, and who says how many hosts have it.
+    fn set_document(
+        &mut self,
+        set: &DocSet,
+        writing: Writing,
+        answer: oneshot::Sender<usize>,
+    ) -> Result<Option<Head>, Problem> {
+        let name = doc_name(&set.name)?;
+        let edits = set.edits.iter().map(edit).collect::<Result<Vec<_>, Problem>>()?;
+        let is_there = self.look(&set.name, |_| ()).is_ok();
+        if !is_there && edits.iter().all(|(_, edit)| edit.remove || edit.shown.is_some()) {
+            return Err(refused(&DocumentError::Unknown));
+        }
+        let (ticket, now) = (writing.ticket, self.clock.now());
+        let written = self.engine.write_document(&name, writing, now, |doc| {
+            edits.iter().try_for_each(|(path, edit)| apply(doc, path, edit))
+        });
+        let head = written.map_err(|why| self.not_written(&name, &why))?;
+        if self.engine.document_heads(&set.name).is_empty() {
+            let message = "a document in which nothing stands is not made";
+            return Err(Problem::new(Code::Usage, message));
+        }
+        self.waiting.wait(ticket, answer);
+        Ok(head)
+    }
+
+    fn not_written(&self, name: &DocName, why: &DocumentError) -> Problem {
+        let problem = refused(why);
+        match self.owner_of(name) {
+            Some(owner) if *why == DocumentError::NotOwner => {
+                problem.next(format!("it lives on {}: change it there", owner.host_name))
+            }
+            _ => problem,
+        }
+    }
+
+    /// The agents whose ids begin so.
+    fn agents_beginning(&self, text: &str) -> Vec<AgentId> {
+        let whole = text.parse::<AgentId>().ok().map(|agent| vec![agent]);
+        let (Some(all), None) = (self.engine.replicas(), &whole) else {
+            return whole.unwrap_or_default();
+        };
+        if text.len() < PREFIX_MIN {
+            return Vec::new();
+        }
+        let agents = all.names(None).filter_map(DocName::agent);
+        agents.filter(|agent| agent.to_string().starts_with(text)).take(LOCATED_MAX).collect()
+    }
+
+    fn located(&self, row: DocRow) -> Option<Located> {
+        let DocRow { name, value, owner, .. } = row;
+        let (agent, owner) = (name.parse::<DocName>().ok()?.agent()?, owner?);
+        let view = self.engine.host_view(owner.host.parse().ok()?);
+        let text = |key: &str| value[key].as_str().map(str::to_owned);
+        Some(Located {
+            agent: agent.to_string(),
+            name: text("name"),
+            kind: text("kind").unwrap_or_default(),
+            host: owner.host,
+            host_name: owner.host_name,
+            state: view.map_or_else(|| "unknown".into(), |view| member(view).state),
+            instance: owner.instance,
+        })
+    }
+}
+
+/// An edit that can be understood, with its place.
+fn edit(edit: &DocEdit) -> Result<(Path, DocEdit), Problem> {
+    let path = doc_path(&edit.path)?;
+    if edit.remove == edit.value.is_some() {
+        let message = format!("the edit of {:?} needs a value, or remove", edit.path);
+        return Err(Problem::new(Code::Usage, message));
+    }
+    Ok((path, edit.clone()))
+}
+
+fn apply(doc: &mut AutoCommit, path: &Path, edit: &DocEdit) -> Result<(), String> {
+    let said = |why: &dyn std::fmt::Display| why.to_string();
+    let value = match &edit.shown {
+        Some(shown) => {
+            let now = get(doc, path).map_err(|why| said(&why))?;
+            let now = now.ok_or_else(|| format!("nothing stands at {path:?} any more"))?;
+            merge_values(Some(shown), edit.value.as_ref(), Some(&now))
+        }
+        None => edit.value.clone(),
+    };
+    let done = match value {
+        Some(value) => set(doc, path, &value),
+        None => remove(doc, path),
+    };
+    done.map(drop).map_err(|why| said(&why))
+}
+
+async fn write(client: &Client, set: DocSet) -> Result<DocWritten, Problem> {
+    if set.edits.is_empty() {
+        return Err(Problem::new(Code::Usage, "there are no edits"));
+    }
+    let wanted = set.replicas.unwrap_or(1).max(1) as usize;
+    let patience = set.timeout_ms.map_or(BUDGET_DEFAULT, Duration::from_millis).min(BUDGET_MAX);
+    let (answer, replicas) = oneshot::channel();
+    let head = client
+        .with(move |node| {
+            let (message, ticket) = (set.message.clone(), node.ticket());
+            let writing = Writing { message, ticket, replicas: wanted, patience };
+            node.set_document(&set, writing, answer)
+        })
+        .await??;
+    // The engine answers in time; the daemon may go down.
+    let replicas = replicas.await.unwrap_or(0);
+    let head = head.map(|head| data_encoding::HEXLOWER.encode(&head.0));
+    Ok(DocWritten { head, replicas, wanted })
+}
+
+async fn delete(client: &Client, name: String) -> Result<api::Done, Problem> {
+    let (answer, stored) = oneshot::channel();
+    let done = api::Done { done: format!("{name} is deleted") };
+    client
+        .with(move |node| {
+            let name = doc_name(&name)?;
+            let deleted = node.engine.delete_document(&name, node.clock.now());
+            if !deleted.map_err(|why| node.not_written(&name, &why))? {
+                return Err(refused(&DocumentError::Unknown));
+            }
+            // What is to be stored is given out before anybody waits for it.
+            node.drain();
+            node.when_stored(answer);
+            Ok(())
+        })
+        .await??;
+    match timeout(STORE_WAIT, stored).await {
+        Ok(Ok(())) => Ok(done),
+        _ => Err(Problem::new(Code::TimedOut, "the deletion is not on the disk yet")
+            .next("see how the disk is: p2p doctor")),
+    }
+}
+
+async fn resolved(client: &Client, asked: DocResolve) -> Result<DocWritten, Problem> {
+    let (answer, replicas) = oneshot::channel();
+    let head = client
+        .with(move |node| {
+            let (name, path) = (doc_name(&asked.name)?, doc_path(&asked.path)?);
+            let choice = node.look(&asked.name, |doc| {
+                let stand = conflicts(doc).map_err(unreadable)?;
+                let choice = chosen(&stand, &path, &asked.choice);
+                let choice = choice.unwrap_or_else(|| asked.choice.clone());
+                find_head(doc, &choice).map_err(|why| no_head(&why))
+            })??;
+            let (ticket, now) = (node.ticket(), node.clock.now());
+            let message = format!("conflict at {path} resolved");
+            let message = message[..message.floor_char_boundary(200)].to_owned();
+            let writing = Writing { message, ticket, replicas: 1, patience: BUDGET_DEFAULT };
+            let write = |doc: &mut AutoCommit| resolve(doc, &path, &choice);
+            let head = node.engine.write_document(&name, writing, now, write);
+            let head = head.map_err(|why| match why {
+                // There is no such conflict, or not any more.
+                DocumentError::Refused(why) => Problem::new(Code::Conflict, why)
+                    .next(format!("see what there is: p2p docs conflicts {name}")),
+                why => node.not_written(&name, &why),
+            })?;
+            node.waiting.wait(ticket, answer);
+            Ok::<_, Problem>(head)
+        })
+        .await??;
+    let replicas = replicas.await.unwrap_or(0);
+    let head = head.map(|head| data_encoding::HEXLOWER.encode(&head.0));
+    Ok(DocWritten { head, replicas, wanted: 1 })
+}
+
+/// The change of the one value at a place whose change begins so.
+fn chosen(stand: &Conflicts, path: &Path, digits: &str) -> Option<String> {
+    let place = stand.places.iter().find(|place| place.path == *path)?;
+    let changes = place.values.iter().filter_map(|value| value.change.as_ref());
+    let mut fitting = changes.filter(|change| change.starts_with(&digits.to_ascii_lowercase()));
+    let first = fitting.next()?;
+    fitting.next().is_none().then(|| first.clone())
+}
+
+/// All agents that the text may mean: by id, by its beginning, or by name.
+async fn locate(client: &Client, what: &str) -> Result<Listing<Located>, Problem> {
+    let text = what.to_owned();
+    let by_id = move |node: &mut Node| -> Vec<Located> {
+        let agents = node.agents_beginning(&text).into_iter();
+        let rows: Vec<DocRow> = agents.filter_map(|agent| node.descriptor(agent)).collect();
+        rows.into_iter().filter_map(|row| node.located(row)).collect()
+    };
+    let mut items = client.with(by_id).await?;
+    if what.parse::<AgentId>().is_err() {
+        items.extend(named(client, what).await?);
+    }
+    items.sort_by(|a, b| (&a.host_name, &a.agent).cmp(&(&b.host_name, &b.agent)));
+    items.dedup();
+    items.truncate(LOCATED_MAX);
+    Ok(Listing { items, missing: Vec::new() })
+}
+
+async fn named(client: &Client, what: &str) -> Result<Vec<Located>, Problem> {
+    let limit = u32::try_from(DOCUMENTS_SCANNED_MAX).unwrap_or(u32::MAX);
+    let fields = vec![("name".to_owned(), Value::from(what).to_string())];
+    let mut find = FindDocuments { prefix: "agent/".into(), fields, after: None, limit };
+    let mut items = Vec::new();
+    loop {
+        let (page, asked) = (client.clone(), find.clone());
+        let page = page
+            .with(move |node| {
+                let page = node.list_documents(&asked)?;
+                let rows = page.items.into_iter().filter_map(|row| node.located(row));
+                Ok::<_, Problem>((rows.collect::<Vec<_>>(), page.next))
+            })
+            .await??;
+        items.extend(page.0);
+        find.after = page.1;
+        if find.after.is_none() || items.len() >= LOCATED_MAX {
+            return Ok(items);
+        }
+    }
+}
+
+fn doc_name(text: &str) -> Result<DocName, Problem> {
+    text.parse().map_err(|why: starling_protocols::replica::DocNameError| {
+        Problem::new(Code::Usage, why.to_string())
+    })
+}
+
+fn doc_path(text: &str) -> Result<Path, Problem> {
+    text.parse().map_err(|why: starling_core::documents::PathError| {
+        Problem::new(Code::Usage, format!("{text:?} is no path: {why}"))
+            .next("a path is written as fields.rooms[2].name")
+    })
+}
+
+fn unreadable(why: Unreadable) -> Problem {
+    Problem::new(Code::Damaged, format!("the document cannot be read: {why}"))
+}
+
+fn no_head(why: &HeadError) -> Problem {
+    let code = match why {
+        HeadError::Unknown(_) => Code::NotFound,
+        HeadError::NotHex(_) | HeadError::Ambiguous { .. } => Code::Usage,
+    };
+    Problem::new(code, why.to_string()).next("see its versions: p2p docs history NAME")
+}
+
+fn refused(why: &DocumentError) -> Problem {
+    let (code, next) = match why {
+        DocumentError::NotKept => (Code::Internal, None),
+        DocumentError::Unknown => (Code::NotFound, Some("see what there is: p2p docs list")),
+        DocumentError::Damaged(_) => (Code::Damaged, None),
+        DocumentError::NotOwner => (Code::Denied, None),
+        DocumentError::Refused(_) => (Code::BadBody, None),
+    };
+    let problem = Problem::new(code, why.to_string());
+    match next {
+        Some(next) => problem.next(next),
+        None => problem,
+    }
+}

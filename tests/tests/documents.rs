@@ -1,0 +1,290 @@
+//! Documents on real daemons: written on one and read on others, through kills, and in conflict.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use serde_json::{Value, json};
+use starling_tests::{Host, Place, Ran, place, until};
+
+const DOC: &str = "conf/echo";
+
+fn docs(host: &Host, words: &[&str]) -> Ran {
+    host.run(&[&["docs"], words].concat())
+}
+
+/// What `p2p docs … --format json` says, which must succeed.
+fn data(host: &Host, words: &[&str]) -> Value {
+    let ran = docs(host, &[words, &["--format", "json"]].concat());
+    ran.data(&format!("p2p.docs-{}/1", words[0]))
+}
+
+fn set(host: &Host, path: &str, value: &str) {
+    let _ = docs(host, &["set", DOC, path, value]).well();
+}
+
+/// What the document says on a host, if it has it.
+fn says(host: &Host, name: &str) -> Option<Value> {
+    let ran = docs(host, &["get", name, "--format", "json"]);
+    (ran.code == 0).then(|| ran.data("p2p.docs-get/1")["value"].take())
+}
+
+/// Waits until the document says this on a host.
+fn comes(host: &Host, wanted: &Value) {
+    let mut last = None;
+    until(&format!("{} has {wanted}", host.name), || {
+        last = says(host, DOC);
+        (last.as_ref() == Some(wanted)).then_some(())
+    });
+}
+
+/// The descriptor of the agent of this name, as a host sees it.
+fn descriptor(host: &Host, agent: &str) -> Option<Value> {
+    let found = data(host, &["list", "agent/", "--where", &format!("name={agent}")]);
+    found.as_array()?.first().cloned()
+}
+
+#[test]
+fn what_is_set_on_one_host_is_read_on_the_others() {
+    let place = place!();
+    let [alpha, beta, gamma] = place.mesh(["alpha", "beta", "gamma"]);
+    let words = ["set", DOC, "limit", "3", "rooms[0].name", "hall", "-m", "begun"];
+    let _ = docs(&alpha, &words).well();
+    let begun = json!({ "limit": 3, "rooms": [{ "name": "hall" }] });
+    comes(&beta, &begun);
+    comes(&gamma, &begun);
+    assert_eq!(docs(&beta, &["get", DOC, "rooms[0].name", "-q"]).well(), "hall");
+
+    // Each changes what the others have made.
+    let _ = docs(&beta, &["set", DOC, "limit", "7", "--text"]).well();
+    comes(&gamma, &json!({ "limit": "7", "rooms": [{ "name": "hall" }] }));
+    let _ = docs(&gamma, &["remove", DOC, "rooms"]).well();
+    comes(&alpha, &json!({ "limit": "7" }));
+
+    let page = data(&alpha, &["history", DOC]);
+    let changes = page["changes"].as_array().expect("changes");
+    assert_eq!((changes.len(), &changes[2]["message"]), (3, &json!("begun")));
+    let head = |n: usize| changes[n]["head"].as_str().expect("a head");
+    assert_eq!(docs(&alpha, &["diff", DOC]).well(), r#"rooms: removed [{"name":"hall"}]"#);
+    let diff = docs(&alpha, &["diff", DOC, &head(2)[..8], &head(1)[..8]]).well();
+    assert_eq!(diff, r#"limit: 3 -> "7""#);
+    let then = data(&alpha, &["get", DOC, "--at", &head(2)[..12]]);
+    assert_eq!(then["value"], begun);
+
+    let listed = data(&beta, &["list", "conf/", "--where", "limit=\"7\""]);
+    assert_eq!(listed[0]["name"], DOC);
+    assert_eq!(data(&beta, &["list", "conf/", "--where", "limit=8"]), json!([]));
+    let _ = docs(&beta, &["delete", DOC]).well();
+    until("it is gone everywhere", || {
+        [&alpha, &gamma].iter().all(|host| says(host, DOC).is_none()).then_some(())
+    });
+    docs(&alpha, &["get", DOC]).failed(5, &["no such document", "p2p docs list"]);
+    docs(&alpha, &["delete", DOC]).failed(5, &["no such document"]);
+}
+
+#[test]
+fn who_was_away_catches_up_and_conflicts_are_resolved() {
+    let place = place!();
+    let [mut alpha, mut beta, mut gamma] = place.mesh(["alpha", "beta", "gamma"]);
+    set(&alpha, "limit", "1");
+    comes(&beta, &json!({ "limit": 1 }));
+    comes(&gamma, &json!({ "limit": 1 }));
+    gamma.kill();
+    set(&alpha, "a", "1");
+    set(&beta, "b", "2");
+    let both = json!({ "limit": 1, "a": 1, "b": 2 });
+    comes(&alpha, &both);
+    comes(&beta, &both);
+    gamma.up();
+    comes(&gamma, &both);
+    assert_eq!(docs(&gamma, &["conflicts"]).well(), "");
+
+    // Two write the same field, and neither can know of the other.
+    gamma.kill();
+    beta.kill();
+    set(&alpha, "limit", "10");
+    alpha.kill();
+    beta.up();
+    set(&beta, "limit", "20");
+    alpha.up();
+    let conflict = |host: &Host| {
+        until(&format!("{} has a conflict", host.name), || {
+            let found = data(host, &["conflicts", DOC]);
+            let values = found[0]["places"][0]["values"].as_array()?.clone();
+            (values.len() == 2).then_some(values)
+        })
+    };
+    let values = conflict(&alpha);
+    assert_eq!(conflict(&beta), values, "all see the same");
+    let mut said: Vec<_> = values.iter().map(|value| value["value"].as_u64()).collect();
+    said.sort_unstable();
+    assert_eq!(said, [Some(10), Some(20)]);
+    let all = docs(&alpha, &["conflicts"]).well();
+    assert!(all.contains("conf/echo") && all.contains("limit") && all.contains("shown"), "{all}");
+
+    let hidden = values.iter().find(|value| value["shown"] == false).expect("one is hidden");
+    let change = hidden["change"].as_str().expect("a change");
+    docs(&alpha, &["resolve", DOC, "limit", "0123456789"]).failed(5, &["no change"]);
+    let _ = docs(&alpha, &["resolve", DOC, "limit", &change[..10]]).well();
+    let wanted = json!({ "limit": hidden["value"], "a": 1, "b": 2 });
+    comes(&beta, &wanted);
+    comes(&alpha, &wanted);
+    assert_eq!(data(&beta, &["conflicts", DOC]), json!([]));
+    docs(&alpha, &["resolve", DOC, "limit", &change[..10]]).failed(1, &["only one value"]);
+}
+
+#[test]
+fn a_change_waits_for_as_many_hosts_as_are_wanted() {
+    let place = place!();
+    let [alpha, beta, mut gamma] = place.mesh(["alpha", "beta", "gamma"]);
+    let done = data(&alpha, &["set", DOC, "limit", "1", "--replicas", "3"]);
+    assert_eq!((&done["replicas"], &done["wanted"]), (&json!(3), &json!(3)));
+    gamma.kill();
+    alpha.sees("gamma", "unreachable");
+    let words = ["set", DOC, "limit", "2", "--replicas", "3", "--timeout", "1s"];
+    docs(&alpha, &words).failed(6, &["2 of 3 hosts"]);
+    comes(&beta, &json!({ "limit": 2 }));
+}
+
+#[test]
+fn what_is_known_of_an_agent_outlives_its_host() {
+    let place = place!();
+    let [alpha, beta, mut gamma] = place.mesh(["alpha", "beta", "gamma"]);
+    let address = gamma.start("counter", "visits");
+    let (agent, host) = address.split_once('@').expect("an address");
+    for other in [&alpha, &beta] {
+        let row = until("its descriptor arrives", || descriptor(other, "visits"));
+        assert_eq!(
+            (&row["value"]["kind"], &row["owner"]["host"]),
+            (&json!("counter"), &json!(host))
+        );
+    }
+    let seen = until("all have its descriptor", || {
+        let seen = alpha.data(&["inspect", "visits"]);
+        (seen["descriptor"]["replicas"] == json!(["alpha", "beta", "gamma"])).then_some(seen)
+    });
+    assert_eq!(seen["descriptor"]["name"], json!(format!("agent/{agent}")));
+    let shown = alpha.run(&["inspect", "visits"]).well();
+    assert!(shown.contains("known to     alpha, beta, gamma"), "{shown}");
+
+    let name = format!("agent/{agent}");
+    let foreign = docs(&alpha, &["set", &name, "fields.mine", "true"]);
+    foreign.failed(4, &["only the host that an agent lives on", "it lives on gamma"]);
+    docs(&alpha, &["delete", &name]).failed(4, &["only the host that an agent lives on"]);
+
+    gamma.kill();
+    for (other, what) in [(&alpha, "visits"), (&beta, agent), (&beta, &agent[..8])] {
+        other.sees("gamma", "unreachable");
+        let found = other.data(&["locate", what]);
+        assert_eq!(found.as_array().map(Vec::len), Some(1), "{what}: {found}");
+        let row = &found[0];
+        assert_eq!((&row["agent"], &row["host"]), (&json!(agent), &json!(host)));
+        assert_eq!((&row["state"], &row["name"]), (&json!("unreachable"), &json!("visits")));
+        assert_eq!(says(other, &name).expect("it is readable")["kind"], "counter");
+    }
+    alpha.run(&["locate", "nobody"]).failed(5, &["no agent \"nobody\" is known"]);
+}
+
+#[test]
+fn a_killed_daemon_comes_back_with_its_documents() {
+    let place = place!();
+    let mut alpha = place.up("alpha");
+    set(&alpha, "limit", "3");
+    let _ = docs(&alpha, &["set", "zone", "ttl", "60"]).well();
+    let heads = data(&alpha, &["get", DOC])["heads"].clone();
+    let _ = docs(&alpha, &["delete", "zone"]).well();
+    alpha.kill();
+    alpha.up();
+    let seen = data(&alpha, &["get", DOC]);
+    assert_eq!((&seen["value"], &seen["heads"]), (&json!({ "limit": 3 }), &heads));
+    assert_eq!(says(&alpha, "zone"), None, "what is deleted stays so");
+}
+
+#[test]
+fn what_is_wrong_is_told_and_changes_nothing() {
+    let place = place!();
+    let alpha = place.up("alpha");
+    set(&alpha, "limit", "3");
+    for (words, code, said) in [
+        (&["get", "conf/nothing"][..], 5, "no such document"),
+        (&["get", "Conf"], 2, "not 'C'"),
+        (&["get", "agent/visits"], 2, "whole id"),
+        (&["get", DOC, "a..b"], 2, "at character 3"),
+        (&["get", DOC, "rooms"], 5, "nothing stands at \"rooms\""),
+        (&["get", DOC, "--at", "xyz"], 2, "is no head"),
+        (&["get", DOC, "--at", "0000"], 5, "no change that begins with 0000"),
+        (&["set", DOC, "limit"], 2, "2 values required"),
+        (&["set", DOC, "a", "1", "b"], 2, "no value for the path \"b\""),
+        (&["set", DOC, "limit", "{", "--json"], 2, "not valid JSON"),
+        (&["set", DOC, "limit.x", "1"], 1, "limit holds a number, not a map"),
+        (&["set", DOC, "", "[1]"], 1, "a map of keys"),
+        (&["set", "conf/new", "", "{}"], 2, "nothing stands"),
+        (&["remove", "conf/new", "a"], 5, "no such document"),
+        (&["history", "conf/new"], 5, "no such document"),
+        (&["diff", DOC, "0000"], 5, "no change"),
+        (&["conflicts", "conf/new"], 5, "no such document"),
+        (&["list", "--where", "limit"], 2, "PATH=VALUE"),
+        (&["list", "--where", "a..b=1"], 2, "at character 3"),
+    ] {
+        let _ = docs(&alpha, words).failed(code, &[said]);
+    }
+    // Two thirds of what a document may have.
+    let large = place.dir().join("large.json");
+    fs::write(&large, json!("x".repeat(900_000)).to_string()).expect("written");
+    let large = format!("@{}", large.display());
+    docs(&alpha, &["set", DOC, "large", &large]).failed(1, &["too large"]);
+    let message = "m".repeat(1000);
+    docs(&alpha, &["set", DOC, "limit", "4", "-m", &message]).failed(1, &["256 bytes"]);
+    for (path, body) in [
+        ("/v1/docs/set", json!({ "name": DOC, "edits": [] })),
+        ("/v1/docs/set", json!({ "name": DOC, "edits": [{ "path": "a" }] })),
+    ] {
+        assert_eq!(alpha.call("POST", path, &body).status, 400, "{body}");
+    }
+    for path in ["/v1/docs?limit=many", "/v1/docs?where=a", "/v1/docs?wher=a=1"] {
+        assert_eq!(alpha.call("GET", path, &Value::Null).status, 400, "{path}");
+    }
+    assert_eq!(says(&alpha, DOC), Some(json!({ "limit": 3 })));
+    assert_eq!(says(&alpha, "conf/new"), None);
+}
+
+/// Runs `p2p docs edit` with a shell script as the editor.
+fn edits(place: &Place, host: &Host, script: &str) -> Ran {
+    let editor = place.dir().join("editor");
+    fs::write(&editor, format!("#!/bin/sh\n{script}\n")).expect("a script");
+    fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).expect("permissions");
+    let mut command = host.command(&["docs", "edit", DOC]);
+    command.env("VISUAL", &editor).env("TMPDIR", place.dir()).output().expect("p2p runs").into()
+}
+
+#[test]
+fn an_edit_keeps_what_others_have_changed_meanwhile() {
+    let place = place!();
+    let alpha = place.up("alpha");
+    let _ = docs(&alpha, &["set", DOC, "limit", "3", "greeting", "Hello"]).well();
+    // Somebody else changes something while the editor is open.
+    let meanwhile = format!(
+        "{} --data-dir {} docs set {DOC} limit 4 >/dev/null || exit 9",
+        env!("CARGO_BIN_EXE_p2p-under-test"),
+        alpha.data_dir.display(),
+    );
+    let _ = edits(&place, &alpha, &format!("{meanwhile}\nsed -i s/Hello/Ahoy/ \"$1\"")).well();
+    assert_eq!(says(&alpha, DOC), Some(json!({ "limit": 4, "greeting": "Ahoy" })));
+
+    let same = json!({ "limit": 4, "greeting": "Ahoy" });
+    let heads = data(&alpha, &["get", DOC])["heads"].clone();
+    let unchanged = edits(&place, &alpha, "true");
+    assert!(unchanged.err.contains("nothing was changed"), "{unchanged:?}");
+    edits(&place, &alpha, "sed -i s/Ahoy/Bye/ \"$1\"; exit 3").failed(1, &["failed"]);
+    let broken = edits(&place, &alpha, "echo '{\"a\" 1}' > \"$1\"");
+    let broken = broken.failed(1, &["no JSON", "what you have written is in"]);
+    let kept = broken.err.lines().find_map(|line| line.split("written is in ").nth(1));
+    let kept = fs::read_to_string(kept.expect("a place")).expect("the file is kept");
+    assert_eq!(kept, "{\"a\" 1}\n");
+    let seen = data(&alpha, &["get", DOC]);
+    assert_eq!((&seen["value"], &seen["heads"]), (&same, &heads));
+    edits(&place, &alpha, "echo '[]' > \"$1\"").failed(1, &["a document is a map"]);
+    // One that is deleted meanwhile does not come back by halves.
+    let deleted = meanwhile.replace("set conf/echo limit 4", "delete conf/echo");
+    let gone = edits(&place, &alpha, &format!("{deleted}\nsed -i s/Ahoy/Bye/ \"$1\""));
+    gone.failed(5, &["no such document", "what you have written is in"]);
+    assert_eq!(says(&alpha, DOC), None);
+}
