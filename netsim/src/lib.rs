@@ -34,6 +34,6 @@ pub use self::{
     run::{Broken, Options, OptionsError, Outcome, Report, run, run_seed},
     schedule::{Schedule, Step},
     shrink::{Shrunk, shrink},
-    sim::{FaultId, Journals, Mishap, Obituary, Replayed, Sim},
+    sim::{Edit, FaultId, Journals, Mishap, Obituary, Replayed, Sim, Written},
     trace::Sink,
 };
