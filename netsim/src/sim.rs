@@ -433,8 +433,10 @@ impl Sim {
             let sentence = format!("{} says {text}", self.name(host));
             self.trace.say(self.now, &sentence);
         }
-        if matches!(event, Said::AgentDied { .. } | Said::AgentLost { .. } | Said::Violation { .. })
-        {
+        let of_agents = matches!(event, Said::AgentDied { .. } | Said::AgentLost { .. });
+        let of_documents =
+            matches!(event, Said::DocumentRefused { .. } | Said::NotDescribed { .. });
+        if of_agents || of_documents || matches!(event, Said::Violation { .. }) {
             self.mishaps.push(Mishap { at: self.now, host, what: event });
         }
     }

@@ -71,6 +71,12 @@ impl Sim {
         self.hosts[host.index()].written.get(&ticket).copied()
     }
 
+    /// Whether nothing of documents waits for the disk of a host.
+    #[must_use]
+    pub fn documents_are_written(&self, host: HostNo) -> bool {
+        self.hosts[host.index()].disk.documents.is_idle()
+    }
+
     /// The disk of a host loses all documents. The host should be down.
     pub fn lose_documents(&mut self, host: HostNo) {
         self.hosts[host.index()].disk.documents.lose();
