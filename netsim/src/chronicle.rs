@@ -53,7 +53,8 @@ pub(crate) struct Edited {
     pub(crate) at: HostNo,
     pub(crate) ticket: Ticket,
     pub(crate) name: DocName,
-    /// The entry below `changes` that the change made.
+    /// The entry that the change made. It stands at the top: of two maps that two hosts make at once
+    /// under one key, one counts.
     pub(crate) key: String,
 }
 
@@ -108,10 +109,8 @@ impl Chronicle {
         let mut book = self.0.borrow_mut();
         let key = format!("c{}", book.edits.len());
         let step = |text: &str| Step::Key(text.to_owned());
-        let set = vec![
-            (Path::new([step("changes"), step(&key)]), json!(at.0)),
-            (Path::new([step("last")]), json!(key)),
-        ];
+        let set =
+            vec![(Path::new([step(&key)]), json!(at.0)), (Path::new([step("last")]), json!(key))];
         let edit = Edit { name: name.clone(), set, replicas, patience: BUDGET };
         let ticket = sim.edit(at, edit);
         book.edits.push(Edited { at, ticket, name, key });

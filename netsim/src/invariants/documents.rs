@@ -203,7 +203,7 @@ fn check(sim: &Sim, edit: &Edited, all: &Replicas, said: Option<&Value>) -> Resu
             return Ok(());
         }
     }
-    let there = said.is_some_and(|said| said["changes"].get(key) == Some(&Value::from(at.0)));
+    let there = said.is_some_and(|said| said.get(key) == Some(&Value::from(at.0)));
     if there {
         return Ok(());
     }
