@@ -53,6 +53,8 @@ pub(crate) struct SimHost {
     /// What people outside have changed in documents here.
     pub(crate) written: BTreeMap<Ticket, Written>,
     pub(crate) tickets: u64,
+    /// Bytes that its daemons have written to lanes.
+    pub(crate) sent_bytes: u64,
     /// Decides what happens to what this host sends.
     pub(crate) entropy: Entropy,
 }
@@ -196,6 +198,7 @@ impl SimHost {
             heard: Vec::new(),
             written: BTreeMap::new(),
             tickets: 0,
+            sent_bytes: 0,
             entropy,
         }
     }

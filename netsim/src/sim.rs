@@ -185,6 +185,12 @@ impl Sim {
         self.numbers.get(&id).copied()
     }
 
+    /// How many bytes the daemons of a host have written to lanes so far.
+    #[must_use]
+    pub fn sent_bytes(&self, host: HostNo) -> u64 {
+        self.hosts[host.index()].sent_bytes
+    }
+
     /// The engine of a host, while its daemon runs.
     #[must_use]
     pub fn engine(&self, host: HostNo) -> Option<&Engine> {

@@ -4,13 +4,17 @@ use std::{thread, time::Duration};
 
 use serde_json::json;
 use starling_core::{
+    agent::Agent,
     documents::{Path, Step},
     engine::{Engine, Kinds, Ticket},
 };
 use starling_netsim::{
     Asked, Edit, Fault, FaultKind, HostNo, Options, Report, Sim, run_seed, scenario,
+    workload::{Signpost, kinds},
 };
-use starling_protocols::{entropy::Entropy, replica::DocName, time::Time};
+use starling_protocols::{
+    entropy::Entropy, ident::AgentId, reconcile::Prints, replica::DocName, time::Time,
+};
 
 const HOSTS: u32 = 10;
 const SEEDS: u64 = 200;
@@ -35,11 +39,11 @@ fn after_any_faults_all_hosts_have_all_documents_and_what_was_acknowledged() {
     assert!(report.fired.of(FaultKind::LostPages) > 0);
 }
 
-fn mesh(seed: u64, hosts: u32) -> Sim {
+fn mesh(seed: u64, hosts: u32, kinds: &Kinds) -> Sim {
     let mut sim = Sim::new(seed);
     sim.set_documents(true);
     for number in 0..hosts {
-        sim.add_host(&format!("host-{number}"), Kinds::new(), Vec::new());
+        sim.add_host(&format!("host-{number}"), kinds.clone(), Vec::new());
     }
     sim.found(HostNo(0));
     sim.admit_all();
@@ -77,7 +81,7 @@ fn are_equal(sim: &Sim, name: &DocName) -> bool {
 
 /// How long changes take to be on all of ten hosts, from the fastest to the slowest.
 fn spreading(seed: u64, permille: u32) -> Vec<Duration> {
-    let (mut sim, mut own) = (mesh(seed, HOSTS), Entropy::from_seed([7; 32]));
+    let (mut sim, mut own) = (mesh(seed, HOSTS, &Kinds::new()), Entropy::from_seed([7; 32]));
     if permille > 0 {
         sim.impose(Fault::Loss { permille });
     }
@@ -108,7 +112,7 @@ fn a_change_is_on_ten_hosts_within_seconds_also_when_segments_are_lost() {
 #[test]
 fn what_is_on_three_hosts_outlives_its_writer_and_another_disk() {
     for seed in 1..=5 {
-        let (mut sim, name) = (mesh(seed, 5), name("conf/kept"));
+        let (mut sim, name) = (mesh(seed, 5, &Kinds::new()), name("conf/kept"));
         // Two hosts hear of it later.
         let (few, others) = (vec![HostNo(0), HostNo(1), HostNo(2)], vec![HostNo(3), HostNo(4)]);
         sim.impose(Fault::Cut { from: few, to: others, both_ways: true });
@@ -131,4 +135,56 @@ fn what_is_on_three_hosts_outlives_its_writer_and_another_disk() {
         let all = sim.run_until(Duration::from_secs(90), |sim| (1..5).all(|at| there(sim, at)));
         assert!(all, "seed {seed}");
     }
+}
+
+/// How many bytes two hosts send each other until both have the same again, when one of them has
+/// missed what `change` does on the other.
+fn catching_up(change: impl FnOnce(&mut Sim)) -> u64 {
+    let mut sim = mesh(1, 2, &kinds());
+    let (writer, absent) = (HostNo(0), HostNo(1));
+    sim.edit(writer, edit(&name("conf/long"), "key", 2));
+    sim.run_for(Duration::from_secs(5));
+    sim.stop_at_once(absent);
+    sim.run_for(Duration::from_secs(5));
+    change(&mut sim);
+    let before = sim.sent_bytes(writer) + sim.sent_bytes(absent);
+    sim.start(absent);
+    let sums = |sim: &Sim, host| {
+        let replicas = sim.engine(host).and_then(Engine::replicas);
+        replicas.map(|all| all.sums().clone())
+    };
+    let equal = |sim: &Sim| sums(sim, writer) == sums(sim, absent);
+    assert!(sim.run_until(Duration::from_secs(120), equal), "they do not come to the same");
+    sim.run_for(Duration::from_secs(5));
+    sim.sent_bytes(writer) + sim.sent_bytes(absent) - before
+}
+
+#[test]
+fn what_was_missed_costs_as_much_as_it_is() {
+    let changes = catching_up(|sim| {
+        for number in 0..1000 {
+            let edit = Edit {
+                set: vec![(Path::new([Step::Key("n".into())]), json!(number))],
+                ..edit(&name("conf/long"), "key", 1)
+            };
+            sim.edit(HostNo(0), edit);
+            sim.run_for(Duration::from_millis(50));
+        }
+    });
+    let descriptors = catching_up(|sim| {
+        let state = json!({ "pace_ms": 3_600_000, "resting": false, "said": 0 }).to_string();
+        let body = json!({ "kind": Signpost::KIND, "name": null, "state": state });
+        let to = sim.address(HostNo(0), AgentId::HOST);
+        for _ in 0..1000 {
+            sim.ask(HostNo(0), to, "host/start", &body, Duration::from_secs(10));
+            sim.run_for(Duration::from_millis(10));
+        }
+        sim.run_for(Duration::from_secs(2));
+        let all = sim.engine(HostNo(0)).and_then(Engine::replicas).expect("it keeps documents");
+        assert_eq!(all.len(), 1001);
+    });
+    println!(
+        "1,000 changes missed: {changes} bytes; 1,000 descriptors missed: {descriptors} bytes"
+    );
+    assert!(changes <= 157_000, "{changes} bytes for a thousand changes of one document");
 }

@@ -41,6 +41,10 @@ impl<const OUTLIVES: bool> Agent for Post<OUTLIVES> {
     fn started(&mut self, cx: &mut Cx<'_, Self>) {
         self.say(cx);
     }
+    fn recovered(&mut self, cx: &mut Cx<'_, Self>) {
+        // Its journal and its descriptor are two files: the host may have ended between them.
+        cx.describe(&self.fields());
+    }
 }
 
 impl<const OUTLIVES: bool> Post<OUTLIVES> {
