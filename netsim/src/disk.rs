@@ -1,3 +1,4 @@
+mod documents;
 mod journal;
 
 use std::time::Duration;
@@ -10,7 +11,10 @@ use starling_protocols::{
     time::WallTime,
 };
 
-pub(crate) use self::journal::{Ailments, Begun, JournalDisk, Operation};
+pub(crate) use self::{
+    documents::DocumentsDisk,
+    journal::{Ailments, Begun, JournalDisk, Operation},
+};
 
 /// What of a host survives the end of its process: all that is in its data directory. What is not
 /// here is gone with the engine.
@@ -25,6 +29,7 @@ pub(crate) struct Disk {
     /// The last life that was begun.
     pub(crate) incarnation: Incarnation,
     pub(crate) journal: JournalDisk,
+    pub(crate) documents: DocumentsDisk,
 }
 
 /// The hosts known from earlier lives.
@@ -47,6 +52,7 @@ impl Disk {
             hosts: Hosts::Signed(Vec::new()),
             incarnation: Incarnation(0),
             journal: JournalDisk::new(sync_takes),
+            documents: DocumentsDisk::new(sync_takes),
         }
     }
 

@@ -213,7 +213,8 @@ pub enum FaultKind {
     FailedSync,
     /// [`Fault::CrashAtDisk`]; fired for each host that ended so.
     CrashAtDisk,
-    /// What a power cut does to a disk; fired for each page that had been written and was lost.
+    /// What a power cut does to a disk, and any end to a commit of documents; fired for each page or
+    /// batch that had been written and was lost.
     LostPages,
     /// What a power cut or a kill does to a disk; fired for each page of which a part was left.
     TornPages,

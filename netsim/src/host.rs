@@ -14,6 +14,7 @@ use starling_protocols::{
     ident::{Address, AgentId, HostId},
     interest::TopicName,
     journal::Sequence,
+    replica::DocName,
     time::Time,
 };
 
@@ -22,6 +23,7 @@ use crate::{
     disk::Disk,
     faults::HostNo,
     network::{ConnNo, DialNo, LaneNo, NetState, Piece},
+    sim::{Edit, Written},
 };
 
 /// What one input costs a host that is not slow. More than nothing, so that hosts that keep each
@@ -48,7 +50,11 @@ pub(crate) struct SimHost {
     /// What people outside have asked here.
     pub(crate) asked: BTreeMap<Ticket, Asked>,
     pub(crate) heard: Vec<Heard>,
+    /// What people outside have changed in documents here.
+    pub(crate) written: BTreeMap<Ticket, Written>,
     pub(crate) tickets: u64,
+    /// Bytes that its daemons have written to lanes.
+    pub(crate) sent_bytes: u64,
     /// Decides what happens to what this host sends.
     pub(crate) entropy: Entropy,
 }
@@ -118,13 +124,16 @@ pub(crate) enum Inbox {
     Outside(Outside),
     /// The disk has made durable all up to this record.
     Durable(Sequence),
+    /// The same of batches of documents.
+    Stored(u64),
     Storage(Storage),
 }
 
 impl Inbox {
     /// Whether it comes from another host, and so has to wait while too much does already.
     pub(crate) const fn is_from_network(&self) -> bool {
-        !matches!(self, Self::Tick | Self::Outside(_) | Self::Durable(_) | Self::Storage(_))
+        let own = matches!(self, Self::Tick | Self::Outside(_) | Self::Durable(_));
+        !own && !matches!(self, Self::Stored(_) | Self::Storage(_))
     }
 }
 
@@ -135,6 +144,8 @@ pub(crate) enum Outside {
     Subscribe { ticket: Ticket, topic: TopicName },
     Unsubscribe { ticket: Ticket },
     Publish { ticket: Ticket, topic: TopicName, body: Vec<u8> },
+    Edit { ticket: Ticket, edit: Edit },
+    Delete { ticket: Ticket, name: DocName },
     Leave,
 }
 
@@ -185,7 +196,9 @@ impl SimHost {
             residents: Vec::new(),
             asked: BTreeMap::new(),
             heard: Vec::new(),
+            written: BTreeMap::new(),
             tickets: 0,
+            sent_bytes: 0,
             entropy,
         }
     }

@@ -4,6 +4,7 @@ mod acknowledged;
 mod answers;
 mod at_most_once;
 mod caps;
+mod documents;
 mod letters;
 mod mishaps;
 mod money;
@@ -19,6 +20,9 @@ pub use self::{
     answers::EveryCallEnds,
     at_most_once::AtMostOnce,
     caps::CapsHold,
+    documents::{
+        AcknowledgedIsEverywhere, DescriptorsAreTrue, DocumentsConverge, NobodyRefusesDocuments,
+    },
     letters::LettersOnceInOrder,
     mishaps::NobodyDies,
     money::MoneyIsKept,
@@ -97,9 +101,9 @@ pub struct Finding {
 }
 
 impl Findings {
-    /// Looks at all watched agents of all hosts.
+    /// Looks at all watched agents of all hosts, and at some more where they were born.
     #[must_use]
-    pub fn of(sim: &mut Sim, agents: &[AgentId]) -> Self {
+    pub fn of(sim: &mut Sim, agents: &[AgentId], also: &[AgentId]) -> Self {
         let ended = sim.obituaries().to_vec().into_iter().map(|ended| Finding {
             host: ended.host,
             id: sim.id(ended.host),
@@ -111,7 +115,9 @@ impl Findings {
         });
         let mut all: Vec<Finding> = ended.collect();
         for host in sim.hosts() {
-            for agent in agents {
+            let id = sim.id(host);
+            let born = also.iter().filter(|agent| agent.is_born_on(id));
+            for agent in agents.iter().chain(born) {
                 if let Some((state, waits)) = sim.examine_all(host, *agent) {
                     let (id, incarnation) = (sim.id(host), sim.incarnation(host));
                     let agent = *agent;

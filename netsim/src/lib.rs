@@ -3,6 +3,7 @@
 //! One seed decides everything: the same seed gives the same run, byte for byte. [`Sim`] is the
 //! simulation; [`story`] is the language for tests that read like a story.
 
+mod chronicle;
 mod clock;
 mod deposits;
 mod disk;
@@ -27,6 +28,7 @@ mod trace;
 pub mod workload;
 
 pub use self::{
+    chronicle::Chronicle,
     clock::WALL_AT_START,
     deposits::Deposits,
     faults::{DiskMoment, Fault, FaultKind, Fired, HostNo, Weather},
@@ -34,6 +36,6 @@ pub use self::{
     run::{Broken, Options, OptionsError, Outcome, Report, run, run_seed},
     schedule::{Schedule, Step},
     shrink::{Shrunk, shrink},
-    sim::{FaultId, Journals, Mishap, Obituary, Replayed, Sim},
+    sim::{Edit, FaultId, Journals, Mishap, Obituary, Replayed, Sim, Written},
     trace::Sink,
 };

@@ -350,13 +350,15 @@ impl Run<'_> {
         let times = scenario.times(options);
         self.go_on(scenario, sim, times.faults)?;
         sim.lift_all();
+        scenario.healed(sim);
         self.disk_operations = sim.hosts().map(|host| sim.disk_operations(host)).collect();
         self.settle(scenario, sim)?;
         self.go_on(scenario, sim, times.afterglow)?;
         scenario.rest(sim);
         sim.run_for(times.rest);
         self.all(sim, |invariant, sim| invariant.during(sim))?;
-        let findings = Findings::of(sim, scenario.watched());
+        let also = scenario.also_watched(sim);
+        let findings = Findings::of(sim, scenario.watched(), &also);
         self.all(sim, |invariant, sim| invariant.at_end(sim, &findings))
     }
 

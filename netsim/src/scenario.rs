@@ -68,6 +68,11 @@ pub trait Scenario {
         Ok(())
     }
 
+    /// Everything is healed: what keeps things from settling ends here.
+    fn healed(&mut self, sim: &mut Sim) {
+        let _ = sim;
+    }
+
     /// Tells the agents to begin nothing new.
     fn rest(&mut self, sim: &mut Sim) {
         let _ = sim;
@@ -76,6 +81,12 @@ pub trait Scenario {
     /// The agents whose states are looked at.
     fn watched(&self) -> &'static [AgentId] {
         &[]
+    }
+
+    /// Agents whose states are looked at besides, at the end, on the hosts they were born on.
+    fn also_watched(&self, sim: &Sim) -> Vec<AgentId> {
+        let _ = sim;
+        Vec::new()
     }
 
     /// What must hold.
@@ -108,9 +119,10 @@ impl Default for Times {
 pub type Make = fn() -> Box<dyn Scenario>;
 
 /// All scenarios that come with the simulator.
-pub const ALL: [Make; 10] = [
+pub const ALL: [Make; 11] = [
     || Box::new(scenarios::Mixed::default()),
     || Box::new(scenarios::Durable::default()),
+    || Box::new(scenarios::Documents::default()),
     || Box::new(scenarios::Membership::default()),
     || Box::new(scenarios::Dialogs),
     || Box::new(scenarios::Topics),

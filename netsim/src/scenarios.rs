@@ -2,6 +2,7 @@
 
 mod crashes;
 mod dialogs;
+mod documents;
 mod durable;
 mod market;
 mod membership;
@@ -12,8 +13,9 @@ mod quiet;
 mod topics;
 
 pub use self::{
-    crashes::Crashes, dialogs::Dialogs, durable::Durable, market::Market, membership::Membership,
-    mixed::Mixed, partners::Partners, problems::Problems, quiet::Quiet, topics::Topics,
+    crashes::Crashes, dialogs::Dialogs, documents::Documents, durable::Durable, market::Market,
+    membership::Membership, mixed::Mixed, partners::Partners, problems::Problems, quiet::Quiet,
+    topics::Topics,
 };
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The simulation itself: a queue of what is going to happen, a clock, hosts, and what lies
 //! between them.
 
+mod documents;
 mod imposed;
 mod joining;
 mod lives;
@@ -18,8 +19,14 @@ use starling_protocols::{
     time::Time,
 };
 
-pub use self::{imposed::FaultId, lives::Obituary, replays::Replayed, storage::Journals};
-use self::{imposed::Imposed, joining::Joining};
+pub use self::{
+    documents::{Edit, Written},
+    imposed::FaultId,
+    lives::Obituary,
+    replays::Replayed,
+    storage::Journals,
+};
+use self::{imposed::Imposed, joining::Joining, storage::RETRY};
 use crate::{
     faults::{Fault, FaultKind, Fired, HostNo, Weather},
     gossip::{Gossip, Hop},
@@ -46,6 +53,7 @@ pub struct Sim {
     obituaries: Vec<Obituary>,
     watched: Vec<AgentId>,
     journals: Option<Journals>,
+    documents: bool,
 }
 
 /// Something that no host should ever say.
@@ -69,6 +77,7 @@ pub(crate) enum Event {
     Saved(HostNo, u64),
     Left(HostNo, u64),
     Disk(HostNo, u64),
+    Documents(HostNo, u64),
     Joining(Box<Joining>),
     Impose(Box<Fault>, Option<Duration>),
     Lift(FaultId),
@@ -97,6 +106,7 @@ impl Sim {
             obituaries: Vec::new(),
             watched: Vec::new(),
             journals: Some(Journals::default()),
+            documents: false,
         }
     }
 
@@ -175,6 +185,12 @@ impl Sim {
         self.numbers.get(&id).copied()
     }
 
+    /// How many bytes the daemons of a host have written to lanes so far.
+    #[must_use]
+    pub fn sent_bytes(&self, host: HostNo) -> u64 {
+        self.hosts[host.index()].sent_bytes
+    }
+
     /// The engine of a host, while its daemon runs.
     #[must_use]
     pub fn engine(&self, host: HostNo) -> Option<&Engine> {
@@ -230,6 +246,7 @@ impl Sim {
             Event::Saved(host, life) => self.saved(host, life),
             Event::Left(host, life) => self.has_left(host, life),
             Event::Disk(host, life) => self.disk_turn(host, life),
+            Event::Documents(host, life) => self.documents_turn(host, life),
             Event::Joining(joining) => self.on_joining(*joining),
             Event::Impose(fault, lasts) => {
                 let id = self.impose(*fault);
@@ -327,6 +344,7 @@ impl Sim {
                 self.trace.note(self.now, host, "durable", &upto.0.to_le_bytes());
                 self.drive(host, |engine, now| engine.handle(Input::Durable { upto }, now));
             }
+            Inbox::Stored(upto) => self.on_stored(host, upto),
             Inbox::Storage(storage) => {
                 self.trace.note(self.now, host, "storage", &[]);
                 self.drive(host, |engine, now| engine.handle(Input::Storage(storage), now));
@@ -354,8 +372,8 @@ impl Sim {
     fn carry_out(&mut self, host: HostNo, output: Output) {
         let to = |sim: &Self, id: HostId| sim.with_id(id);
         match output {
-            // Nothing here writes or waits for a document.
-            Output::Store(_) | Output::Replicated { .. } => {}
+            Output::Store(batch) => self.store(host, batch),
+            Output::Replicated { ticket, replicas } => self.replicated(host, ticket, replicas),
             Output::Transmit { host: id } => {
                 if let Some(peer) = to(self, id) {
                     self.transmit(host, peer);
@@ -421,8 +439,10 @@ impl Sim {
             let sentence = format!("{} says {text}", self.name(host));
             self.trace.say(self.now, &sentence);
         }
-        if matches!(event, Said::AgentDied { .. } | Said::AgentLost { .. } | Said::Violation { .. })
-        {
+        let of_agents = matches!(event, Said::AgentDied { .. } | Said::AgentLost { .. });
+        let of_documents =
+            matches!(event, Said::DocumentRefused { .. } | Said::NotDescribed { .. });
+        if of_agents || of_documents || matches!(event, Said::Violation { .. }) {
             self.mishaps.push(Mishap { at: self.now, host, what: event });
         }
     }

@@ -5,6 +5,7 @@ mod caller;
 mod crier;
 mod fixer;
 mod neighbour;
+mod post;
 mod till;
 mod trader;
 mod worker;
@@ -14,6 +15,7 @@ pub use self::{
     crier::{Crier, Stream, Whisper, Word},
     fixer::{Act, Alarm, Breakage, Case, Fixer, Slip, Smith, Tinker},
     neighbour::{Beside, Cottage, Farm, Mistake, Neighbour, Over, Side, Tie, Twin, Under},
+    post::{Landmark, Post, Signpost},
     till::{Balance, Deposit, Money, Till},
     trader::{Commission, Deal, Errand, Flaw, Hold, Part, Plan, Receipt, Shop, Stall, Trader},
     worker::{Do, How, Worker},
@@ -90,6 +92,8 @@ pub fn kinds() -> Kinds {
         .kind::<Farm>()
         .kind::<Tinker>()
         .kind::<Smith>()
+        .kind::<Signpost>()
+        .kind::<Landmark>()
 }
 
 /// How an agent with this state is started.

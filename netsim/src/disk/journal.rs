@@ -8,8 +8,8 @@ use starling_protocols::{
 };
 
 /// What a write takes before its first byte, and how many bytes go in a second.
-const WRITE: Duration = Duration::from_micros(30);
-const BYTES_PER_SECOND: u64 = 200_000_000;
+pub(super) const WRITE: Duration = Duration::from_micros(30);
+pub(super) const BYTES_PER_SECOND: u64 = 200_000_000;
 
 /// The disk writes this many bytes or none of them.
 const SECTOR_BYTES: usize = 512;

@@ -224,6 +224,7 @@ impl Sim {
         running.engine.transmit(id, &mut bytes, now);
         if !bytes.is_empty() {
             self.trace.note(self.now, host, "transmit", &bytes);
+            self.hosts[host.index()].sent_bytes += bytes.len() as u64;
             self.send_bytes(lane, side, bytes);
         }
     }

@@ -145,9 +145,11 @@ impl Sim {
         self.imposed.dooms = dooms;
         for host in self.hosts() {
             let ailments = ailing.get(&host).copied().unwrap_or_default();
-            self.hosts[host.index()].disk.journal.ailments = ailments;
+            let disk = &mut self.hosts[host.index()].disk;
+            (disk.journal.ailments, disk.documents.ailments) = (ailments, ailments);
             if !ailments.stalled {
                 self.disk_goes_on(host);
+                self.documents_go_on(host);
             }
         }
     }

@@ -174,6 +174,7 @@ impl Sim {
         }
         let was_off = at.down == Down::Off;
         let Some(credential) = at.disk.membership(at.clock.read(now).wall) else { return };
+        let replicas = self.documents.then(|| at.disk.documents.open(credential.mesh()));
         let recording = self.journals.map(|journals| journals.recording(&mut at.disk.journal));
         let last = recording.as_ref().map(|recording| recording.found.moment);
         at.clock = at.clock.after(now, last.unwrap_or_default());
@@ -193,7 +194,7 @@ impl Sim {
             known: at.disk.known(at.life == 1),
             ledger: at.disk.ledger.clone(),
             recording,
-            replicas: None,
+            replicas,
         };
         at.running = Some(Running::new(Engine::new(config, clock), now));
         self.trace.note(now, host, "start", &self.hosts[host.index()].life.to_le_bytes());
@@ -231,11 +232,15 @@ impl Sim {
         at.down = down;
         // Each end draws on its own, so that a shrunk schedule loses what the whole one lost.
         let mut own = self.root.fork("ends").fork_at(u128::from(host.0), at.life);
-        let lost = match down {
-            Down::Off => at.disk.journal.power_cut(&mut own),
-            _ => at.disk.journal.kill(&mut own),
+        let mut of_documents = own.fork("documents");
+        let (lost, lost_batches) = match down {
+            Down::Off => {
+                let lost = at.disk.journal.power_cut(&mut own);
+                (lost, at.disk.documents.power_cut(&mut of_documents))
+            }
+            _ => (at.disk.journal.kill(&mut own), at.disk.documents.kill(&mut of_documents)),
         };
-        self.fired.count(FaultKind::LostPages, lost.pages);
+        self.fired.count(FaultKind::LostPages, lost.pages + lost_batches);
         self.fired.count(FaultKind::TornPages, lost.torn);
         let at = &mut self.hosts[host.index()];
         for asked in at.asked.values_mut().filter(|asked| **asked == Asked::Waiting) {
@@ -278,7 +283,9 @@ impl Sim {
             return;
         }
         // It does not wait for room on its disk.
-        if at.disk.journal.is_idle() || at.disk.journal.is_stuck() {
+        let (journal, documents) = (&at.disk.journal, &at.disk.documents);
+        let written = journal.is_idle() || journal.is_stuck();
+        if written && (documents.is_idle() || documents.is_stuck()) {
             self.end(host, Down::Left);
             self.settle_lives();
         } else {

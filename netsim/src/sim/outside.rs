@@ -34,7 +34,7 @@ impl Sim {
         ticket
     }
 
-    fn await_answer(&mut self, host: HostNo) -> Ticket {
+    pub(super) fn await_answer(&mut self, host: HostNo) -> Ticket {
         let at = &mut self.hosts[host.index()];
         let ticket = at.ticket();
         let running = at.running.is_some();
@@ -152,6 +152,8 @@ impl Sim {
                 let answered = Asked::Answered(Ok(reach));
                 self.hosts[host.index()].asked.insert(ticket, answered);
             }
+            Outside::Edit { ticket, edit } => self.on_edit(host, ticket, edit),
+            Outside::Delete { ticket, name } => self.on_delete(host, ticket, &name),
             Outside::Leave => self.on_leave(host),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// When nothing can be written, it is tried again after this time.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// How the hosts of a simulation keep their journals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +76,11 @@ impl Sim {
         self.journals.is_some()
     }
 
-    /// How many operations the disk of a host has begun for its journal so far.
+    /// How many operations the disk of a host has begun so far.
     #[must_use]
     pub fn disk_operations(&self, host: HostNo) -> u64 {
-        self.hosts[host.index()].disk.journal.operations
+        let disk = &self.hosts[host.index()].disk;
+        disk.journal.operations + disk.documents.operations
     }
 
     pub(super) fn record(&mut self, host: HostNo, batch: Batch) {
@@ -162,6 +163,7 @@ impl Sim {
             }
             Begun::Busy(takes) => {
                 if let Some(doom) = doomed {
+                    journal.finish_nothing();
                     return self.meet_doom(host, doom);
                 }
                 self.fired.count(FaultKind::SlowDisk, u64::from(slow));
@@ -171,31 +173,26 @@ impl Sim {
     }
 
     /// The doom that meets the host at the operation under way.
-    fn doom_of(&self, host: HostNo) -> Option<Doom> {
-        let at = &self.hosts[host.index()];
+    pub(super) fn doom_of(&self, host: HostNo) -> Option<Doom> {
+        let begun = self.disk_operations(host);
         let doom = self.imposed.dooms.get(&host).copied()?;
-        (doom.moment != DiskMoment::Before && doom.operation < at.disk.journal.operations)
-            .then_some(doom)
+        (doom.moment != DiskMoment::Before && doom.operation < begun).then_some(doom)
     }
 
     /// The doom that meets the host before its next operation.
-    fn doom_for_next(&self, host: HostNo) -> Option<Doom> {
-        let at = &self.hosts[host.index()];
+    pub(super) fn doom_for_next(&self, host: HostNo) -> Option<Doom> {
+        let begun = self.disk_operations(host);
         let doom = self.imposed.dooms.get(&host).copied()?;
-        (doom.moment == DiskMoment::Before && doom.operation <= at.disk.journal.operations)
-            .then_some(doom)
+        (doom.moment == DiskMoment::Before && doom.operation <= begun).then_some(doom)
     }
 
-    fn meet_doom(&mut self, host: HostNo, doom: Doom) {
+    pub(super) fn meet_doom(&mut self, host: HostNo, doom: Doom) {
         self.fired.count(FaultKind::CrashAtDisk, 1);
-        if doom.moment == DiskMoment::Before {
-            self.hosts[host.index()].disk.journal.finish_nothing();
-        }
         let down = if doom.power { Fault::PowerCut { host } } else { Fault::Crash { host } };
         self.turn_into(doom.fault, down);
     }
 
-    fn sync_failed(&mut self, host: HostNo) {
+    pub(super) fn sync_failed(&mut self, host: HostNo) {
         self.fired.count(FaultKind::FailedSync, 1);
         if let Some(fault) = self.find_imposed(&Fault::FailedSync { host }) {
             self.turn_into(fault, Fault::Crash { host });

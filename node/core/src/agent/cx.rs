@@ -144,7 +144,8 @@ impl<'a, A: Agent> Cx<'a, A> {
 
     /// Says what others are to know of this agent, also when its host is gone: in its descriptor,
     /// below `fields`, in place of what it said before. Whatever `serde` writes as JSON will do.
-    /// Keep what changes by the second out of it.
+    /// Keep what changes by the second out of it. An agent that outlives its daemon says it again when
+    /// it is [recovered](Agent::recovered): the last words may not have come to the disk.
     ///
     /// Where the kind has [no descriptor](Agent::DESCRIBED) nothing comes of it; where it cannot
     /// be written, the host says so in its events.

@@ -10,6 +10,7 @@ use starling_protocols::{
         DOCUMENT_WATCHES_PER_AGENT_MAX, DOCUMENTS_PER_PAGE_MAX, DOCUMENTS_SCANNED_MAX,
         LANE_FRAME_BYTES_MAX,
     },
+    reconcile,
     replica::{
         self, Author, ChangeError, DocName, Dropped, Head, Message, Pen, ReadError, Replicas,
         Replicated, Replication, Title, WriteError,
@@ -389,6 +390,10 @@ impl Engine {
 
     /// An agent says what others are to know of it.
     pub(super) fn describe(&mut self, agent: AgentId, fields: &str) {
+        // What it said last may have waited for the disk while it ended.
+        if self.agents.find(agent).is_none() {
+            return;
+        }
         let written = self.write_fields(agent, fields, None);
         self.undescribed(agent, written);
     }
@@ -552,9 +557,13 @@ impl Engine {
         };
         let (me, roster, wall) = (self.me, &self.roster, self.wall);
         let is_member = |host| host == me || roster.is_member(host, wall);
-        if documents.at.heard(from, message, is_member, self.now).is_err() {
-            self.counters.add(Counter::DocumentsRefused, 1);
-        }
+        let counter = match documents.at.heard(from, message, is_member, self.now) {
+            Ok(()) => return,
+            // A session outlives its lanes, and so does an answer on its way; who waited does not.
+            Err(reconcile::Refused::OutOfTurn) => Counter::DocumentsLate,
+            Err(_) => Counter::DocumentsRefused,
+        };
+        self.counters.add(counter, 1);
     }
 
     pub(super) fn documents_stored(&mut self, upto: u64) {
