@@ -15,12 +15,11 @@ use serde_json::Value;
 use starling_tests::{Source, repository, sources};
 
 /// What no pure crate may be built on, however indirectly.
-const FORBIDDEN: [&str; 18] = [
+const FORBIDDEN: [&str; 17] = [
     "async-io",
     "async-std",
     "axum",
     "fs4",
-    "getrandom",
     "hyper",
     "libp2p",
     "mio",
@@ -35,6 +34,13 @@ const FORBIDDEN: [&str; 18] = [
     "tempfile",
     "tokio",
 ];
+
+/// What gives entropy of the system…
+const ENTROPY: &str = "getrandom";
+
+/// …and who names it all the same: automerge draws an actor for each document, in whose place
+/// another is set before anything is written, and asks for it through `rand`, too.
+const DRAW: [&str; 2] = ["automerge", "rand"];
 
 /// Who may use whom among our own crates: the drawing in the design. Whatever is below an arrow's
 /// end may be named as well.
@@ -59,7 +65,7 @@ const DRAWN: [(&str, &[&str]); 7] = [
 
 /// What a source of a pure crate may not name: time, entropy and the world come as arguments, and
 /// the order of a hash map differs from run to run.
-const IMPURE: [&str; 16] = [
+const IMPURE: [&str; 18] = [
     "std::fs",
     "std::net",
     "std::os",
@@ -70,6 +76,8 @@ const IMPURE: [&str; 16] = [
     "Instant::now",
     "SystemTime",
     "thread_rng",
+    "rand::rng",
+    "getrandom",
     "OsRng",
     "HashMap",
     "HashSet",
@@ -102,6 +110,8 @@ fn pure_crates_are_built_on_nothing_that_touches_the_world() {
         for name in FORBIDDEN {
             assert!(!below.contains(name), "{package} is built on {name}");
         }
+        let by: Vec<String> = users(package, ENTROPY).into_iter().collect();
+        assert_eq!(by, DRAW, "{package}");
     }
     // The same question has the other answer for the half that touches the world.
     assert!(tree("starling-node").contains("tokio"));
@@ -159,6 +169,14 @@ fn tree(package: &str) -> BTreeSet<String> {
     // A library is pure; the program beside it is behind a feature.
     let names = cargo(&[&words[..], &["--no-default-features"]].concat());
     names.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// Who in the tree of a package names another.
+fn users(package: &str, name: &str) -> BTreeSet<String> {
+    let words = ["tree", "-p", package, "-e", "normal", "--depth", "1", "--prefix", "none"];
+    let names = cargo(&[&words[..], &["--no-default-features", "-i", name]].concat());
+    let names = names.lines().skip(1).filter_map(|line| line.split(' ').next());
+    names.map(str::to_owned).collect()
 }
 
 /// Our own crates, each with those of our own that its manifest names, for tests too.

@@ -309,6 +309,7 @@ impl Engine {
         };
         engine.begin_roster(config.known);
         if let Some(recording) = config.recording {
+            engine.was_away(recording.found.moment.wall);
             engine.begin_recording(recording);
         }
         for (id, start) in config.residents {

@@ -8,13 +8,14 @@ use starling_protocols::{
     ident::{Address, AgentId, HostId},
     limits::{
         DOCUMENT_WATCHES_PER_AGENT_MAX, DOCUMENTS_PER_PAGE_MAX, DOCUMENTS_SCANNED_MAX,
-        LANE_FRAME_BYTES_MAX,
+        LANE_FRAME_BYTES_MAX, TOMBSTONE_KEPT,
     },
     reconcile,
     replica::{
         self, Author, ChangeError, DocName, Dropped, Head, Message, Pen, ReadError, Replicas,
         Replicated, Replication, Title, WriteError,
     },
+    time::{Time, WallTime},
     wire,
 };
 
@@ -24,11 +25,16 @@ use crate::{
     documents::{Path, Step, at, diff_values, get, set, to_json},
 };
 
+/// How often old deletions are looked for, whenever there is something to do.
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
+
 /// The documents of a host.
 pub(super) struct Documents {
     pub(super) at: Replication,
     tickets: u64,
     waiting: BTreeMap<replica::Ticket, Waiting>,
+    /// When old deletions are looked for again.
+    tidy_at: Time,
     /// Agents that are told of changes, with the beginnings of the names.
     watches: BTreeMap<AgentNo, Vec<String>>,
 }
@@ -82,6 +88,7 @@ impl<E: Display> From<WriteError<E>> for DocumentError {
                 Self::Refused(ChangeError::<std::fmt::Error>::Meddled.to_string())
             }
             WriteError::Change(ChangeError::Body(why)) => Self::Refused(why.to_string()),
+            WriteError::Doubtful | WriteError::Bases => Self::Refused(why.to_string()),
             WriteError::Full => Self::Refused("this host has as many documents as it may".into()),
         }
     }
@@ -204,7 +211,13 @@ fn hex(head: &Head) -> String {
 impl Documents {
     pub(super) fn new(me: HostId, replicas: Replicas) -> Self {
         let at = Replication::new(me, replicas);
-        Self { at, tickets: 0, waiting: BTreeMap::new(), watches: BTreeMap::new() }
+        Self {
+            at,
+            tickets: 0,
+            waiting: BTreeMap::new(),
+            tidy_at: Time::ZERO,
+            watches: BTreeMap::new(),
+        }
     }
 
     fn wait(&mut self, waiting: Waiting) -> replica::Ticket {
@@ -572,6 +585,29 @@ impl Engine {
         }
     }
 
+    /// This host may have been away for so long that others have forgotten what was deleted.
+    pub(super) fn was_away(&mut self, since: WallTime) {
+        if let Some(documents) = &mut self.documents
+            && since + TOMBSTONE_KEPT / 2 < self.wall
+        {
+            documents.at.was_away(since);
+        }
+    }
+
+    /// Forgets old deletions, and vouches for what nobody else vouches for any more, now and then.
+    fn tidy_documents(&mut self) {
+        let now = self.now;
+        if self.documents.as_ref().is_none_or(|documents| documents.tidy_at > now) {
+            return;
+        }
+        let (me, roster, wall) = (self.me, &self.roster, self.wall);
+        let pen = Pen { key: &self.key, author: self.author(String::new()) };
+        let Some(documents) = &mut self.documents else { return };
+        documents.tidy_at = now + TIDY_EVERY;
+        documents.at.collect(wall);
+        documents.at.vouch(&pen, |host| host == me || roster.is_member(host, wall));
+    }
+
     /// Carries out what documents want. The last of each turn.
     pub(super) fn settle_documents(&mut self) {
         let now = self.now;
@@ -580,6 +616,7 @@ impl Engine {
         {
             documents.at.due(now);
         }
+        self.tidy_documents();
         while let Some(documents) = &mut self.documents {
             let output = documents.at.poll().or_else(|| {
                 documents.at.flush();
@@ -599,6 +636,12 @@ impl Engine {
                 self.tell_watchers(&name, None);
             }
             replica::Output::Dropped { name, dropped } => self.dropped(&name, &dropped),
+            replica::Output::Carry { name } => {
+                let pen = Pen { key: &self.key, author: self.author(String::new()) };
+                if let Some(documents) = &mut self.documents {
+                    documents.at.carry(&name, &pen);
+                }
+            }
             replica::Output::Replicated { ticket, replicas } => self.replicated(ticket, replicas),
             replica::Output::Refused { from, name, why } => {
                 self.counters.add(Counter::DocumentsRefused, 1);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 use starling_protocols::replica::Kept;
 
 use super::{schema, store::Store};
@@ -72,7 +72,10 @@ pub(super) fn open(
     let store = if saved(path).exists() {
         replace(path, "it was damaged, and the last start was interrupted".into(), &mut opened)?
     } else {
-        match find(path, &mut opened) {
+        // Its tables may be whole and their description not: that shows when it is read.
+        let found = find(path, &mut opened);
+        let readable = found.and_then(|store| select_all(&store, path).map(drop).map(|()| store));
+        match readable {
             Err(why) if why.is_damage() => begin_anew(path, why, &mut opened)?,
             found => found?,
         }
@@ -225,6 +228,11 @@ fn copy_rows(
     }
 }
 
+fn select_all<'s>(store: &'s Store, path: &Path) -> Result<Statement<'s>, FileError> {
+    let sql = "SELECT name, bytes, checksum FROM documents ORDER BY name";
+    store.connection().prepare(sql).map_err(FileError::database("read", path))
+}
+
 fn read_all(
     store: &Store,
     path: &Path,
@@ -232,8 +240,7 @@ fn read_all(
     each: &mut dyn FnMut(Kept),
 ) -> Result<(), FileError> {
     let unreadable = || FileError::database("read", path);
-    let sql = "SELECT name, bytes, checksum FROM documents ORDER BY name";
-    let mut select = store.connection().prepare(sql).map_err(unreadable())?;
+    let mut select = select_all(store, path)?;
     let mut rows = select.query([]).map_err(unreadable())?;
     while let Some(row) = rows.next().map_err(unreadable())? {
         match schema::read(row).map_err(unreadable())? {
