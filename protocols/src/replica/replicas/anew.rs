@@ -203,8 +203,8 @@ struct Carrier {
     lineage: Lineage,
     /// What is repeated there already.
     known: BTreeMap<Origin, Head>,
-    /// The changes there that are repetitions: their actor, and of what.
-    twins: BTreeMap<Head, ([u8; 16], u64)>,
+    /// The changes there that are repetitions: their actor, of what, and where that was made first.
+    twins: BTreeMap<Head, ([u8; 16], u64, Origin)>,
     /// The last change of each actor there.
     last: BTreeMap<[u8; 16], Head>,
     /// What stands for the changes of other histories.
@@ -224,7 +224,7 @@ impl Carrier {
         };
         for step in body.steps()? {
             if let Some((origin, of, _)) = Origin::read(&step.message) {
-                all.twins.insert(step.head, (step.actor, of));
+                all.twins.insert(step.head, (step.actor, of, origin.clone()));
                 all.known.insert(origin, step.head);
             }
             all.last.insert(step.actor, step.head);
@@ -308,25 +308,27 @@ impl Carrier {
     ) -> Result<Vec<Head>, BodyError> {
         let onto = self.onto(&step.deps);
         let actor = self
-            .continued(step, &onto)
+            .continued(step, &origin, &onto)
             .unwrap_or_else(|| derive("starling carried 1", &(step.head, self.root, &onto)));
         let text = origin.message(step.head, &step.message);
         let plan = Planned { actor, time: step.time, message: text, onto };
         let Some(twin) = self.target.repeat(source, step, &plan)? else { return Ok(plan.onto) };
-        self.known.insert(origin, twin);
+        self.known.insert(origin.clone(), twin);
         let of = Origin::read(&plan.message).map_or(0, |(_, of, _)| of);
-        self.twins.insert(twin, (actor, of));
+        self.twins.insert(twin, (actor, of, origin));
         self.last.insert(actor, twin);
         Ok(vec![twin])
     }
 
     /// The actor of the change that this one continues there, as it did where it was made: so that
-    /// a long row of changes does not need as many actors.
-    fn continued(&self, step: &Step, onto: &[Head]) -> Option<[u8; 16]> {
+    /// a long row of changes does not need as many actors. Only the next change of one actor does:
+    /// there is one such, whoever repeats it.
+    fn continued(&self, step: &Step, origin: &Origin, onto: &[Head]) -> Option<[u8; 16]> {
         let ([dep], [twin]) = (step.deps.as_slice(), onto) else { return None };
-        let (actor, of) = self.twins.get(twin)?;
+        let (actor, of, before) = self.twins.get(twin)?;
+        let next = Origin { seq: before.seq.checked_add(1)?, ..before.clone() };
         let short = u64::from_be_bytes(dep.0[..8].try_into().ok()?);
-        (*of == short && self.last.get(actor) == Some(twin)).then_some(*actor)
+        (*of == short && next == *origin && self.last.get(actor) == Some(twin)).then_some(*actor)
     }
 
     fn settle(mut self) -> Result<Body, BodyError> {
