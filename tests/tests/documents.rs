@@ -226,7 +226,7 @@ fn what_is_wrong_is_told_and_changes_nothing() {
     ] {
         let _ = docs(&alpha, words).failed(code, &[said]);
     }
-    // Two thirds of what a document may have.
+    // More than a document may have.
     let large = place.dir().join("large.json");
     fs::write(&large, json!("x".repeat(900_000)).to_string()).expect("written");
     let large = format!("@{}", large.display());

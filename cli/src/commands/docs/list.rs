@@ -74,11 +74,20 @@ impl List {
     }
 }
 
+/// What a descriptor says of its host stands in another column.
+fn shown(row: &DocRow) -> Value {
+    let mut value = row.value.clone();
+    if let (Some(_), Value::Object(fields)) = (&row.owner, &mut value) {
+        fields.retain(|key, _| key != "host" && key != "instance");
+    }
+    value
+}
+
 fn grid(rows: &[DocRow]) -> Grid {
     let mut grid = Grid::new(&["NAME", "HOST", "VALUE"]);
     for row in rows {
         let host = row.owner.as_ref().map(|owner| owner.host_name.as_str());
-        grid.row([field(&row.name), field(host.unwrap_or_default()), field(&short(&row.value))]);
+        grid.row([field(&row.name), field(host.unwrap_or_default()), field(&short(&shown(row)))]);
     }
     grid
 }

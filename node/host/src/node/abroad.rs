@@ -180,7 +180,7 @@ async fn find(client: &Client, text: &str, budget: Duration) -> Result<Address, 
             Problem::new(Code::Unreachable, format!("{message} there is no agent {text:?}"))
                 .next("see how the hosts are: p2p members")
         }
-        _ => not_picked(&why, "p2p agents"),
+        _ => not_picked(&why, "p2p agents; where one lived last: p2p locate"),
     })
 }
 
