@@ -103,9 +103,7 @@ fn spreading(seed: u64, permille: u32) -> Vec<Duration> {
 fn a_change_is_on_ten_hosts_within_seconds_also_when_segments_are_lost() {
     for (permille, bound_s) in [(0, 5), (100, 5), (300, 10)] {
         let all = spreading(1, permille);
-        let (half, p99, most) = (all[50], all[98], all[99]);
-        println!("{permille} ‰ lost: p50 {half:?}, p99 {p99:?}, most {most:?}");
-        assert!(p99 <= Duration::from_secs(bound_s), "{permille} ‰ lost: {all:?}");
+        assert!(all[98] <= Duration::from_secs(bound_s), "{permille} ‰ lost: {all:?}");
     }
 }
 
@@ -161,15 +159,19 @@ fn catching_up(change: impl FnOnce(&mut Sim)) -> u64 {
 
 #[test]
 fn what_was_missed_costs_as_much_as_it_is() {
+    let mut own = Entropy::from_seed([9; 32]);
     let changes = catching_up(|sim| {
-        for number in 0..1000 {
+        let mut tickets = Vec::new();
+        for _ in 0..1000 {
             let edit = Edit {
-                set: vec![(Path::new([Step::Key("n".into())]), json!(number))],
+                set: vec![(Path::new([Step::Key("n".into())]), json!(own.u64() >> 12))],
                 ..edit(&name("conf/long"), "key", 1)
             };
-            sim.edit(HostNo(0), edit);
+            tickets.push(sim.edit(HostNo(0), edit));
             sim.run_for(Duration::from_millis(50));
         }
+        let made = |ticket: &Ticket| acknowledged(sim, HostNo(0), *ticket) == 1;
+        assert_eq!(tickets.iter().filter(|ticket| made(ticket)).count(), 1000);
     });
     let descriptors = catching_up(|sim| {
         let state = json!({ "pace_ms": 3_600_000, "resting": false, "said": 0 }).to_string();
@@ -183,8 +185,7 @@ fn what_was_missed_costs_as_much_as_it_is() {
         let all = sim.engine(HostNo(0)).and_then(Engine::replicas).expect("it keeps documents");
         assert_eq!(all.len(), 1001);
     });
-    println!(
-        "1,000 changes missed: {changes} bytes; 1,000 descriptors missed: {descriptors} bytes"
-    );
     assert!(changes <= 157_000, "{changes} bytes for a thousand changes of one document");
+    // Each descriptor is a document of its own, with its title and stamps.
+    assert!(descriptors <= 1_100_000, "{descriptors} bytes for a thousand descriptors");
 }

@@ -32,7 +32,7 @@ fn all(sim: &Sim) -> impl Iterator<Item = (HostNo, &Replicas)> {
 /// What a document says at one host; `None` when there is none.
 fn value(replicas: &Replicas, name: &DocName) -> Option<Value> {
     let Content::Whole(bytes) = replicas.whole(name)?.content else { return None };
-    Body::load(&bytes).ok()?.read(|doc| to_json(doc)).ok()?.ok()
+    Body::load(&bytes).ok()?.read(to_json).ok()?.ok()
 }
 
 /// No host refuses what another sends of documents, and none fails to write a descriptor.

@@ -299,10 +299,11 @@ impl Replicas {
         if name.agent().is_some() {
             let owns = |owner: &Owner| owner.host == pen.key.host();
             let own = held.filter(|held| held.owner.as_ref().is_some_and(owns));
-            let own = own.filter(|held| !held.base.gone).ok_or(WriteError::NotOwner)?;
+            let own = own.ok_or(WriteError::NotOwner)?;
             let mut revision = own.revision();
-            if own.damage.is_some() {
-                // The agent knows what it has to say: it says it anew.
+            if own.damage.is_some() || own.base.gone {
+                // The agent knows what it has to say: it says it anew, also when its end was undone
+                // by a crash.
                 revision.base = revision.base.after(None);
                 revision.heads.clear();
             }

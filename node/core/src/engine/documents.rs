@@ -381,6 +381,18 @@ impl Engine {
     pub(super) fn begin_descriptors(&mut self) {
         let all: Vec<AgentId> = self.agents.iter().map(|(_, row)| row.id).collect();
         all.into_iter().for_each(|agent| self.begin_descriptor(agent));
+        let described = self.replicas().into_iter().flat_map(|all| all.names(None));
+        let described: Vec<AgentId> = described.filter_map(DocName::agent).collect();
+        described.into_iter().for_each(|agent| self.mind_descriptor(agent));
+    }
+
+    /// A descriptor of this host whose agent does not live: it had ended in an earlier life. Those
+    /// that could not be brought back may come yet, with another program.
+    fn mind_descriptor(&mut self, agent: AgentId) {
+        let lost = self.counters.get(Counter::AgentsLost) > 0;
+        if !lost && self.agents.find(agent).is_none() {
+            self.end_descriptor(agent);
+        }
     }
 
     fn owns(&self, name: &DocName) -> bool {
@@ -419,6 +431,9 @@ impl Engine {
     ) -> Result<Option<Head>, DocumentError> {
         let fields: Value =
             serde_json::from_str(fields).map_err(|why| DocumentError::Refused(why.to_string()))?;
+        if self.agents.find(agent).is_none() {
+            return Err(DocumentError::NotOwner);
+        }
         let name = DocName::of_agent(agent);
         self.write(&name, String::new(), waiting, |doc| set(doc, &key("fields"), &fields).map(drop))
     }
@@ -631,8 +646,11 @@ impl Engine {
         match output {
             replica::Output::Send { to, message } => self.send_documents(&to, &message),
             replica::Output::Store(batch) => self.emit(Output::Store(batch)),
-            replica::Output::Changed { name, .. } => {
+            replica::Output::Changed { name, from } => {
                 self.counters.add(Counter::DocumentsChanged, 1);
+                if let Some(agent) = name.agent().filter(|_| from.is_some()) {
+                    self.mind_descriptor(agent);
+                }
                 self.tell_watchers(&name, None);
             }
             replica::Output::Dropped { name, dropped } => self.dropped(&name, &dropped),
@@ -683,7 +701,7 @@ impl Engine {
             return self.tell(Event::DocumentDropped { name: name.to_string(), lost });
         };
         if self.owns(name) {
-            return;
+            return self.say_again(owner.agent, dropped);
         }
         let Some(agent) = self.agents.find(owner.agent) else { return };
         let lost = if lost.is_empty() { String::new() } else { format!(": {}", lost.join("; ")) };
@@ -691,7 +709,26 @@ impl Engine {
         self.kill(agent, why);
     }
 
+<<<<<<< HEAD
     /// What a version had changed, since it was one with the present one: a line for each place.
+=======
+    /// The descriptor of an agent of this host was deleted. An agent that lives all the same had
+    /// ended, and its end was lost in a crash.
+    fn say_again(&mut self, agent: AgentId, dropped: &Dropped) {
+        let base = self.replicas().and_then(|all| all.base(&DocName::of_agent(agent)));
+        if self.agents.find(agent).is_none() || base.is_none_or(|base| !base.gone) {
+            return;
+        }
+        self.begin_descriptor(agent);
+        let said = replica::Body::load(&dropped.body);
+        let said = said.ok().and_then(|mut body| body.read(|doc| get(doc, &key("fields"))).ok());
+        if let Some(fields) = said.and_then(Result::ok).flatten() {
+            self.describe(agent, &fields.to_string());
+        }
+    }
+
+    /// What a version said that the present one does not.
+>>>>>>> a071722fb2b38fa35e8dae45f206a3cf9b3a69d2
     fn lost_by(&mut self, name: &DocName, dropped: &Dropped) -> Vec<String> {
         let Ok(mut before) = replica::Body::load(&dropped.body) else { return Vec::new() };
         let Some(documents) = &mut self.documents else { return Vec::new() };
