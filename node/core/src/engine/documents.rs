@@ -709,9 +709,6 @@ impl Engine {
         self.kill(agent, why);
     }
 
-<<<<<<< HEAD
-    /// What a version had changed, since it was one with the present one: a line for each place.
-=======
     /// The descriptor of an agent of this host was deleted. An agent that lives all the same had
     /// ended, and its end was lost in a crash.
     fn say_again(&mut self, agent: AgentId, dropped: &Dropped) {
@@ -727,8 +724,7 @@ impl Engine {
         }
     }
 
-    /// What a version said that the present one does not.
->>>>>>> a071722fb2b38fa35e8dae45f206a3cf9b3a69d2
+    /// What a version had changed, since it was one with the present one: a line for each place.
     fn lost_by(&mut self, name: &DocName, dropped: &Dropped) -> Vec<String> {
         let Ok(mut before) = replica::Body::load(&dropped.body) else { return Vec::new() };
         let Some(documents) = &mut self.documents else { return Vec::new() };
