@@ -1,28 +1,28 @@
+mod between;
+mod words;
+
 use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
-use automerge::{AutoCommit, Automerge, ChangeHash};
-use serde::{Deserialize, Serialize};
+use automerge::{AutoCommit, Automerge};
 use serde_json::{Value, json};
 use starling_protocols::{
-    exchange::{Class, Codec, Item},
+    exchange::Codec,
     ident::{Address, AgentId, HostId},
-    limits::{
-        DOCUMENT_WATCHES_PER_AGENT_MAX, DOCUMENTS_PER_PAGE_MAX, DOCUMENTS_SCANNED_MAX,
-        LANE_FRAME_BYTES_MAX, TOMBSTONE_KEPT,
-    },
-    reconcile,
-    replica::{
-        self, Author, ChangeError, DocName, Dropped, Head, Message, Pen, ReadError, Replicas,
-        Replicated, Replication, Title, WriteError,
-    },
-    time::{Time, WallTime},
+    limits::{DOCUMENT_WATCHES_PER_AGENT_MAX, DOCUMENTS_PER_PAGE_MAX, DOCUMENTS_SCANNED_MAX},
+    replica::{self, Author, DocName, Head, Pen, Replicas, Replicated, Replication, Title},
+    time::Time,
     wire,
 };
 
-use super::{Counter, Engine, Event, Now, Output, Ticket, agents::AgentNo, run::Told};
+pub use words::{
+    Describe, DescribeOn, DocumentChanged, DocumentError, DocumentPage, DocumentView,
+    FindDocuments, WatchDocuments, Writing,
+};
+
+use super::{Counter, Engine, Event, Now, Ticket, agents::AgentNo, run::Told};
 use crate::{
     agent::{Dialog, Notification, Request},
-    documents::{Path, Step, at, diff_values, get, set, to_json},
+    documents::{Path, Step, get, set, to_json},
 };
 
 /// How often old deletions are looked for, whenever there is something to do.
@@ -44,159 +44,6 @@ pub(super) struct Documents {
 enum Waiting {
     Agent(Dialog),
     Outside(Ticket),
-}
-
-/// Why something was not done with a document. It is as it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum DocumentError {
-    /// The host was begun without documents.
-    #[error("this host keeps no documents")]
-    NotKept,
-    /// There is none of this name, or it is deleted.
-    #[error("there is no such document on this host")]
-    Unknown,
-    /// The copy of this host is damaged; it is replaced when another host has a good one.
-    #[error("the copy of this host is damaged: {0}; it is replaced from another host")]
-    Damaged(String),
-    /// It is the descriptor of an agent that does not live on this host.
-    #[error("only the host that an agent lives on changes its descriptor")]
-    NotOwner,
-    /// The change was not made, and why.
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl From<ReadError> for DocumentError {
-    fn from(why: ReadError) -> Self {
-        match why {
-            ReadError::Unknown => Self::Unknown,
-            ReadError::Damaged(why) => Self::Damaged(why),
-        }
-    }
-}
-
-impl<E: Display> From<WriteError<E>> for DocumentError {
-    fn from(why: WriteError<E>) -> Self {
-        match why {
-            WriteError::NotOwner => Self::NotOwner,
-            WriteError::Damaged(why) => Self::Damaged(why),
-            WriteError::Change(ChangeError::Given(why)) => Self::Refused(why.to_string()),
-            WriteError::Change(ChangeError::Message) => {
-                Self::Refused(ChangeError::<std::fmt::Error>::Message.to_string())
-            }
-            WriteError::Change(ChangeError::Meddled) => {
-                Self::Refused(ChangeError::<std::fmt::Error>::Meddled.to_string())
-            }
-            WriteError::Change(ChangeError::Body(why)) => Self::Refused(why.to_string()),
-            WriteError::Doubtful | WriteError::Bases => Self::Refused(why.to_string()),
-            WriteError::Full => Self::Refused("this host has as many documents as it may".into()),
-        }
-    }
-}
-
-/// How a change is made, and who waits until how many hosts have it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Writing {
-    /// Why, for those who read the history. May be empty.
-    pub message: String,
-    /// Answered by [`Output::Replicated`].
-    pub ticket: Ticket,
-    /// How many hosts are to have it durably, this one included.
-    pub replicas: usize,
-    /// How long that is waited for.
-    pub patience: Duration,
-}
-
-/// Says what others are to know of the agent that sends this to [`AgentId::ENGINE`]: its fields, as
-/// JSON text. They stand in its descriptor, below `fields`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Describe(pub String);
-
-impl Notification for Describe {
-    const NAME: &'static str = "engine/describe";
-}
-
-/// The same, for who waits until some hosts have it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DescribeOn {
-    /// The fields, as JSON text.
-    pub fields: String,
-    /// How many hosts are to have it durably, this one included.
-    pub replicas: u32,
-    /// How long that is waited for.
-    pub patience: Duration,
-}
-
-impl Request for DescribeOn {
-    const NAME: &'static str = "engine/describe-on";
-    type Reply = Result<u32, DocumentError>;
-}
-
-/// Has an agent told of all changes of documents whose names begin so: as
-/// [`DocumentChanged`], first of how they are now. An agent that outlives its daemon asks anew when
-/// it is recovered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WatchDocuments(pub String);
-
-impl Request for WatchDocuments {
-    const NAME: &'static str = "engine/watch-documents";
-    type Reply = Result<(), DocumentError>;
-}
-
-/// A document is another one than before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DocumentChanged {
-    /// Which.
-    pub name: String,
-    /// What it says now, as JSON text; `None` when it is deleted.
-    pub value: Option<String>,
-}
-
-impl Notification for DocumentChanged {
-    const NAME: &'static str = "engine/document-changed";
-}
-
-/// Asks the engine for documents.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FindDocuments {
-    /// How their names begin: `agent/` for all descriptors.
-    pub prefix: String,
-    /// What they say, as paths with JSON text: `kind` and `"room"`.
-    pub fields: Vec<(String, String)>,
-    /// The name after which to go on.
-    pub after: Option<String>,
-    /// How many, at most.
-    pub limit: u32,
-}
-
-impl Request for FindDocuments {
-    const NAME: &'static str = "engine/find-documents";
-    type Reply = Result<DocumentPage, DocumentError>;
-}
-
-/// Some documents, in the order of their names.
-///
-/// A document that is there from the first page to the last is on exactly one of them; one that
-/// comes, goes or changes meanwhile may be missed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DocumentPage {
-    /// The documents.
-    pub items: Vec<DocumentView>,
-    /// Where to go on, if there may be more. A page may be empty and still not the last.
-    pub next: Option<String>,
-}
-
-/// A document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DocumentView {
-    /// Its name.
-    pub name: String,
-    /// What it says, as JSON text.
-    pub value: String,
-    /// Its heads, in hex: the same on two hosts that have the same.
-    pub heads: Vec<String>,
-    /// Whose descriptor it is: the host that the agent lives on, and the number of its hosts before.
-    pub owner: Option<(HostId, u64)>,
 }
 
 /// What of a descriptor the host says.
@@ -574,182 +421,4 @@ fn view(all: &Replicas, name: &DocName, value: &Value) -> DocumentView {
         heads: all.heads(name).iter().map(hex).collect(),
         owner: all.owner(name).map(|owner| (owner.host, owner.instance)),
     }
-}
-
-/// What goes on between hosts.
-impl Engine {
-    pub(super) fn documents_heard(&mut self, from: HostId, bytes: &[u8]) {
-        let Some(documents) = &mut self.documents else { return };
-        let Ok(message) = wire::decode::<Message>(bytes, LANE_FRAME_BYTES_MAX) else {
-            return self.counters.add(Counter::DocumentsRefused, 1);
-        };
-        let (me, roster, wall) = (self.me, &self.roster, self.wall);
-        let is_member = |host| host == me || roster.is_member(host, wall);
-        let counter = match documents.at.heard(from, message, is_member, self.now) {
-            Ok(()) => return,
-            // A session outlives its lanes, and so does an answer on its way; who waited does not.
-            Err(reconcile::Refused::OutOfTurn) => Counter::DocumentsLate,
-            Err(_) => Counter::DocumentsRefused,
-        };
-        self.counters.add(counter, 1);
-    }
-
-    pub(super) fn documents_stored(&mut self, upto: u64) {
-        if let Some(documents) = &mut self.documents {
-            documents.at.stored(upto);
-        }
-    }
-
-    /// This host may have been away for so long that others have forgotten what was deleted.
-    pub(super) fn was_away(&mut self, since: WallTime) {
-        if let Some(documents) = &mut self.documents
-            && since + TOMBSTONE_KEPT / 2 < self.wall
-        {
-            documents.at.was_away(since);
-        }
-    }
-
-    /// Forgets old deletions, and vouches for what nobody else vouches for any more, now and then.
-    fn tidy_documents(&mut self) {
-        let now = self.now;
-        if self.documents.as_ref().is_none_or(|documents| documents.tidy_at > now) {
-            return;
-        }
-        let (me, roster, wall) = (self.me, &self.roster, self.wall);
-        let pen = Pen { key: &self.key, author: self.author(String::new()) };
-        let Some(documents) = &mut self.documents else { return };
-        documents.tidy_at = now + TIDY_EVERY;
-        documents.at.collect(wall);
-        documents.at.vouch(&pen, |host| host == me || roster.is_member(host, wall));
-    }
-
-    /// Carries out what documents want. The last of each turn.
-    pub(super) fn settle_documents(&mut self) {
-        let now = self.now;
-        if let Some(documents) = &mut self.documents
-            && documents.at.next_deadline().is_some_and(|at| at <= now)
-        {
-            documents.at.due(now);
-        }
-        self.tidy_documents();
-        while let Some(documents) = &mut self.documents {
-            let output = documents.at.poll().or_else(|| {
-                documents.at.flush();
-                documents.at.poll()
-            });
-            let Some(output) = output else { break };
-            self.document_output(output);
-        }
-    }
-
-    fn document_output(&mut self, output: replica::Output) {
-        match output {
-            replica::Output::Send { to, message } => self.send_documents(&to, &message),
-            replica::Output::Store(batch) => self.emit(Output::Store(batch)),
-            replica::Output::Changed { name, from } => {
-                self.counters.add(Counter::DocumentsChanged, 1);
-                if let Some(agent) = name.agent().filter(|_| from.is_some()) {
-                    self.mind_descriptor(agent);
-                }
-                self.tell_watchers(&name, None);
-            }
-            replica::Output::Dropped { name, dropped } => self.dropped(&name, &dropped),
-            replica::Output::Carry { name } => {
-                let pen = Pen { key: &self.key, author: self.author(String::new()) };
-                if let Some(documents) = &mut self.documents {
-                    documents.at.carry(&name, &pen);
-                }
-            }
-            replica::Output::Replicated { ticket, replicas } => self.replicated(ticket, replicas),
-            replica::Output::Refused { from, name, why } => {
-                self.counters.add(Counter::DocumentsRefused, 1);
-                let (host, name) = (from, name.to_string());
-                self.tell(Event::DocumentRefused { host, name, why: why.to_string() });
-            }
-        }
-    }
-
-    fn send_documents(&mut self, to: &[HostId], message: &Message) {
-        let bytes = wire::encode(message);
-        let mut unsent = false;
-        for host in to {
-            let Some(peer) = self.peers.find(*host) else { continue };
-            unsent |= self.push(peer, Item::Documents(&bytes), Class::Message).is_err();
-        }
-        if let Some(documents) = self.documents.as_mut().filter(|_| unsent) {
-            documents.at.compare_later(self.now);
-        }
-    }
-
-    fn replicated(&mut self, ticket: replica::Ticket, replicas: usize) {
-        let waiting = self.documents.as_mut().and_then(|all| all.waiting.remove(&ticket));
-        match waiting {
-            Some(Waiting::Agent(dialog)) => {
-                let reply: <DescribeOn as Request>::Reply =
-                    Ok(u32::try_from(replicas).unwrap_or(u32::MAX));
-                self.answer(dialog, Ok(wire::encode(&reply)));
-            }
-            Some(Waiting::Outside(ticket)) => self.emit(Output::Replicated { ticket, replicas }),
-            None => {}
-        }
-    }
-
-    /// What was written here does not count any more.
-    fn dropped(&mut self, name: &DocName, dropped: &Dropped) {
-        let lost = self.lost_by(name, dropped);
-        let Some(owner) = dropped.owner.as_ref().filter(|owner| owner.host == self.me) else {
-            return self.tell(Event::DocumentDropped { name: name.to_string(), lost });
-        };
-        if self.owns(name) {
-            return self.say_again(owner.agent, dropped);
-        }
-        let Some(agent) = self.agents.find(owner.agent) else { return };
-        let lost = if lost.is_empty() { String::new() } else { format!(": {}", lost.join("; ")) };
-        let why = format!("it lives on another host, which does not have its last changes{lost}");
-        self.kill(agent, why);
-    }
-
-    /// The descriptor of an agent of this host was deleted. An agent that lives all the same had
-    /// ended, and its end was lost in a crash.
-    fn say_again(&mut self, agent: AgentId, dropped: &Dropped) {
-        let base = self.replicas().and_then(|all| all.base(&DocName::of_agent(agent)));
-        if self.agents.find(agent).is_none() || base.is_none_or(|base| !base.gone) {
-            return;
-        }
-        self.begin_descriptor(agent);
-        let said = replica::Body::load(&dropped.body);
-        let said = said.ok().and_then(|mut body| body.read(|doc| get(doc, &key("fields"))).ok());
-        if let Some(fields) = said.and_then(Result::ok).flatten() {
-            self.describe(agent, &fields.to_string());
-        }
-    }
-
-    /// What a version had changed, since it was one with the present one: a line for each place.
-    fn lost_by(&mut self, name: &DocName, dropped: &Dropped) -> Vec<String> {
-        let Ok(mut before) = replica::Body::load(&dropped.body) else { return Vec::new() };
-        let Some(documents) = &mut self.documents else { return Vec::new() };
-        let known = |hash: &ChangeHash| {
-            let known = documents.at.read(name, |doc| doc.get_change_meta_by_hash(hash).is_some());
-            known.unwrap_or(false)
-        };
-        let lines = before.read(|doc| {
-            let common = common(doc, known);
-            let (then, last) = (at(doc, &common).ok()?, to_json(doc).ok()?);
-            Some(diff_values(&then, &last).lines)
-        });
-        let lines = lines.ok().flatten().unwrap_or_default();
-        lines.iter().map(ToString::to_string).collect()
-    }
-}
-
-/// The heads of that part of a document that is `known`.
-fn common(doc: &Automerge, mut known: impl FnMut(&ChangeHash) -> bool) -> Vec<ChangeHash> {
-    let mut heads: Vec<ChangeHash> = Vec::new();
-    for change in doc.get_changes(&[]) {
-        if known(&change.hash()) {
-            heads.retain(|head| !change.deps().contains(head));
-            heads.push(change.hash());
-        }
-    }
-    heads
 }
