@@ -223,13 +223,19 @@ impl Replication {
     ) -> Result<Option<Head>, WriteError<E>> {
         let heads = self.replicas.heads(name).to_vec();
         let head = self.replicas.write(name, pen, change)?;
-        if head.is_some() {
-            self.pushes(name, heads);
+        let changed = head.is_some();
+        if changed {
+            self.pushes(name, heads.clone());
             self.change(name.clone(), None);
         }
         if let Some(head) = head.or_else(|| self.replicas.heads(name).first().copied()) {
             if let Some(wait) = wait {
                 self.waits.begin(name.clone(), head, wait);
+                if !changed {
+                    // Others may have it, and nobody knows: they are asked by showing it to them.
+                    let (name, base) = (name.clone(), self.replicas.base(name).unwrap_or_default());
+                    self.after(Then::Push { name, base, heads });
+                }
             }
             self.after(Then::Held { name: name.clone(), head });
         }
@@ -329,7 +335,7 @@ impl Replication {
                 }
             }
             Then::Held { name, head } => {
-                let done = self.waits.held(&name, &[head], self.me);
+                let done = self.waits.held(&name, &[head], false, self.me);
                 self.replicated(done);
             }
         }

@@ -33,16 +33,17 @@ impl Waits {
         self.by_name.entry(name).or_default().push(Wait { head, ticket, replicas, until, have });
     }
 
-    /// A host has a document durably, as far as these heads. Gives who waits no longer, and how
-    /// many have it.
+    /// A host has a document durably, as far as these heads, or all that was waited for. Gives who
+    /// waits no longer, and how many have it.
     pub(super) fn held(
         &mut self,
         name: &DocName,
         heads: &[Head],
+        all: bool,
         by: HostId,
     ) -> Vec<(Ticket, usize)> {
         let Some(waits) = self.by_name.get_mut(name) else { return Vec::new() };
-        let upto = waits.iter().rposition(|wait| heads.contains(&wait.head));
+        let upto = waits.iter().rposition(|wait| all || heads.contains(&wait.head));
         let count = upto.map_or(0, |upto| upto + 1);
         let mut done = Vec::new();
         for wait in &mut waits[..count] {

@@ -360,7 +360,7 @@ impl Engine {
         if watchers.is_empty() {
             return;
         }
-        let value = documents.at.read(name, |doc| to_json(doc)).ok().and_then(Result::ok);
+        let value = documents.at.read(name, to_json).ok().and_then(Result::ok);
         let changed =
             DocumentChanged { name: name.to_string(), value: value.map(|value| value.to_string()) };
         let body: std::sync::Arc<[u8]> = wire::encode(&changed).into();

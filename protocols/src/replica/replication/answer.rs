@@ -64,7 +64,9 @@ impl Replication {
         let all = at_most(all)?;
         all.iter().try_for_each(|receipt| few(&receipt.heads))?;
         for Receipt { name, heads } in all {
-            let done = self.waits.held(&name, &heads, from);
+            // Who has what is here now has all that was written here before.
+            let all = self.replicas.heads(&name) == heads;
+            let done = self.waits.held(&name, &heads, all, from);
             self.replicated(done);
         }
         Ok(())

@@ -167,19 +167,13 @@ impl Mesh {
     fn shelve(&mut self, here: usize) {
         let shelf = self.shelves[here].as_mut().expect("the host has a shelf");
         shelf.stalled = false;
-        for batch in std::mem::take(&mut shelf.waiting) {
-            shelf.kept.extend(batch.put.into_iter().map(|kept| (kept.name, kept.bytes)));
-            batch.forget.iter().for_each(|name| drop(shelf.kept.remove(name)));
+        let batches = std::mem::take(&mut shelf.waiting);
+        for KeptBatch { number, put, forget } in batches {
+            let shelf = self.shelves[here].as_mut().expect("the host has a shelf");
+            shelf.kept.extend(put.into_iter().map(|kept| (kept.name, kept.bytes)));
+            forget.iter().for_each(|name| drop(shelf.kept.remove(name)));
             let now = self.now();
-            self.engines[here].handle(Input::Stored { upto: batch.number }, now);
-            return self.shelve_rest(here);
-        }
-    }
-
-    fn shelve_rest(&mut self, here: usize) {
-        let shelf = self.shelves[here].as_ref().expect("the host has a shelf");
-        if !shelf.waiting.is_empty() {
-            self.shelve(here);
+            self.engines[here].handle(Input::Stored { upto: number }, now);
         }
     }
 
@@ -229,13 +223,13 @@ impl Mesh {
         let ticket = Ticket(self.tickets);
         self.engines[here].post(ticket, agent, name, mail, now);
         self.settle();
-        assert!(matches!(self.answers[&ticket], Ok(_)), "{:?}", self.answers[&ticket]);
+        assert!(self.answers[&ticket].is_ok(), "{:?}", self.answers[&ticket]);
     }
 
     /// What a document says on a host, without what stands in every descriptor.
     fn doc(&mut self, host: usize, doc: &DocName) -> Result<String, DocumentError> {
         let now = self.now();
-        let value = self.engines[host].read_document(doc, now, |doc| to_json(doc))?;
+        let value = self.engines[host].read_document(doc, now, to_json)?;
         self.settle();
         Ok(value.expect("it can be shown").to_string())
     }

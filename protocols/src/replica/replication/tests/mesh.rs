@@ -81,6 +81,13 @@ impl Host {
         })
     }
 
+    pub(super) fn change_nothing(&mut self, name: &DocName, wait: Replicated) {
+        let Self { key, life, at, .. } = self;
+        let pen = Self::pen(key, *life);
+        let written = at.write(name, &pen, Some(wait), |_| Ok::<(), String>(()));
+        assert_eq!(written, Ok(None));
+    }
+
     /// Many fields in one change.
     pub(super) fn fill(&mut self, name: &DocName, fields: i64) {
         let Self { key, life, at, .. } = self;

@@ -79,6 +79,32 @@ fn one_who_waits_is_told_when_enough_hosts_have_it_durably() {
 }
 
 #[test]
+fn one_who_waits_for_what_is_everywhere_already_is_told_so() {
+    let mut mesh = Mesh::linked(3);
+    let doc = name("conf/echo");
+    mesh.set_on(0, &doc, 1, wait(1, 3, LONG));
+    mesh.settle();
+    assert_eq!(replicated(mesh.hosts[0].told()), [(1, 3)]);
+    let value = mesh.hosts[0].at.replicas().heads(&doc).to_vec();
+    mesh.hosts[0].change_nothing(&doc, wait(2, 3, LONG));
+    mesh.drain(0);
+    mesh.settle();
+    assert_eq!(mesh.hosts[0].at.replicas().heads(&doc), value);
+    assert_eq!(replicated(mesh.hosts[0].told()), [(2, 3)]);
+}
+
+#[test]
+fn a_later_change_that_nobody_waits_for_stands_for_the_one_before() {
+    let mut mesh = Mesh::linked(2);
+    let doc = name("conf/echo");
+    mesh.hosts[0].quick = false;
+    mesh.set_on(0, &doc, 1, wait(1, 2, LONG));
+    mesh.set(0, &doc, "y", 2);
+    mesh.settle();
+    assert_eq!(replicated(mesh.hosts[0].told()), [(1, 2)]);
+}
+
+#[test]
 fn one_who_waits_in_vain_is_told_how_many_have_it() {
     let mut mesh = Mesh::linked(3);
     let doc = name("conf/echo");
