@@ -18,6 +18,7 @@ use starling_protocols::{
     ident::{Address, Certificate, Credential, Genesis, Incarnation, Signed},
     interest::TopicName,
     limits::LANE_FRAME_BYTES_MAX,
+    replica::{Message, Stamp, Tenure},
     roster::HostRecord,
     wire,
 };
@@ -76,6 +77,8 @@ fn golden_bytes_are_read_as_the_values_they_were_made_of() {
     come_back(&samples::credentials());
     come_back(&samples::records());
     come_back(&samples::ledgers());
+    come_back(&samples::documents());
+    come_back(&samples::tenures());
     for (name, token) in samples::tokens() {
         assert_eq!(token.to_string().parse(), Ok(token), "{name}");
     }
@@ -212,6 +215,9 @@ fn pinned() -> &'static [(&'static str, Cases, Reader)] {
             ("ledger", cases(&samples::ledgers()), owned::<Ledger>),
             ("incarnation", cases(&[("one", Incarnation(1_700_000_000))]), owned::<Incarnation>),
             ("address", cases(&[("one", samples::address())]), owned::<Address>),
+            ("documents", cases(&samples::documents()), owned::<Message>),
+            ("tenure", cases(&samples::tenures()), owned::<Tenure>),
+            ("stamp", cases(&[("one", samples::stamp())]), owned::<Stamp>),
         ]
     });
     &PINNED

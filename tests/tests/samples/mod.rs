@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use starling_core::documents::{AutoCommit, set};
 use starling_protocols::{
     admission::{Invite, InviteId, Knock, Ledger, Refusal, Terms, Token, Welcome},
     exchange::{Codec, Failure, Frame, Gossip, Hello, Item, Rumour, SessionId},
@@ -9,6 +10,10 @@ use starling_protocols::{
         Address, AgentId, Certificate, Credential, Genesis, HostId, Incarnation, SecretKey, Signed,
     },
     reconcile::Digest,
+    replica::{
+        Author, Base, DocName, Head, Message, Obituary, Offer, Pen, Receipt, Release, Replicas,
+        Right, Stamp, Tenure, TenureId, Title, Want,
+    },
     roster::HostRecord,
     time::WallTime,
 };
@@ -223,6 +228,60 @@ fn dialog_items() -> Named<Item<'static>> {
     ]
 }
 
+/// The descriptor of an agent of the second host, and what may be said about it.
+pub(crate) fn documents() -> Named<Message> {
+    let (key, mesh) = (key(2), genesis().mesh());
+    let agent = AgentId::born(key.host(), 0x0123_4567_89ab_cdef);
+    let author = Author { actor: [9; 16], wall: NOW, message: "begun".into() };
+    let (mut all, pen) = (Replicas::new(mesh), Pen { key: &key, author });
+    let title = Title::of_birth(&key, mesh, agent);
+    let name = all.entitle(&title, |_| true, &pen).expect("it was born there");
+    let field = "kind".parse().expect("a path");
+    let change = |doc: &mut AutoCommit| set(doc, &field, &"counter".into()).map(drop);
+    let first = all.write(&name, &pen, change).expect("it may").expect("it is new");
+    let whole = all.whole(&name).expect("it is there");
+    let change = |doc: &mut AutoCommit| set(doc, &field, &"clock".into()).map(drop);
+    let second = all.write(&name, &pen, change).expect("it may").expect("it is new");
+    let since = all.since(&name, Base::default(), &[first]).expect("it is there");
+    let offer = all.offer(&name).expect("it is there");
+    all.delete(&name, &pen).expect("it may");
+    let gone = all.whole(&name).expect("its deletion is there");
+    let base = Base { number: 3, gone: false, root: Some(first) };
+    vec![
+        ("digest", Message::Digest(Digest::State { of_you: 0, others: 7 })),
+        ("revisions", Message::Revisions(vec![whole, since, gone])),
+        ("offers", Message::Offers(vec![offer, Offer { base, ..plain_offer() }])),
+        ("want", Message::Want(vec![Want { name: name.clone(), heads: vec![second], base }])),
+        ("have", Message::Have(vec![Receipt { name, heads: vec![second] }])),
+        ("in-touch", Message::InTouch),
+    ]
+}
+
+fn plain_offer() -> Offer {
+    let name: DocName = "conf/echo".parse().expect("a name");
+    Offer { name, tenure: None, base: Base::default(), heads: vec![Head([7; 32])] }
+}
+
+pub(crate) fn stamp() -> Stamp {
+    let Offer { name, base, heads, .. } = plain_offer();
+    Stamp { name, tenure: Some(TenureId([8; 32])), base, heads }
+}
+
+/// One by each right.
+pub(crate) fn tenures() -> Named<Tenure> {
+    let mesh = genesis().mesh();
+    let agent = AgentId::born(host(2), 0x0123_4567_89ab_cdef);
+    let born = Tenure { agent, instance: 0, host: host(2), right: Right::Birth };
+    let release = Release { tenure: born.id(), to: host(3) };
+    let gift = Right::Gift(Signed::new(&key(2), mesh, &release));
+    let given = Tenure { agent, instance: 1, host: host(3), right: gift };
+    let obituary = Obituary { host: host(3), incarnation: Incarnation(1_700_000_000) };
+    let witnesses = vec![Signed::new(&key(1), mesh, &obituary)];
+    let right = Right::Inheritance { before: given.id(), witnesses };
+    let inherited = Tenure { agent, instance: 2, host: host(1), right };
+    vec![("born", born), ("given", given), ("inherited", inherited)]
+}
+
 fn topic_items() -> Named<Item<'static>> {
     let topic = "chat/said#42";
     vec![
@@ -242,5 +301,7 @@ fn roster_items() -> Named<Item<'static>> {
         ("roster-prints", Digest::Prints(vec![(7, vec![0x0123_4567_89ab_cdef]), (255, vec![])])),
         ("roster-done", Digest::Done { more: true }),
     ];
-    digests.into_iter().map(|(name, digest)| (name, Item::Roster(digest))).collect()
+    let documents = ("documents", Item::Documents(&[1, 2, 3]));
+    let digests = digests.into_iter().map(|(name, digest)| (name, Item::Roster(digest)));
+    digests.chain([documents]).collect()
 }

@@ -466,6 +466,7 @@ fn usurped(mesh: &mut Mesh, agent: Address, heir: usize) -> Vec<u8> {
     let doc = DocName::of_agent(agent.agent);
     let replicas = mesh.engines[heir].replicas().expect("it keeps documents");
     let whole = replicas.whole(&doc).expect("it has the descriptor");
+    let kept = replicas.kept(&doc).expect("it has the descriptor");
     let title = whole.title.clone().expect("descriptors have titles");
     let owner = title.unchecked().expect("it is one");
     let obituary = Obituary { host: agent.host, incarnation: Incarnation(1) };
@@ -475,7 +476,7 @@ fn usurped(mesh: &mut Mesh, agent: Address, heir: usize) -> Vec<u8> {
     };
     let title: Title = title.taken_up(&owner, &key(heir), id, right, |_| true).expect("it is good");
     let mut own = Replicas::new(id);
-    let _ = own.restore(&wire::encode(&whole)).expect("it is a revision");
+    let _ = own.restore(&kept).expect("it is a revision");
     let mut heirs = Replication::new(key(heir).host(), own);
     let author = Author { actor: [77; 16], wall: WALL, message: String::new() };
     let heirs_key = key(heir);
