@@ -18,7 +18,8 @@ use crate::{failure::Failure, session::Session};
 ///
 /// Everything that agents of this host handled is in its journal: each input, and what the agent
 /// asked for then. Agents of write-ahead kinds come back from it after a crash; all can be
-/// replayed. A daemon that is asked shows all that happened until then.
+/// replayed. A daemon that is asked shows all that happened until then, unless its disk is full or
+/// slow: then what is written.
 ///
 /// With --file a journal is read without a daemon: a file or a directory, copied from anywhere. A
 /// running daemon's may be copied as it is, with the -wal and -shm files beside it; what has just

@@ -284,9 +284,9 @@ impl Node {
     fn on_progress(&mut self, progress: Progress) {
         let now = self.clock.now();
         match progress {
-            Progress::Written(next) => self.written = next,
+            Progress::Written(next) => self.written = self.written.max(next),
             Progress::Durable(Sequence(next)) => {
-                self.written = Sequence(next);
+                self.written = self.written.max(Sequence(next));
                 let upto = Sequence(next.saturating_sub(1));
                 self.engine.handle(Input::Durable { upto }, now);
             }

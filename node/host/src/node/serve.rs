@@ -78,6 +78,8 @@ impl Node {
     /// Has all that happened until now written, and answers then.
     fn when_recorded(&mut self, answer: control::Place) {
         let next = self.engine.give_out_records(self.clock.now());
+        // Those who waited too long have gone; so there are no more than connections.
+        self.readers.retain(|(_, answer)| !answer.is_closed());
         self.readers.push((next, answer));
         self.answer_readers();
     }

@@ -473,3 +473,19 @@ fn a_host_with_an_older_disk_takes_the_letters_that_follow() {
     assert_eq!(mesh.till_state(to)["sum"], 1, "what was taken before is not sent again");
     assert_eq!(mesh.engines[0].letters_waiting(), 0);
 }
+
+#[test]
+fn who_is_to_read_the_journal_finds_all_that_was_recorded() {
+    let mut mesh = Mesh::recorded(1);
+    let probe = mesh.probe(0);
+    let _ = mesh.put(0, probe, "a");
+    let stored = |mesh: &Mesh| mesh.disks[0].as_ref().expect("a disk").records();
+    let before = stored(&mesh).len();
+    let now = mesh.now();
+    let next = mesh.engines[0].give_out_records(now);
+    assert_eq!(stored(&mesh).len(), before, "what is history waits for more");
+    mesh.settle();
+    let after = stored(&mesh);
+    assert!(after.len() > before);
+    assert_eq!(after.last().map(|(last, _)| last.0 + 1), Some(next.0));
+}
