@@ -54,6 +54,8 @@ pub struct Sim {
     watched: Vec<AgentId>,
     journals: Option<Journals>,
     documents: bool,
+    /// After how many changes histories are begun anew; `None`: after as many as outside.
+    changes_max: Option<usize>,
 }
 
 /// Something that no host should ever say.
@@ -107,6 +109,7 @@ impl Sim {
             watched: Vec::new(),
             journals: Some(Journals::default()),
             documents: false,
+            changes_max: None,
         }
     }
 

@@ -57,6 +57,8 @@ impl Scenario for Documents {
 
     fn set_up(&mut self, sim: &mut Sim, hosts: u32, entropy: &Entropy) {
         sim.set_documents(true);
+        let mut own = entropy.fork("histories");
+        sim.set_changes_max([5, 20, 500][usize::try_from(own.below(3)).unwrap_or_default()]);
         start_members(sim, hosts, &kinds(), |_| Vec::new());
         self.own = Some(entropy.fork("chronicle"));
     }

@@ -48,6 +48,12 @@ impl Sim {
         self.documents = keep;
     }
 
+    /// Hosts that start from now on begin the histories of documents anew after so many changes, in
+    /// place of thousands.
+    pub const fn set_changes_max(&mut self, changes: usize) {
+        self.changes_max = Some(changes);
+    }
+
     /// Changes a document at `host`. The [`answer`](Self::answer) is how many hosts had it durably
     /// when as many had as were asked for, or time was up; or `{"refused": why}`.
     pub fn edit(&mut self, host: HostNo, edit: Edit) -> Ticket {

@@ -174,7 +174,10 @@ impl Sim {
         }
         let was_off = at.down == Down::Off;
         let Some(credential) = at.disk.membership(at.clock.read(now).wall) else { return };
-        let replicas = self.documents.then(|| at.disk.documents.open(credential.mesh()));
+        let mut replicas = self.documents.then(|| at.disk.documents.open(credential.mesh()));
+        if let Some((replicas, changes)) = replicas.as_mut().zip(self.changes_max) {
+            replicas.set_changes_max(changes);
+        }
         let recording = self.journals.map(|journals| journals.recording(&mut at.disk.journal));
         let last = recording.as_ref().map(|recording| recording.found.moment);
         at.clock = at.clock.after(now, last.unwrap_or_default());

@@ -115,6 +115,11 @@ impl Replicas {
         self.held.get(name).map(|held| held.base)
     }
 
+    /// Which history each copy holds, those of deleted documents included.
+    pub fn bases(&self) -> impl Iterator<Item = (&DocName, Base)> {
+        self.held.iter().map(|(name, held)| (name, held.base))
+    }
+
     /// Copies that turned out to be damaged and were not replaced yet, with what is wrong.
     pub fn damaged(&self) -> impl Iterator<Item = (&DocName, &str)> {
         self.held.iter().filter_map(|(name, held)| Some((name, held.damage.as_deref()?)))

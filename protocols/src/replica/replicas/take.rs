@@ -121,12 +121,14 @@ impl Replicas {
                 self.trust(&name);
                 return Ok(Taken::Same);
             }
-            Ok(false) => return Err(Refused::Heads),
-            Err(BodyError::Gap) => return Ok(Taken::Lacking(self.heads(&name).to_vec())),
+            Ok(false) | Err(BodyError::Gap) => return self.lacking(&revision),
             Err(why) => return Err(why.into()),
         }
+        if !said.iter().all(|head| body.knows(*head)) {
+            return self.lacking(&revision);
+        }
         revision.lineage = known.lineage;
-        if !said.iter().all(|head| body.knows(*head)) || !begins_as_said(&revision, &mut body) {
+        if !begins_as_said(&revision, &mut body) {
             return Err(Refused::Heads);
         }
         revision.heads = body.heads();
@@ -141,6 +143,15 @@ impl Replicas {
         self.put(revision, owner);
         self.open.put(name, body);
         Ok(Taken::New { dropped: None })
+    }
+
+    /// A difference need not hold all that it says, if this host has less than was thought there:
+    /// what came before it may have been lost, and need not be what it follows.
+    fn lacking(&self, revision: &Revision) -> Result<Taken, Refused> {
+        match revision.content {
+            Content::Since(_) => Ok(Taken::Lacking(self.heads(&revision.name).to_vec())),
+            Content::Whole(_) | Content::Gone => Err(Refused::Heads),
+        }
     }
 
     /// A revision of something new, or that counts more than what is here: as another history of

@@ -163,6 +163,28 @@ fn a_difference_is_taken_by_those_who_have_what_came_before() {
 }
 
 #[test]
+fn a_difference_that_lacks_one_of_its_heads_is_asked_for_again() {
+    let (mut one, mut two, mut three) = (Place::new(1), Place::new(2), Place::new(3));
+    let doc = name("conf/echo");
+    for number in 0..40 {
+        one.set(&doc, &format!("field-{number}"), number);
+    }
+    two.pull(&one, &doc);
+    three.pull(&one, &doc);
+    let known = three.all.heads(&doc).to_vec();
+    let lost = one.set(&doc, "limit", 5);
+    two.set(&doc, "size", 6);
+    two.pull(&one, &doc);
+    // Its one change does not follow the lost one, which host 2 takes to be there.
+    let difference = two.since(&doc, &[lost]);
+    assert!(matches!(difference.content, Content::Since(_)) && difference.heads.len() == 2);
+    assert_eq!(three.take(difference), Ok(Taken::Lacking(known.clone())));
+    assert_eq!((three.get(&doc, "limit"), three.get(&doc, "size")), (None, None));
+    assert_eq!(three.take(two.since(&doc, &known)), Ok(NEW));
+    assert_eq!((three.get(&doc, "limit"), three.get(&doc, "size")), (Some(5), Some(6)));
+}
+
+#[test]
 fn a_change_that_changes_nothing_or_refuses_leaves_everything_as_it_was() {
     let mut one = Place::new(1);
     let doc = name("conf/echo");
