@@ -312,15 +312,19 @@ impl Engine {
             engine.was_away(recording.found.moment.wall);
             engine.begin_recording(recording);
         }
-        for (id, start) in config.residents {
-            if engine.agents.find(id).is_some() {
-                continue;
-            }
-            engine.start_as(id, start).expect("residents are of known kinds and states");
-        }
+        engine.start_residents(config.residents);
         engine.begin_descriptors();
         engine.finish();
         engine
+    }
+
+    /// Starts the agents that every host has, except those that are back already.
+    fn start_residents(&mut self, residents: Vec<(AgentId, Start)>) {
+        for (id, start) in residents {
+            if self.agents.find(id).is_none() {
+                self.start_as(id, start).expect("residents are of known kinds and states");
+            }
+        }
     }
 
     /// Takes one input.

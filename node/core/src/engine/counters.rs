@@ -71,7 +71,8 @@ counters! {
     DocumentsChanged = "documents_changed", "Changes of documents, made here or elsewhere.";
     DocumentsRefused = "documents_refused", "Documents, and what is said about them, refused from other hosts.";
     DocumentsLate = "documents_late", "Comparisons of documents that came when nobody waited for them any more: after a lane had broken, or too late.";
-    DocumentsNotWritten = "documents_not_written", "Descriptors of agents that could not be written.";
+    DocumentsNotWritten = "documents_not_written", "Descriptors that could not be written.";
+    DocumentsUnsent = "documents_unsent", "Messages about documents for which a lane had no room; later comparisons make up for them.";
     OutboxFull = "outbox_full", "Durable letters not posted because too many wait for the host.";
 }
 

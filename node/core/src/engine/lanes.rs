@@ -123,11 +123,14 @@ impl Engine {
         class: Class,
     ) -> Result<u64, PushError> {
         let now = self.now;
+        let comes_again = matches!(item, Item::Documents(_));
         let pushed = self.peers[peer].session.push(item, class, now);
         match pushed {
             Ok(_) => self.mark(peer),
             Err(PushError::Full) => {
-                self.counters.add(Counter::QueueFull, 1);
+                let refused =
+                    if comes_again { Counter::DocumentsUnsent } else { Counter::QueueFull };
+                self.counters.add(refused, 1);
                 if class == Class::Vital {
                     self.overflowed.insert(peer);
                 }
