@@ -19,7 +19,7 @@ mod waits;
 
 pub use body::{Author, Body, BodyError, ChangeError, Head};
 pub use kept::{Kept, KeptBatch};
-pub use lineage::{Covered, Lineage};
+pub use lineage::{Covered, Lineage, carried_over};
 pub use message::{Message, Offer, Receipt, Want};
 pub use name::{DocName, DocNameError};
 pub use replicas::{Carried, Dropped, Pen, ReadError, Refused, Replicas, Taken, WriteError};

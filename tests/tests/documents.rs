@@ -62,6 +62,8 @@ fn what_is_set_on_one_host_is_read_on_the_others() {
     let page = data(&alpha, &["history", DOC]);
     let changes = page["changes"].as_array().expect("changes");
     assert_eq!((changes.len(), &changes[2]["message"]), (3, &json!("begun")));
+    let by: Vec<_> = changes.iter().map(|change| &change["host"]).collect();
+    assert_eq!(by, ["gamma", "beta", "alpha"]);
     let head = |n: usize| changes[n]["head"].as_str().expect("a head");
     assert_eq!(docs(&alpha, &["diff", DOC]).well(), r#"rooms: removed [{"name":"hall"}]"#);
     let diff = docs(&alpha, &["diff", DOC, &head(2)[..8], &head(1)[..8]]).well();

@@ -17,6 +17,7 @@ use crate::{
     failure::{Exit, Failure},
     json,
     session::Session,
+    table::{Field, Tone, field, id},
     text,
 };
 
@@ -149,4 +150,9 @@ mod tests {
         assert_eq!(short(&json!("ä".repeat(100))).chars().count(), SHOWN_CHARS + 1);
         assert_eq!(short(&json!([1])), "[1]");
     }
+}
+
+/// The host that made a change; where it is not known any more, what stands for it.
+fn made_by(host: Option<&str>, actor: &str) -> Field {
+    host.map_or_else(|| id(actor).tone(Tone::Dim), field)
 }

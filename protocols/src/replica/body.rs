@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::anew::{Planned, Repeating, Step};
 use self::scan::{Sent, Size, scan};
 use crate::{
+    ident::{HostId, Incarnation},
     limits::{CHANGE_MESSAGE_BYTES_MAX, DOCUMENT_OWN_PERCENT, REASON_BYTES_MAX},
     time::WallTime,
 };
@@ -55,12 +56,32 @@ impl fmt::Debug for Head {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Author {
     /// Never used by two that do not know of one another's changes: the second of two changes that
-    /// one actor made of the same document is refused everywhere.
+    /// one actor made of the same document is refused everywhere. See [`Author::actor_of`].
     pub actor: [u8; 16],
     /// When, to the millisecond.
     pub wall: WallTime,
     /// Why; may be empty. At most [`CHANGE_MESSAGE_BYTES_MAX`] bytes.
     pub message: String,
+}
+
+impl Author {
+    /// What stands for one life of a host: how its id begins, so that people can be told who made a
+    /// change, and eight bytes that no other life has.
+    #[must_use]
+    pub fn actor_of(host: HostId, incarnation: Incarnation) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_derive_key("starling author 2");
+        hasher.update(&host.0).update(&incarnation.0.to_be_bytes());
+        let mut actor = [0; 16];
+        actor[..8].copy_from_slice(&host.0[..8]);
+        hasher.finalize_xof().fill(&mut actor[8..]);
+        actor
+    }
+
+    /// Whether this host made what was made by `actor`.
+    #[must_use]
+    pub fn is_of(actor: &[u8], host: HostId) -> bool {
+        actor.len() == 16 && actor[..8] == host.0[..8]
+    }
 }
 
 /// Why bytes are refused, or a document can not be read. The document is as it was.

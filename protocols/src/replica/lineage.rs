@@ -145,6 +145,13 @@ impl Origin {
     }
 }
 
+/// Of a change that was carried over from an earlier history, by its message: the actor that made
+/// it first, and what was said of it then.
+#[must_use]
+pub fn carried_over(message: &str) -> Option<([u8; 16], &str)> {
+    Origin::read(message).map(|(origin, _, own)| (origin.actor, own))
+}
+
 /// Of each actor the last change.
 type Clock = BTreeMap<[u8; 16], u64>;
 

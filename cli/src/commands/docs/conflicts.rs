@@ -1,7 +1,7 @@
 use clap::Args;
 use starling_node::api::documents::{DocConflicts, DocConflictsPage, DocResolve, DocWritten};
 
-use super::{query, short, written};
+use super::{made_by, query, short, written};
 use crate::{
     failure::Failure,
     session::Session,
@@ -59,7 +59,7 @@ impl Conflicts {
 }
 
 fn grid(found: &[DocConflicts]) -> Grid {
-    let mut grid = Grid::new(&["NAME", "PATH", "CHANGE", "AT", "VALUE", ""]);
+    let mut grid = Grid::new(&["NAME", "PATH", "CHANGE", "AT", "BY", "VALUE", ""]);
     let places = |doc: &'_ DocConflicts| doc.conflicts.places.clone();
     for (doc, place) in found.iter().flat_map(|doc| places(doc).into_iter().map(move |p| (doc, p)))
     {
@@ -72,6 +72,7 @@ fn grid(found: &[DocConflicts]) -> Grid {
                 field(&place.path.to_string()),
                 id(value.change.as_deref().unwrap_or_default()),
                 field(&at.unwrap_or_default()),
+                made_by(value.host.as_deref(), value.actor.as_deref().unwrap_or_default()),
                 field(&said.unwrap_or_else(|| "(too large to be shown)".into())),
                 field(shown).tone(Tone::Dim),
             ]);

@@ -1,7 +1,7 @@
 use clap::Args;
 use starling_node::api::documents::{ChangeView, HistoryPage};
 
-use super::query;
+use super::{made_by, query};
 use crate::{
     failure::Failure,
     session::Session,
@@ -60,7 +60,7 @@ fn grid(changes: &[ChangeView]) -> Grid {
         grid.row([
             id(&change.head),
             field(&at.unwrap_or_default()),
-            id(&change.actor).tone(Tone::Dim),
+            made_by(change.host.as_deref(), &change.actor),
             number(change.operations),
             field(&parents.join(" ")).tone(Tone::Dim),
             field(change.message.as_deref().unwrap_or_default()),

@@ -8,7 +8,7 @@ use starling_protocols::{limits::DOCUMENT_CONFLICTS_MAX, time::WallTime};
 
 use super::{
     diff::as_text,
-    history::wall_time,
+    history::{made_by, wall_time},
     json::{Budget, Unreadable, stored_value, to_json},
     path::{Path, Step, find},
     reconcile::{ReconcileError, contained},
@@ -46,6 +46,9 @@ pub struct Candidate {
     pub change: Option<String>,
     /// Who wrote it, in hexadecimal digits.
     pub actor: Option<String>,
+    /// The name of the host that wrote it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// When, by the calendar of who wrote it.
     pub at: Option<WallTime>,
     /// Whether it is the one that is shown.
@@ -157,7 +160,8 @@ impl<'a> Seeker<'a> {
             Candidate {
                 value,
                 change: change.map(|change| change.to_string()),
-                actor: meta.as_ref().map(|meta| meta.actor.to_hex_string()),
+                actor: meta.as_ref().map(|meta| made_by(meta).0.to_hex_string()),
+                host: None,
                 at: meta.and_then(|meta| wall_time(meta.timestamp)),
                 shown: n == 0,
             }

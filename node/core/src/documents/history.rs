@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
-use automerge::{Automerge, ChangeHash, ChangeMetadata, ObjType, ROOT};
+use automerge::{ActorId, Automerge, ChangeHash, ChangeMetadata, ObjType, ROOT};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use starling_protocols::{
     limits::{DOCUMENT_CHANGES_PER_PAGE_MAX, REASON_BYTES_MAX},
+    replica::carried_over,
     time::WallTime,
 };
 
@@ -29,8 +30,11 @@ pub struct ChangeView {
     /// What its author said of it; a long text is cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Who made it, in hexadecimal digits.
+    /// Who made it, in hexadecimal digits: also when it was carried over from an earlier history.
     pub actor: String,
+    /// The name of the host that made it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// How many operations it has.
     pub operations: u64,
     /// The changes that it was made upon, by their hashes.
@@ -160,12 +164,23 @@ fn newest_first(doc: &Automerge) -> Vec<ChangeMetadata<'_>> {
     changes
 }
 
+/// Who made a change first, and what was said of it then.
+pub(super) fn made_by<'a>(change: &'a ChangeMetadata<'_>) -> (ActorId, Option<&'a str>) {
+    let message = change.message.as_deref();
+    match message.and_then(carried_over) {
+        Some((first, own)) => (ActorId::from(first), Some(own).filter(|own| !own.is_empty())),
+        None => (change.actor.clone().into_owned(), message),
+    }
+}
+
 fn view(change: &ChangeMetadata<'_>) -> ChangeView {
+    let (actor, own) = made_by(change);
     ChangeView {
         head: change.hash.to_string(),
         at: wall_time(change.timestamp),
-        message: change.message.as_deref().map(|text| cut(text, REASON_BYTES_MAX).into_owned()),
-        actor: change.actor.to_hex_string(),
+        message: own.map(|text| cut(text, REASON_BYTES_MAX).into_owned()),
+        actor: actor.to_hex_string(),
+        host: None,
         operations: (change.max_op + 1).saturating_sub(change.start_op),
         parents: change.deps.iter().map(ToString::to_string).collect(),
     }

@@ -157,10 +157,7 @@ impl Engine {
     }
 
     fn author(&self, message: String) -> Author {
-        let mut hasher = blake3::Hasher::new_derive_key("starling author 1");
-        hasher.update(&self.me.0).update(&self.record.incarnation.0.to_be_bytes());
-        let mut actor = [0; 16];
-        hasher.finalize_xof().fill(&mut actor);
+        let actor = Author::actor_of(self.me, self.record.incarnation);
         Author { actor, wall: self.wall, message }
     }
 

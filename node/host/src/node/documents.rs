@@ -11,7 +11,7 @@ use starling_core::{
 use starling_protocols::{
     ident::{AgentId, HostId},
     limits::{BUDGET_DEFAULT, BUDGET_MAX, DOCUMENTS_SCANNED_MAX},
-    replica::{DocName, Head},
+    replica::{Author, DocName, Head},
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -59,7 +59,11 @@ pub(super) async fn documents(client: Client, command: DocsCommand) -> Answer {
         DocsCommand::History { name, older_than, count } => {
             let look = move |node: &mut Node| {
                 let page = node.look(&name, |doc| history(doc, older_than.as_deref(), count))?;
-                page.map_err(|why| no_head(&why))
+                let mut page = page.map_err(|why| no_head(&why))?;
+                for change in &mut page.changes {
+                    change.host = node.made_by(&change.actor);
+                }
+                Ok::<_, Problem>(page)
             };
             json(&client.with(look).await??)
         }
@@ -175,8 +179,24 @@ impl Node {
         })?
     }
 
+    /// The name of the host that has made a change.
+    fn made_by(&self, actor: &str) -> Option<String> {
+        let actor = data_encoding::HEXLOWER.decode(actor.as_bytes()).ok()?;
+        let mut hosts = self.engine.roster().iter();
+        hosts.find(|record| Author::is_of(&actor, record.host)).map(|record| record.name.clone())
+    }
+
+    /// Concurrent values, with the names of those who wrote them.
+    fn conflicts_in(&mut self, name: &str) -> Result<Conflicts, Problem> {
+        let mut found = self.look(name, conflicts)?.map_err(unreadable)?;
+        for value in found.places.iter_mut().flat_map(|place| &mut place.values) {
+            value.host = value.actor.as_deref().and_then(|actor| self.made_by(actor));
+        }
+        Ok(found)
+    }
+
     fn conflicts_of(&mut self, name: &str) -> Result<DocConflictsPage, Problem> {
-        let found = self.look(name, conflicts)?.map_err(unreadable)?;
+        let found = self.conflicts_in(name)?;
         let items = vec![DocConflicts { name: name.into(), conflicts: found }];
         let some = |found: &DocConflicts| !found.conflicts.places.is_empty();
         Ok(DocConflictsPage { items: items.into_iter().filter(some).collect(), next: None })
@@ -194,7 +214,7 @@ impl Node {
         let mut page = DocConflictsPage { items: Vec::new(), next: last };
         for name in names {
             // One that is damaged is told of by `get`.
-            let Ok(Ok(found)) = self.look(name.as_str(), conflicts) else { continue };
+            let Ok(found) = self.conflicts_in(name.as_str()) else { continue };
             if !found.places.is_empty() {
                 page.items.push(DocConflicts { name: name.to_string(), conflicts: found });
             }

@@ -47,6 +47,19 @@ fn the_history_is_told_newest_first_in_pages() {
 }
 
 #[test]
+fn a_change_that_was_carried_over_is_told_as_it_was_made_first() {
+    let mut doc = saying(&json!({"limit": 1}));
+    reconcile_json(&mut doc, &json!({"limit": 2})).unwrap();
+    let first = "07".repeat(16);
+    commit(&mut doc, 2000, &format!("carried over from 3 2f {first} 4 a9|raise the limit"));
+    reconcile_json(&mut doc, &json!({"limit": 3})).unwrap();
+    commit(&mut doc, 3000, &format!("carried over from 3 2f {first} 5 a9|"));
+    let page = history(doc.document(), None, 2).unwrap();
+    let told: Vec<_> = page.changes.iter().map(|it| (&*it.actor, it.message.as_deref())).collect();
+    assert_eq!(told, [(&*first, None), (&*first, Some("raise the limit"))]);
+}
+
+#[test]
 fn the_history_is_the_same_in_whatever_order_changes_arrive() {
     let (mut doc, _) = branched();
     let mut changes = doc.get_changes(&[]);
