@@ -187,6 +187,9 @@ pub const ROSTER_WINDOW: Duration = Duration::from_secs(60);
 /// [window](ROSTER_WINDOW). One beyond it is ignored and counted, or asked in the next.
 pub const ROSTER_WINDOW_DIGESTS_MAX: u32 = 32;
 
+/// Messages about documents of at least so many bytes are packed.
+pub const DOCUMENTS_PACKED_BYTES_MIN: usize = 256;
+
 /// Documents of a host that lists them to a peer to learn what it lacks. A host with more compares
 /// by sums first, which take twice as many bytes and another two messages.
 pub const DOCUMENTS_LIST_MAX: usize = 128;

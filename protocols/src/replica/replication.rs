@@ -7,11 +7,11 @@ use automerge::{AutoCommit, Automerge};
 
 use super::{
     Base, DocName, Dropped, Head, Kept, KeptBatch, Message, Offer, Pen, Receipt, Refused, Replicas,
-    Revision, Taken, Title, TitleError, Want, WriteError,
+    Revision, Short, Taken, Title, TitleError, Want, WriteError,
     waits::{Ticket, Waits},
 };
 use crate::{
-    ident::HostId,
+    ident::{AgentId, HostId},
     limits::{
         DOCUMENTS_PER_MESSAGE_BYTES_MAX, DOCUMENTS_PER_MESSAGE_MAX, DOCUMENTS_STATE_EVERY,
         DOUBT_MAX,
@@ -209,6 +209,24 @@ impl Replication {
         Ok(name)
     }
 
+    /// Begins the descriptor of an agent that is born on this host, with its first change; see
+    /// [`Replicas::bear`].
+    ///
+    /// # Errors
+    /// [`WriteError`]: nothing has changed.
+    pub fn bear<E>(
+        &mut self,
+        agent: AgentId,
+        pen: &Pen<'_>,
+        change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
+    ) -> Result<Option<Head>, WriteError<E>> {
+        let head = self.replicas.bear(agent, pen, change)?;
+        let name = DocName::of_agent(agent);
+        self.pushes(&name, Vec::new());
+        self.change(name, None);
+        Ok(head)
+    }
+
     /// Changes a document, or makes it when there is none. `wait` is answered by
     /// [`Output::Replicated`], also when nothing has changed.
     ///
@@ -230,7 +248,7 @@ impl Replication {
         }
         if let Some(head) = head.or_else(|| self.replicas.heads(name).first().copied()) {
             if let Some(wait) = wait {
-                self.waits.begin(name.clone(), head, wait);
+                self.waits.begin(name.clone(), head.short(), wait);
                 if !changed {
                     // Others may have it, and nobody knows: they are asked by showing it to them.
                     let (name, base) = (name.clone(), self.replicas.base(name).unwrap_or_default());
@@ -330,12 +348,13 @@ impl Replication {
             }
             Then::Receipt { to, name, heads } => {
                 if self.peers.contains(&to) {
+                    let heads = shorts(&heads);
                     let receipts = vec![Receipt { name, heads }];
                     self.send(vec![to], Message::Have(receipts));
                 }
             }
             Then::Held { name, head } => {
-                let done = self.waits.held(&name, &[head], false, self.me);
+                let done = self.waits.held(&name, &[head.short()], false, self.me);
                 self.replicated(done);
             }
         }
@@ -493,6 +512,7 @@ impl Replication {
             }
             Ok(Taken::Older) => self.outranked(from, &name, now),
             Ok(Taken::Lacking(heads)) => {
+                let heads = shorts(&heads);
                 self.send(vec![from], Message::Want(vec![Want { name, heads, base }]));
             }
             Err(why) => {
@@ -566,6 +586,10 @@ impl Replication {
 /// Whether it may be good as soon as more is known of who is a member.
 const fn is_for_now(why: &Refused) -> bool {
     matches!(why, Refused::Unvouched | Refused::Title(TitleError::NotDead(_)))
+}
+
+fn shorts(heads: &[Head]) -> Vec<Short> {
+    heads.iter().map(Head::short).collect()
 }
 
 /// What a message lists, if that is not too much.
