@@ -1,17 +1,20 @@
 mod answer;
+mod awaited;
+mod born;
 mod keep;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use automerge::{AutoCommit, Automerge};
 
+use self::awaited::Awaited;
 use super::{
     Base, DocName, Dropped, Head, Kept, KeptBatch, Message, Offer, Pen, Receipt, Refused, Replicas,
     Revision, Short, Taken, Title, TitleError, Want, WriteError,
     waits::{Ticket, Waits},
 };
 use crate::{
-    ident::{AgentId, HostId},
+    ident::HostId,
     limits::{
         DOCUMENTS_PER_MESSAGE_BYTES_MAX, DOCUMENTS_PER_MESSAGE_MAX, DOCUMENTS_STATE_EVERY,
         DOUBT_MAX,
@@ -55,6 +58,8 @@ pub struct Replication {
     unvouched: BTreeMap<DocName, usize>,
     /// This host was away for long.
     away: Option<Away>,
+    /// What is to come of the question under way.
+    awaited: Awaited,
     outputs: VecDeque<Output>,
 }
 
@@ -160,6 +165,7 @@ impl Replication {
             forgotten: BTreeSet::new(),
             unvouched: BTreeMap::new(),
             away: None,
+            awaited: Awaited::default(),
         }
     }
 
@@ -191,40 +197,6 @@ impl Replication {
     /// What is to be done, in order.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
-    }
-
-    /// Begins the descriptor of an agent that is born on this host, or taken up by it.
-    ///
-    /// # Errors
-    /// [`TitleError`]: the title is not good, or is another host's.
-    pub fn entitle(
-        &mut self,
-        title: &Title,
-        is_member: impl Fn(HostId) -> bool,
-        pen: &Pen<'_>,
-    ) -> Result<DocName, TitleError> {
-        let name = self.replicas.entitle(title, is_member, pen)?;
-        self.pushes(&name, Vec::new());
-        self.change(name.clone(), None);
-        Ok(name)
-    }
-
-    /// Begins the descriptor of an agent that is born on this host, with its first change; see
-    /// [`Replicas::bear`].
-    ///
-    /// # Errors
-    /// [`WriteError`]: nothing has changed.
-    pub fn bear<E>(
-        &mut self,
-        agent: AgentId,
-        pen: &Pen<'_>,
-        change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
-    ) -> Result<Option<Head>, WriteError<E>> {
-        let head = self.replicas.bear(agent, pen, change)?;
-        let name = DocName::of_agent(agent);
-        self.pushes(&name, Vec::new());
-        self.change(name, None);
-        Ok(head)
     }
 
     /// Changes a document, or makes it when there is none. `wait` is answered by
@@ -404,6 +376,7 @@ impl Replication {
     /// There is none any more.
     pub fn lane_down(&mut self, host: HostId, now: Time) {
         if self.peers.remove(&host) {
+            self.awaited.lost(host);
             let acts = self.reconciler.lost(host, &self.replicas, now);
             self.act(acts);
         }
@@ -451,6 +424,11 @@ impl Replication {
         digest: &Digest,
         now: Time,
     ) -> Result<(), reconcile::Refused> {
+        if let Digest::Done { more } = digest
+            && self.awaited.holds_back(from, *more, now)
+        {
+            return Ok(());
+        }
         let acts = self.reconciler.heard(from, digest, &self.replicas, now)?;
         self.act(acts);
         Ok(())
@@ -473,6 +451,7 @@ impl Replication {
             self.compare_later(now);
         }
         self.act(acts);
+        self.go_on_asking(now);
         Ok(())
     }
 
@@ -486,6 +465,9 @@ impl Replication {
     ) -> bool {
         let (name, base, heads) = (revision.name.clone(), revision.base, revision.heads.clone());
         let taken = self.replicas.take(revision, is_member);
+        if !matches!(taken, Ok(Taken::Lacking(_))) {
+            self.awaited.came(from, &name, now);
+        }
         let news = matches!(taken, Ok(Taken::New { .. }));
         if taken.is_ok() {
             self.unvouched.remove(&name);
@@ -563,12 +545,13 @@ impl Replication {
     pub fn next_deadline(&self) -> Option<Time> {
         let decided = self.away.as_ref().and_then(|away| away.until);
         let (waits, questions) = (self.waits.next_deadline(), self.reconciler.next_deadline());
-        let all = [self.state_at, waits, questions, decided];
+        let all = [self.state_at, waits, questions, decided, self.awaited.until()];
         all.into_iter().flatten().min()
     }
 
     /// Does what is due.
     pub fn due(&mut self, now: Time) {
+        self.go_on_asking(now);
         let acts = self.reconciler.due(&self.replicas, now);
         self.act(acts);
         let done = self.waits.due(now);

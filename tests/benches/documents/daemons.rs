@@ -78,7 +78,8 @@ impl<'a> Nursery<'a> {
         let mut left = count;
         while left > 0 {
             let count = left.min(PORTION);
-            let _ = ask(self.host, &self.agent, "load/spawn", &json!({ "count": count, "kind": kind }));
+            let _ =
+                ask(self.host, &self.agent, "load/spawn", &json!({ "count": count, "kind": kind }));
             left -= count;
         }
     }
@@ -178,7 +179,8 @@ pub(crate) fn many(count: u64) -> Vec<Value> {
     let opened = begun.elapsed().as_secs_f64();
     let opened_kib = rss_kib(hosts[1].pid()).saturating_sub(bare[1]);
     late.kill();
-    let result = |name: &str, unit: &str, value: f64| json!({ "name": name, "unit": unit, "value": value });
+    let result =
+        |name: &str, unit: &str, value: f64| json!({ "name": name, "unit": unit, "value": value });
     #[expect(clippy::cast_precision_loss, reason = "these are far below 2^52")]
     let float = |value: u64| value as f64;
     vec![

@@ -15,10 +15,3 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let ticks = |place: usize| fields.get(place).and_then(|field| field.parse::<f64>().ok());
     (ticks(11).unwrap_or_default() + ticks(12).unwrap_or_default()) / 100.0
 }
-
-/// Bytes that have gone over the loopback.
-pub(crate) fn loopback_bytes() -> u64 {
-    let table = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
-    let line = table.lines().find_map(|line| line.trim().strip_prefix("lo:")).unwrap_or_default();
-    line.split_whitespace().next().and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
-}

@@ -26,6 +26,9 @@ impl Replication {
             }
         }
         if !wanted.is_empty() {
+            if self.reconciler.asking() == Some(from) {
+                self.awaited.wanted(from, wanted.iter().map(|want| want.name.clone()));
+            }
             self.send(vec![from], Message::Want(wanted));
         }
         Ok(())

@@ -3,10 +3,9 @@
 use starling_protocols::{
     ident::MeshId,
     replica::{
-        self, Author, DocName, KeptBatch, Message, Obituary, Pen, Replicas, Replication, Right,
-        Title,
+        self, Author, DocName, KeptBatch, Message, Obituary, Parcel, Pen, Replicas, Replication,
+        Right, Title,
     },
-    wire,
 };
 
 use super::*;
