@@ -10,4 +10,4 @@ pub use credential::{Certificate, Credential, CredentialError};
 pub use id::{Address, AgentId, Bond, HostId, Incarnation, MeshId, ParseIdError};
 pub use key::SecretKey;
 pub use mesh::Genesis;
-pub use signed::{Signable, Signed, SignedError};
+pub use signed::{Seal, Signable, Signed, SignedError};

@@ -187,6 +187,9 @@ pub const ROSTER_WINDOW: Duration = Duration::from_secs(60);
 /// [window](ROSTER_WINDOW). One beyond it is ignored and counted, or asked in the next.
 pub const ROSTER_WINDOW_DIGESTS_MAX: u32 = 32;
 
+/// Messages about documents of at least so many bytes are packed.
+pub const DOCUMENTS_PACKED_BYTES_MIN: usize = 256;
+
 /// Documents of a host that lists them to a peer to learn what it lacks. A host with more compares
 /// by sums first, which take twice as many bytes and another two messages.
 pub const DOCUMENTS_LIST_MAX: usize = 128;
@@ -201,6 +204,14 @@ pub const DOCUMENTS_ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 /// How long a peer may take to go on with its answer. Then the next one is asked.
 pub const DOCUMENTS_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Documents that are awaited of one answer before the next question is asked. Of more, only so many
+/// are waited for.
+pub const DOCUMENTS_AWAITED_MAX: usize = 16_384;
+
+/// How long the next document of an answer may take to come. Then the next question is asked. Less
+/// than [`DOCUMENTS_ANSWER_TIMEOUT`], after which the whole question is given up.
+pub const DOCUMENTS_AWAITED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long one peer is asked about documents before others that wait get their turn.
 pub const DOCUMENTS_TURN_MAX: Duration = Duration::from_secs(60);

@@ -220,6 +220,12 @@ impl Reconciler {
         acts
     }
 
+    /// Whom it is asking.
+    #[must_use]
+    pub fn asking(&self) -> Option<HostId> {
+        self.asking.as_ref().map(|asking| asking.peer)
+    }
+
     /// When [`due`](Self::due) is to be called.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {

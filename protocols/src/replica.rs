@@ -17,10 +17,10 @@ mod stamp;
 mod title;
 mod waits;
 
-pub use body::{Author, Body, BodyError, ChangeError, Head};
+pub use body::{Author, Body, BodyError, ChangeError, Head, Short};
 pub use kept::{Kept, KeptBatch};
 pub use lineage::{Covered, Lineage, carried_over};
-pub use message::{Message, Offer, Receipt, Want};
+pub use message::{Message, Offer, Parcel, Receipt, Want};
 pub use name::{DocName, DocNameError};
 pub use replicas::{Carried, Dropped, Pen, ReadError, Refused, Replicas, Taken, WriteError};
 pub use replication::{Output, Replicated, Replication};

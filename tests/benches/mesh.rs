@@ -25,6 +25,8 @@ mod contracts;
 mod daemons;
 #[path = "mesh/local.rs"]
 mod local;
+#[path = "mesh/meter.rs"]
+mod meter;
 #[path = "mesh/report.rs"]
 mod report;
 
@@ -34,6 +36,7 @@ use serde_json::Value;
 
 use contracts::Market;
 use daemons::Mesh;
+use meter::{cpu_seconds, rss_kib};
 use report::Report;
 
 /// Bidders, contracts under way at once, contracts.
@@ -195,21 +198,6 @@ fn peer_run(options: &Options, arguments: &[&str]) -> Value {
         Ok(output) => serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|_| skipped(String::from_utf8_lossy(&output.stderr).into_owned())),
     }
-}
-
-fn rss_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
-    line.trim().trim_end_matches(" kB").trim().parse().unwrap_or(0)
-}
-
-/// Processor seconds of a process, in hundredths as Linux counts them.
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> =
-        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |place: usize| fields.get(place).and_then(|field| field.parse::<f64>().ok());
-    (ticks(11).unwrap_or_default() + ticks(12).unwrap_or_default()) / 100.0
 }
 
 /// Bytes that have gone over the loopback.

@@ -1,5 +1,6 @@
 //! Agents that make load, and measure what becomes of it. The benchmarks start them.
 
+pub mod described;
 pub mod negotiation;
 
 use std::time::Duration;
@@ -266,9 +267,10 @@ impl Collects<News> for Herald {
     }
 }
 
-/// Starts and stops [`Idle`] agents.
+/// Starts and stops [`Idle`] agents, or others.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Nursery {
+    kind: Option<String>,
     children: Vec<AgentId>,
     todo: u64,
     open: u64,
@@ -282,6 +284,9 @@ pub struct Nursery {
 pub struct Spawn {
     /// How many.
     pub count: u64,
+    /// Of which kind; [`Idle`] when absent.
+    #[serde(default)]
+    pub kind: Option<String>,
 }
 
 impl Request for Spawn {
@@ -336,7 +341,8 @@ impl Nursery {
                 let Some(child) = self.children.pop() else { return };
                 cx.request(engine, &StopAgent(child), Birth::Stopped);
             } else {
-                let start = Start { kind: Idle::KIND.into(), ..Start::default() };
+                let kind = self.kind.clone().unwrap_or_else(|| Idle::KIND.into());
+                let start = Start { kind, ..Start::default() };
                 cx.request(engine, &StartAgent(start), Birth::Started);
             }
         }
@@ -353,9 +359,9 @@ impl Nursery {
 }
 
 impl Answers<Spawn> for Nursery {
-    fn answer(&mut self, cx: &mut Cx<'_, Self>, Spawn { count }: Spawn) -> Answer<Spawn> {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, spawn: Spawn) -> Answer<Spawn> {
         let (answer, reply_to) = Answer::later(cx);
-        (self.reply_to, self.todo) = (Some(reply_to), count);
+        (self.reply_to, self.todo, self.kind) = (Some(reply_to), spawn.count, spawn.kind);
         self.next(cx);
         answer
     }
@@ -556,4 +562,6 @@ pub fn kinds() -> starling_node::Kinds {
         .kind::<Listener>()
         .kind::<negotiation::Announcer>()
         .kind::<negotiation::Worker>()
+        .kind::<described::Sign>()
+        .kind::<described::Describer>()
 }

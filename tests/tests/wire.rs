@@ -18,7 +18,7 @@ use starling_protocols::{
     ident::{Address, Certificate, Credential, Genesis, Incarnation, Signed},
     interest::TopicName,
     limits::LANE_FRAME_BYTES_MAX,
-    replica::{Message, Stamp, Tenure},
+    replica::{Message, Parcel, Stamp, Tenure},
     roster::HostRecord,
     wire,
 };
@@ -164,6 +164,7 @@ proptest! {
             read(&bytes);
         }
         let _ = feed(&bytes);
+        let _ = Parcel::decode(&bytes);
     }
 
     #[test]
@@ -216,6 +217,7 @@ fn pinned() -> &'static [(&'static str, Cases, Reader)] {
             ("incarnation", cases(&[("one", Incarnation(1_700_000_000))]), owned::<Incarnation>),
             ("address", cases(&[("one", samples::address())]), owned::<Address>),
             ("documents", cases(&samples::documents()), owned::<Message>),
+            ("document-parcel", cases(&samples::parcels()), owned::<Parcel>),
             ("tenure", cases(&samples::tenures()), owned::<Tenure>),
             ("stamp", cases(&[("one", samples::stamp())]), owned::<Stamp>),
         ]

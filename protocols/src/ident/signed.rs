@@ -30,6 +30,14 @@ pub struct Signed<T> {
     of: PhantomData<fn() -> T>,
 }
 
+/// A signature and whose it is, without what was signed: for who has that anyway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    signer: HostId,
+    #[serde(with = "serde_bytes")]
+    signature: [u8; 64],
+}
+
 /// Why a signed value is worth nothing. It was not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignedError {
@@ -71,6 +79,21 @@ impl<T: Signable> Signed<T> {
     pub fn unchecked(&self) -> Result<T, SignedError> {
         wire::decode(&self.bytes, T::BYTES_MAX)
             .map_err(|why| SignedError::Content(self.signer, why))
+    }
+
+    /// The signature alone, if this is what was signed, in the same bytes.
+    #[must_use]
+    pub fn seal(&self, value: &T) -> Option<Seal> {
+        let signature = self.signature.as_slice().try_into().ok()?;
+        let same = wire::encode(value) == self.bytes;
+        same.then_some(Seal { signer: self.signer, signature })
+    }
+
+    /// The value with its signature. That the one is of the other is not checked.
+    #[must_use]
+    pub fn sealed(seal: &Seal, value: &T) -> Self {
+        let (bytes, signature) = (wire::encode(value), seal.signature.to_vec());
+        Self { signer: seal.signer, bytes, signature, of: PhantomData }
     }
 
     /// Who claims to have signed.

@@ -46,6 +46,32 @@ impl fmt::Display for Head {
     }
 }
 
+/// The first 64 bits of a head or of a [`TenureId`](super::TenureId): enough to tell which of those
+/// one knows is meant, not to prove anything. Of two that begin alike one may be taken for the
+/// other; then what is sent does not fit, and the whole is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Short(pub [u8; 8]);
+
+impl Short {
+    pub(super) fn of(hash: &[u8; 32]) -> Self {
+        Self(hash[..8].try_into().expect("8 of 32"))
+    }
+}
+
+impl fmt::Debug for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+    }
+}
+
+impl Head {
+    /// What stands for it where nothing is proved.
+    #[must_use]
+    pub fn short(&self) -> Short {
+        Short::of(&self.0)
+    }
+}
+
 impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}…")
@@ -236,6 +262,17 @@ impl Body {
     #[must_use]
     pub fn knows(&mut self, head: Head) -> bool {
         self.last_op(hash(head)).is_some()
+    }
+
+    /// Those of its changes that are meant; `None` when there is none for one of them.
+    pub(super) fn find(&mut self, wanted: &[Short]) -> Option<Vec<Head>> {
+        let heads = self.heads();
+        let of = |all: &[Head], short: &Short| all.iter().find(|it| it.short() == *short).copied();
+        if let Some(found) = wanted.iter().map(|short| of(&heads, short)).collect() {
+            return Some(found);
+        }
+        let all: Vec<Head> = self.steps().ok()?.into_iter().map(|step| step.head).collect();
+        wanted.iter().map(|short| of(&all, short)).collect()
     }
 
     /// The highest number of an operation that a change here leaves behind.

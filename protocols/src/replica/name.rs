@@ -1,14 +1,23 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{ident::AgentId, limits::DOCUMENT_NAME_BYTES_MAX};
 
 /// Names a document: parts of small letters, digits, `-`, `_` and `.` with `/` between them, as
 /// `conf/echo`. The descriptor of an agent is `agent/` and its id.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+///
+/// For people it is written as text. Between hosts that of a descriptor is the id, which takes half
+/// as many bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DocName(Arc<str>);
+
+/// A name between hosts. Each has one form only.
+#[derive(Serialize, Deserialize)]
+enum Written<T> {
+    Descriptor(AgentId),
+    Other(T),
+}
 
 /// A text that names no document. Nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,10 +92,30 @@ impl FromStr for DocName {
     }
 }
 
-impl TryFrom<String> for DocName {
-    type Error = DocNameError;
-    fn try_from(text: String) -> Result<Self, DocNameError> {
-        text.parse()
+impl Serialize for DocName {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        if out.is_human_readable() {
+            return out.serialize_str(&self.0);
+        }
+        let written = self.agent().map_or(Written::Other(self.as_str()), Written::Descriptor);
+        written.serialize(out)
+    }
+}
+
+impl<'de> Deserialize<'de> for DocName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let parse = |text: String| text.parse::<Self>().map_err(D::Error::custom);
+        if from.is_human_readable() {
+            return parse(String::deserialize(from)?);
+        }
+        match Written::<String>::deserialize(from)? {
+            Written::Descriptor(agent) => Ok(Self::of_agent(agent)),
+            Written::Other(text) => {
+                let name = parse(text)?;
+                let other = name.agent().is_none().then_some(name);
+                other.ok_or_else(|| D::Error::custom("a descriptor is named by its agent"))
+            }
+        }
     }
 }
 
@@ -111,6 +140,7 @@ impl fmt::Debug for DocName {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire;
 
     #[test]
     fn names_of_documents_and_of_descriptors() {
@@ -122,6 +152,21 @@ mod tests {
         let name = DocName::of_agent(agent);
         assert_eq!(name.agent(), Some(agent));
         assert_eq!(name.to_string().parse(), Ok(name));
+    }
+
+    #[test]
+    fn a_descriptor_is_named_by_its_agent_between_hosts_and_by_text_for_people() {
+        let (agent, other) = (DocName::of_agent(AgentId(5000)), "conf/echo".parse().unwrap());
+        for name in [&agent, &other] {
+            let bytes = wire::encode(name);
+            assert_eq!(wire::decode::<DocName>(&bytes, bytes.len()).as_ref(), Ok(name));
+        }
+        assert_eq!(wire::encode(&agent), wire::encode(&(0_u8, AgentId(5000))));
+        assert_eq!(wire::encode(&other), wire::encode(&(1_u8, "conf/echo")));
+        let text = wire::encode(&(1_u8, agent.as_str()));
+        assert!(wire::decode::<DocName>(&text, text.len()).is_err(), "it has another form");
+        let rubbish = wire::encode(&(1_u8, "conf echo"));
+        assert!(wire::decode::<DocName>(&rubbish, rubbish.len()).is_err());
     }
 
     #[test]

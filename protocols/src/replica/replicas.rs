@@ -11,11 +11,11 @@ use automerge::{AutoCommit, Automerge};
 use self::held::{Held, OnDisk, Open, Past};
 pub use self::outcome::{Carried, Dropped, ReadError, Refused, Taken, WriteError};
 use super::{
-    Author, Base, Body, BodyError, Content, DocName, Head, Lineage, Offer, Owner, Revision, Title,
-    TitleError, Want,
+    Author, Base, Body, BodyError, Content, DocName, Head, Lineage, Offer, Owner, Revision, Short,
+    Title, TitleError, Want,
 };
 use crate::{
-    ident::{HostId, MeshId, SecretKey},
+    ident::{AgentId, HostId, MeshId, SecretKey},
     limits::{
         DESCRIPTOR_BYTES_MAX, DOCUMENT_BASES_MAX, DOCUMENT_CHANGES_KEPT_MAX, DOCUMENT_HEADS_MAX,
         DOCUMENTS_MAX,
@@ -31,7 +31,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Replicas {
     mesh: MeshId,
-    held: BTreeMap<DocName, Held>,
+    held: BTreeMap<DocName, Box<Held>>,
     /// The names by bucket, and the sums of the prints of what is whole.
     buckets: BTreeSet<(u8, DocName)>,
     sums: Sums,
@@ -94,7 +94,7 @@ impl Replicas {
     }
 
     fn sound(&self, name: &DocName) -> Option<&Held> {
-        self.held.get(name).filter(|held| held.damage.is_none())
+        self.held.get(name).map(Box::as_ref).filter(|held| held.damage.is_none())
     }
 
     /// Whose descriptor it is.
@@ -179,12 +179,21 @@ impl Replicas {
         }
     }
 
+    /// What is wished for.
+    pub(super) fn wanted(&mut self, want: &Want) -> Option<Revision> {
+        let Want { name, heads, base } = want;
+        let of_this = self.base(name) == Some(*base) && !heads.is_empty();
+        let of_this = of_this && self.sound(name).is_some_and(|held| !held.doubtful);
+        let known = if of_this { self.body(name).ok()?.find(heads) } else { None };
+        self.since(name, *base, &known.unwrap_or_default())
+    }
+
     /// A copy, as it is offered to a host that may lack it.
     #[must_use]
     pub fn offer(&self, name: &DocName) -> Option<Offer> {
         let held = self.sound(name)?;
-        let tenure = held.owner.as_ref().and_then(|owner| owner.tenures.last().copied());
-        Some(Offer { name: name.clone(), tenure, base: held.base, heads: held.heads.clone() })
+        let heads = held.heads.iter().map(Head::short).collect();
+        Some(Offer { name: name.clone(), tenure: held.tenure(), base: held.base, heads })
     }
 
     /// What to wish for of what is offered; `None` when it is here, or counts less than what is.
@@ -198,8 +207,7 @@ impl Replicas {
         let same = |own: &Offer| (own.tenure, own.base) == (offer.tenure, offer.base);
         let Some(own) = own.filter(same) else {
             let counts_less = self.sound(name).is_some_and(|held| {
-                let tenure = held.owner.as_ref().and_then(|owner| owner.tenures.last());
-                tenure == offer.tenure.as_ref() && held.base.outranks(&offer.base).is_gt()
+                held.tenure() == offer.tenure && held.base.outranks(&offer.base).is_gt()
             });
             if counts_less {
                 // The other host has the document, if not all of it.
@@ -207,8 +215,7 @@ impl Replicas {
             }
             return (!counts_less).then(|| Want::whole(name.clone()));
         };
-        let body = self.body(name).ok()?;
-        let known = offer.heads.iter().all(|head| body.knows(*head));
+        let known = self.body(name).ok()?.find(&offer.heads).is_some();
         if known {
             self.trust(name);
         }
@@ -261,6 +268,36 @@ impl Replicas {
         let name = revision.name.clone();
         self.put(revision, Some(owner));
         Ok(name)
+    }
+
+    /// Begins the descriptor of an agent that is born on the host that writes: its title and its
+    /// first change at once. There must be none of this agent yet. Gives the change.
+    ///
+    /// # Errors
+    /// [`WriteError`]: there is none then.
+    pub fn bear<E>(
+        &mut self,
+        agent: AgentId,
+        pen: &Pen<'_>,
+        change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
+    ) -> Result<Option<Head>, WriteError<E>> {
+        let name = DocName::of_agent(agent);
+        if !agent.is_born_on(pen.key.host()) || self.held.contains_key(&name) {
+            return Err(WriteError::NotOwner);
+        }
+        let title = Title::of_birth(pen.key, self.mesh, agent);
+        let owner = title.unchecked();
+        let mut revision = Revision::nothing(name.clone());
+        revision.tenure = owner.as_ref().and_then(|owner| owner.tenures.last().copied());
+        revision.title = Some(title);
+        let mut body = Body::empty();
+        let head = body.change(&pen.author, change).map_err(WriteError::Change)?;
+        revision.heads = body.heads();
+        revision.content = Content::Whole(body.save());
+        revision.sign(pen.key, self.mesh);
+        self.put(revision, owner);
+        self.open.put(name, body);
+        Ok(head)
     }
 
     /// Changes a document, or makes it when there is none. Gives the new head, if anything changed.
@@ -362,35 +399,19 @@ impl Replicas {
         Ok(true)
     }
 
-    fn put(&mut self, mut revision: Revision, owner: Option<Owner>) {
-        let name = revision.name.clone();
-        let content = std::mem::replace(&mut revision.content, Content::Gone);
-        let body = match content {
-            Content::Whole(bytes) | Content::Since(bytes) => bytes.into(),
-            Content::Gone => Box::default(),
-        };
-        if revision.base.root.is_none() && !revision.base.gone {
-            revision.lineage = Lineage::new(revision.base);
+    fn put(&mut self, revision: Revision, owner: Option<Owner>) {
+        let mut held = Box::new(Held::new(revision, owner));
+        let name = held.name.clone();
+        if let Some(before) = self.held.get_mut(&name).filter(|_| !held.base.gone) {
+            held.pasts = std::mem::take(&mut before.pasts);
         }
-        let before = self.held.get_mut(&name).filter(|_| !revision.base.gone);
-        let held = Held {
-            print: revision.print(),
-            owner,
-            base: revision.base,
-            heads: revision.heads.clone(),
-            frame: wire::encode(&revision).into(),
-            body,
-            damage: None,
-            pasts: before.map(|before| std::mem::take(&mut before.pasts)).unwrap_or_default(),
-            gone_since: None,
-            doubtful: false,
-        };
         self.discount(&name);
         if held.counts() {
             self.sums.add(name.bucket(), held.print);
         }
-        self.buckets.insert((name.bucket(), name.clone()));
-        self.held.insert(name, held);
+        if self.held.insert(name.clone(), held).is_none() {
+            self.buckets.insert((name.bucket(), name));
+        }
     }
 
     fn keep_past(&mut self, name: &DocName, past: Option<Past>) {
@@ -456,7 +477,8 @@ impl Prints for Replicas {
 
     fn bytes(&self, name: &DocName) -> usize {
         // It is offered, not sent.
-        name.as_str().len() + (self.heads(name).len() + 2) * size_of::<Head>()
+        // With its tenure, and the root of its history.
+        name.as_str().len() + (self.heads(name).len() + 1) * size_of::<Short>() + size_of::<Head>()
     }
 }
 

@@ -1,13 +1,16 @@
 mod answer;
+mod awaited;
+mod born;
 mod keep;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use automerge::{AutoCommit, Automerge};
 
+use self::awaited::Awaited;
 use super::{
     Base, DocName, Dropped, Head, Kept, KeptBatch, Message, Offer, Pen, Receipt, Refused, Replicas,
-    Revision, Taken, Title, TitleError, Want, WriteError,
+    Revision, Short, Taken, Title, TitleError, Want, WriteError,
     waits::{Ticket, Waits},
 };
 use crate::{
@@ -55,6 +58,8 @@ pub struct Replication {
     unvouched: BTreeMap<DocName, usize>,
     /// This host was away for long.
     away: Option<Away>,
+    /// What is to come of the question under way.
+    awaited: Awaited,
     outputs: VecDeque<Output>,
 }
 
@@ -160,6 +165,7 @@ impl Replication {
             forgotten: BTreeSet::new(),
             unvouched: BTreeMap::new(),
             away: None,
+            awaited: Awaited::default(),
         }
     }
 
@@ -193,22 +199,6 @@ impl Replication {
         self.outputs.pop_front()
     }
 
-    /// Begins the descriptor of an agent that is born on this host, or taken up by it.
-    ///
-    /// # Errors
-    /// [`TitleError`]: the title is not good, or is another host's.
-    pub fn entitle(
-        &mut self,
-        title: &Title,
-        is_member: impl Fn(HostId) -> bool,
-        pen: &Pen<'_>,
-    ) -> Result<DocName, TitleError> {
-        let name = self.replicas.entitle(title, is_member, pen)?;
-        self.pushes(&name, Vec::new());
-        self.change(name.clone(), None);
-        Ok(name)
-    }
-
     /// Changes a document, or makes it when there is none. `wait` is answered by
     /// [`Output::Replicated`], also when nothing has changed.
     ///
@@ -230,7 +220,7 @@ impl Replication {
         }
         if let Some(head) = head.or_else(|| self.replicas.heads(name).first().copied()) {
             if let Some(wait) = wait {
-                self.waits.begin(name.clone(), head, wait);
+                self.waits.begin(name.clone(), head.short(), wait);
                 if !changed {
                     // Others may have it, and nobody knows: they are asked by showing it to them.
                     let (name, base) = (name.clone(), self.replicas.base(name).unwrap_or_default());
@@ -330,12 +320,13 @@ impl Replication {
             }
             Then::Receipt { to, name, heads } => {
                 if self.peers.contains(&to) {
+                    let heads = shorts(&heads);
                     let receipts = vec![Receipt { name, heads }];
                     self.send(vec![to], Message::Have(receipts));
                 }
             }
             Then::Held { name, head } => {
-                let done = self.waits.held(&name, &[head], false, self.me);
+                let done = self.waits.held(&name, &[head.short()], false, self.me);
                 self.replicated(done);
             }
         }
@@ -385,6 +376,7 @@ impl Replication {
     /// There is none any more.
     pub fn lane_down(&mut self, host: HostId, now: Time) {
         if self.peers.remove(&host) {
+            self.awaited.lost(host);
             let acts = self.reconciler.lost(host, &self.replicas, now);
             self.act(acts);
         }
@@ -432,6 +424,11 @@ impl Replication {
         digest: &Digest,
         now: Time,
     ) -> Result<(), reconcile::Refused> {
+        if let Digest::Done { more } = digest
+            && self.awaited.holds_back(from, *more, now)
+        {
+            return Ok(());
+        }
         let acts = self.reconciler.heard(from, digest, &self.replicas, now)?;
         self.act(acts);
         Ok(())
@@ -454,6 +451,7 @@ impl Replication {
             self.compare_later(now);
         }
         self.act(acts);
+        self.go_on_asking(now);
         Ok(())
     }
 
@@ -467,6 +465,9 @@ impl Replication {
     ) -> bool {
         let (name, base, heads) = (revision.name.clone(), revision.base, revision.heads.clone());
         let taken = self.replicas.take(revision, is_member);
+        if !matches!(taken, Ok(Taken::Lacking(_))) {
+            self.awaited.came(from, &name, now);
+        }
         let news = matches!(taken, Ok(Taken::New { .. }));
         if taken.is_ok() {
             self.unvouched.remove(&name);
@@ -493,6 +494,7 @@ impl Replication {
             }
             Ok(Taken::Older) => self.outranked(from, &name, now),
             Ok(Taken::Lacking(heads)) => {
+                let heads = shorts(&heads);
                 self.send(vec![from], Message::Want(vec![Want { name, heads, base }]));
             }
             Err(why) => {
@@ -543,12 +545,13 @@ impl Replication {
     pub fn next_deadline(&self) -> Option<Time> {
         let decided = self.away.as_ref().and_then(|away| away.until);
         let (waits, questions) = (self.waits.next_deadline(), self.reconciler.next_deadline());
-        let all = [self.state_at, waits, questions, decided];
+        let all = [self.state_at, waits, questions, decided, self.awaited.until()];
         all.into_iter().flatten().min()
     }
 
     /// Does what is due.
     pub fn due(&mut self, now: Time) {
+        self.go_on_asking(now);
         let acts = self.reconciler.due(&self.replicas, now);
         self.act(acts);
         let done = self.waits.due(now);
@@ -566,6 +569,10 @@ impl Replication {
 /// Whether it may be good as soon as more is known of who is a member.
 const fn is_for_now(why: &Refused) -> bool {
     matches!(why, Refused::Unvouched | Refused::Title(TitleError::NotDead(_)))
+}
+
+fn shorts(heads: &[Head]) -> Vec<Short> {
+    heads.iter().map(Head::short).collect()
 }
 
 /// What a message lists, if that is not too much.

@@ -2,6 +2,7 @@ use std::{cmp::Ordering, collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
+use super::Short;
 use crate::{
     ident::{AgentId, HostId, Incarnation, MeshId, SecretKey, Signable, Signed, SignedError},
     limits::{TENURES_PER_TITLE_MAX, WITNESSES_PER_TENURE_MAX},
@@ -11,6 +12,14 @@ use crate::{
 /// Names a tenure: the hash of all that it says.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TenureId(pub [u8; 32]);
+
+impl TenureId {
+    /// What stands for it where nothing is proved.
+    #[must_use]
+    pub fn short(&self) -> Short {
+        Short::of(&self.0)
+    }
+}
 
 impl fmt::Debug for TenureId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

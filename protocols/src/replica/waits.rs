@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DocName, Head, Replicated};
+use super::{DocName, Replicated, Short};
 use crate::{ident::HostId, time::Time};
 
 /// Names somebody who waits.
@@ -18,7 +18,7 @@ pub(super) struct Waits {
 
 #[derive(Debug)]
 struct Wait {
-    head: Head,
+    head: Short,
     ticket: Ticket,
     replicas: usize,
     until: Time,
@@ -26,7 +26,7 @@ struct Wait {
 }
 
 impl Waits {
-    pub(super) fn begin(&mut self, name: DocName, head: Head, wait: Replicated) {
+    pub(super) fn begin(&mut self, name: DocName, head: Short, wait: Replicated) {
         let Replicated { ticket, replicas, until } = wait;
         self.due.insert((until, ticket, name.clone()));
         let have = BTreeSet::new();
@@ -38,7 +38,7 @@ impl Waits {
     pub(super) fn held(
         &mut self,
         name: &DocName,
-        heads: &[Head],
+        heads: &[Short],
         all: bool,
         by: HostId,
     ) -> Vec<(Ticket, usize)> {

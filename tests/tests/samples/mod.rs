@@ -11,8 +11,8 @@ use starling_protocols::{
     },
     reconcile::Digest,
     replica::{
-        Author, Base, DocName, Head, Message, Obituary, Offer, Pen, Receipt, Release, Replicas,
-        Right, Stamp, Tenure, TenureId, Title, Want,
+        Author, Base, DocName, Head, Message, Obituary, Offer, Parcel, Pen, Receipt, Release,
+        Replicas, Right, Stamp, Tenure, TenureId, Title, Want,
     },
     roster::HostRecord,
     time::WallTime,
@@ -251,19 +251,32 @@ pub(crate) fn documents() -> Named<Message> {
         ("digest", Message::Digest(Digest::State { of_you: 0, others: 7 })),
         ("revisions", Message::Revisions(vec![whole, since, gone])),
         ("offers", Message::Offers(vec![offer, Offer { base, ..plain_offer() }])),
-        ("want", Message::Want(vec![Want { name: name.clone(), heads: vec![second], base }])),
-        ("have", Message::Have(vec![Receipt { name, heads: vec![second] }])),
+        (
+            "want",
+            Message::Want(vec![Want { name: name.clone(), heads: vec![second.short()], base }]),
+        ),
+        ("have", Message::Have(vec![Receipt { name, heads: vec![second.short()] }])),
         ("in-touch", Message::InTouch),
+    ]
+}
+
+/// Messages about documents as they go over a lane.
+pub(crate) fn parcels() -> Named<Parcel> {
+    // Seven literal bytes: what packs them may choose otherwise, but reads this.
+    let bytes = [&[0x70][..], b"packed!"].concat();
+    vec![
+        ("plain", Parcel::Plain(Message::InTouch)),
+        ("packed", Parcel::Packed { length: 7, bytes }),
     ]
 }
 
 fn plain_offer() -> Offer {
     let name: DocName = "conf/echo".parse().expect("a name");
-    Offer { name, tenure: None, base: Base::default(), heads: vec![Head([7; 32])] }
+    Offer { name, tenure: None, base: Base::default(), heads: vec![Head([7; 32]).short()] }
 }
 
 pub(crate) fn stamp() -> Stamp {
-    let Offer { name, base, heads, .. } = plain_offer();
+    let (Offer { name, base, .. }, heads) = (plain_offer(), vec![Head([7; 32])]);
     Stamp { name, tenure: Some(TenureId([8; 32])), base, heads }
 }
 

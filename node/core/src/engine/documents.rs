@@ -207,17 +207,26 @@ impl Engine {
             "host": self.me.to_string(),
         });
         let name = DocName::of_agent(agent);
+        let say = |instance: u64| {
+            move |doc: &mut AutoCommit| {
+                let Value::Object(about) = about else { return Ok(()) };
+                for (field, value) in &about {
+                    set(doc, &key(field), value)?;
+                }
+                set(doc, &key("instance"), &json!(instance)).map(drop)
+            }
+        };
+        let is_new = self.replicas().is_some_and(|all| all.base(&name).is_none());
+        if is_new && agent.is_born_on(self.me) {
+            let written = self.bear(agent, say(0));
+            return self.undescribed(agent, written);
+        }
         if !self.owns(&name) && !self.entitle(agent) {
             return;
         }
-        let instance = self.replicas().and_then(|all| all.owner(&name)).map(|own| own.instance);
-        let written = self.write(&name, String::new(), None, |doc| {
-            let Value::Object(about) = about else { return Ok(()) };
-            for (field, value) in &about {
-                set(doc, &key(field), value)?;
-            }
-            set(doc, &key("instance"), &json!(instance)).map(drop)
-        });
+        let owner = self.replicas().and_then(|all| all.owner(&name));
+        let instance = owner.map_or(0, |own| own.instance);
+        let written = self.write(&name, String::new(), None, say(instance));
         self.undescribed(agent, written);
     }
 
@@ -244,7 +253,18 @@ impl Engine {
         owner.is_some_and(|owner| owner.host == self.me)
     }
 
-    /// Begins the descriptor of an agent that was born here.
+    /// Begins the descriptor of an agent that has just been born here.
+    fn bear<E: Display>(
+        &mut self,
+        agent: AgentId,
+        change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
+    ) -> Result<Option<Head>, DocumentError> {
+        let pen = Pen { key: &self.key, author: self.author(String::new()) };
+        let documents = self.documents.as_mut().ok_or(DocumentError::NotKept)?;
+        Ok(documents.at.bear(agent, &pen, change)?)
+    }
+
+    /// Begins anew the descriptor of an agent that was born here.
     fn entitle(&mut self, agent: AgentId) -> bool {
         if !agent.is_born_on(self.me) {
             return false;

@@ -128,7 +128,7 @@ impl Replicas {
             }
             return carried;
         }
-        let may = held_by(self.held.get(name), pen);
+        let may = held_by(self.held.get(name).map(Box::as_ref), pen);
         for past in pending {
             if !may || self.carry_one(name, past, &all, pen).is_err() {
                 carried.dropped.extend(past.dropped(self.owner(name)));

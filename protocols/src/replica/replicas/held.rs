@@ -2,8 +2,11 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Base, Body, DocName, Head, Lineage, Owner, Revision};
+use super::super::{
+    Base, Body, Content, DocName, Head, Lineage, Owner, Revision, Short, Stamp, Title,
+};
 use crate::{
+    ident::{Seal, Signed},
     limits::{DOCUMENT_PASTS_MAX, DOCUMENT_PASTS_PENDING_MAX, DOCUMENTS_OPEN_MAX},
     time::WallTime,
     wire,
@@ -12,14 +15,15 @@ use crate::{
 /// One copy.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
+    pub(super) name: DocName,
     pub(super) print: u64,
     /// Whose it is, if it is a descriptor.
     pub(super) owner: Option<Owner>,
     pub(super) base: Base,
     pub(super) heads: Vec<Head>,
-    /// The [`Revision`], encoded, without what it holds of the document…
-    pub(super) frame: Box<[u8]>,
-    /// …and that.
+    /// What else belongs to its [`Revision`], encoded: a [`Frame`].
+    frame: Box<[u8]>,
+    /// The document itself.
     pub(super) body: Box<[u8]>,
     /// What is wrong with it, if something is.
     pub(super) damage: Option<Box<str>>,
@@ -29,6 +33,23 @@ pub(super) struct Held {
     pub(super) gone_since: Option<WallTime>,
     /// It may have been deleted while this host was away.
     pub(super) doubtful: bool,
+}
+
+/// What is kept packed of a copy: it is seldom looked at.
+#[derive(Serialize, Deserialize)]
+struct Frame {
+    title: Option<Title>,
+    lineage: Lineage,
+    stamps: Vec<Vouched>,
+}
+
+/// A stamp of a copy.
+#[derive(Serialize, Deserialize)]
+enum Vouched {
+    /// It says what is known of the copy anyway.
+    Whole(Seal),
+    /// It says something else: it vouches for some of the heads only.
+    Other(Signed<Stamp>),
 }
 
 /// Another history of a document.
@@ -56,8 +77,60 @@ pub(super) struct OnDisk {
 pub(super) struct Open(pub(super) VecDeque<(DocName, Body)>);
 
 impl Held {
+    pub(super) fn new(mut revision: Revision, owner: Option<Owner>) -> Self {
+        let body = match std::mem::replace(&mut revision.content, Content::Gone) {
+            Content::Whole(bytes) | Content::Since(bytes) => bytes.into(),
+            Content::Gone => Box::default(),
+        };
+        if revision.base.root.is_none() && !revision.base.gone {
+            revision.lineage = Lineage::new(revision.base);
+        }
+        Self {
+            name: revision.name.clone(),
+            print: revision.print(),
+            owner,
+            base: revision.base,
+            heads: revision.heads.clone(),
+            frame: frame(revision),
+            body,
+            damage: None,
+            pasts: Vec::new(),
+            gone_since: None,
+            doubtful: false,
+        }
+    }
+
+    /// The copy, without what it holds of the document.
     pub(super) fn revision(&self) -> Revision {
-        wire::decode(&self.frame, self.frame.len()).expect("it was encoded here")
+        let Frame { title, lineage, stamps } =
+            wire::decode(&self.frame, self.frame.len()).expect("it was encoded here");
+        let mut revision = Revision {
+            name: self.name.clone(),
+            tenure: self.owner.as_ref().and_then(|owner| owner.tenures.last().copied()),
+            title,
+            base: self.base,
+            lineage,
+            heads: self.heads.clone(),
+            stamps: Vec::new(),
+            content: Content::Gone,
+        };
+        let said = revision.stamp();
+        let whole = stamps.into_iter().map(|stamp| match stamp {
+            Vouched::Whole(seal) => Signed::sealed(&seal, &said),
+            Vouched::Other(signed) => signed,
+        });
+        revision.stamps = whole.collect();
+        revision
+    }
+
+    /// The agent's last tenure, if it is a descriptor.
+    pub(super) fn tenure(&self) -> Option<Short> {
+        Some(self.owner.as_ref()?.tenures.last()?.short())
+    }
+
+    /// Others vouch for it than before.
+    pub(super) fn vouched(&mut self, revision: Revision) {
+        self.frame = frame(revision);
     }
 
     /// Whether it is compared with other hosts, and offered to them. A deletion is told to those
@@ -87,6 +160,16 @@ impl Held {
     pub(super) fn is_full(&self) -> bool {
         self.pasts.iter().filter(|past| past.pending).count() >= DOCUMENT_PASTS_PENDING_MAX
     }
+}
+
+fn frame(revision: Revision) -> Box<[u8]> {
+    let said = revision.stamp();
+    let stamps = revision.stamps.into_iter().map(|signed| {
+        let seal = signed.seal(&said);
+        seal.map_or_else(|| Vouched::Other(signed), Vouched::Whole)
+    });
+    let (stamps, lineage) = (stamps.collect(), revision.lineage);
+    wire::encode(&Frame { title: revision.title, lineage, stamps }).into()
 }
 
 impl std::fmt::Debug for Open {

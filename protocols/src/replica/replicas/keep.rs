@@ -43,8 +43,7 @@ impl Replicas {
     /// The deletion of what is offered, if that is known here.
     pub(in crate::replica) fn deletion_of(&self, offer: &Offer) -> Option<Revision> {
         let held = self.sound(&offer.name).filter(|held| held.base.gone && !offer.base.gone)?;
-        let tenure = held.owner.as_ref().and_then(|owner| owner.tenures.last());
-        let counts = tenure == offer.tenure.as_ref() && held.base.outranks(&offer.base).is_gt();
+        let counts = held.tenure() == offer.tenure && held.base.outranks(&offer.base).is_gt();
         if counts { self.whole(&offer.name) } else { None }
     }
 
@@ -125,7 +124,7 @@ impl Replicas {
             let Some(held) = self.held.get_mut(&name) else { continue };
             let mut revision = revision;
             revision.sign(pen.key, mesh);
-            held.frame = crate::wire::encode(&revision).into();
+            held.vouched(revision);
             vouched.push(name);
         }
         vouched

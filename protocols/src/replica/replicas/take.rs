@@ -106,7 +106,7 @@ impl Replicas {
             return Err(Refused::Heads);
         };
         let mesh = self.mesh;
-        let known = self.held.get(&name).map(super::held::Held::revision).ok_or(Refused::Heads)?;
+        let known = self.held.get(&name).map(|held| held.revision()).ok_or(Refused::Heads)?;
         let said = revision.heads.clone();
         let mut body = match self.unpack(&name) {
             Ok(body) => body,

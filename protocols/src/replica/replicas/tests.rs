@@ -129,6 +129,59 @@ fn concurrent_changes_of_a_document_are_merged_wherever_they_meet() {
 }
 
 #[test]
+fn a_descriptor_is_born_with_its_first_change_and_others_take_it() {
+    let (mut one, mut two) = (Place::new(1), Place::new(2));
+    let bear = |place: &mut Place, agent| {
+        let pen = Place::pen(&place.key, 1);
+        place.all.bear(agent, &pen, |doc| doc.put(ROOT, "seats", 5))
+    };
+    let agent = AgentId::born(one.key.host(), 7);
+    let doc = DocName::of_agent(agent);
+    let elsewhere = bear(&mut two, agent);
+    assert!(matches!(elsewhere, Err(WriteError::NotOwner)), "{elsewhere:?}");
+    let head = bear(&mut one, agent).expect("it may");
+    assert_eq!(one.all.heads(&doc), [head.expect("it is new")]);
+    assert_eq!(
+        one.all.owner(&doc).map(|owner| (owner.host, owner.instance)),
+        Some((key(1).host(), 0))
+    );
+    assert_eq!(two.pull(&one, &doc), NEW);
+    assert_eq!(two.get(&doc, "seats"), Some(5));
+    assert_eq!(one.all.print(&doc), two.all.print(&doc));
+    let again = bear(&mut one, agent);
+    assert!(matches!(again, Err(WriteError::NotOwner)), "there is one: {again:?}");
+    // It goes on like any other, and comes back from the disk as it was.
+    one.set(&doc, "seats", 6);
+    assert_eq!(two.pull(&one, &doc), NEW);
+    let kept = two.all.kept(&doc).expect("it is there");
+    let mut again = Replicas::new(MESH);
+    assert_eq!(again.restore(&kept), Ok(doc.clone()));
+    assert_eq!((again.whole(&doc), again.print(&doc)), (two.all.whole(&doc), one.all.print(&doc)));
+}
+
+#[test]
+fn stamps_of_some_heads_and_of_all_come_back_as_they_were_signed() {
+    let (mut one, mut two, mut three) = (Place::new(1), Place::new(2), Place::new(3));
+    let doc = name("conf/echo");
+    one.set(&doc, "a", 1);
+    two.set(&doc, "b", 2);
+    assert_eq!(one.pull(&two, &doc), NEW);
+    let whole = one.all.whole(&doc).expect("it is there");
+    assert_eq!((whole.heads.len(), whole.stamps.len()), (2, 2));
+    let said: Vec<usize> = whole
+        .stamps
+        .iter()
+        .map(|stamp| stamp.open(MESH).expect("it is good").heads.len())
+        .collect();
+    assert_eq!(said, [1, 1], "each vouches for its own head");
+    assert_eq!(three.take(whole), Ok(NEW));
+    three.set(&doc, "c", 3);
+    let whole = three.all.whole(&doc).expect("it is there");
+    assert_eq!(whole.stamps[0].open(MESH), Ok(whole.stamp()));
+    assert_eq!(one.take(whole), Ok(NEW));
+}
+
+#[test]
 fn two_hosts_may_begin_the_same_document() {
     let (mut one, mut two) = (Place::new(1), Place::new(2));
     let doc = name("conf/echo");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Head, Message, Offer, Receipt, Replication, Want, at_most};
+use super::{Message, Offer, Receipt, Replication, Short, Want, at_most, shorts};
 use crate::{
     ident::HostId,
     limits::{DOCUMENT_HEADS_MAX, DOCUMENTS_WANTED_BYTES_MAX},
@@ -26,6 +26,9 @@ impl Replication {
             }
         }
         if !wanted.is_empty() {
+            if self.reconciler.asking() == Some(from) {
+                self.awaited.wanted(from, wanted.iter().map(|want| want.name.clone()));
+            }
             self.send(vec![from], Message::Want(wanted));
         }
         Ok(())
@@ -40,15 +43,15 @@ impl Replication {
         let wanted = at_most(wanted)?;
         wanted.iter().try_for_each(|want| few(&want.heads))?;
         let (mut names, mut bytes) = (BTreeSet::new(), 0);
-        for Want { name, heads, base } in wanted {
+        for want in wanted {
             if bytes > DOCUMENTS_WANTED_BYTES_MAX {
                 self.compare_later(now);
                 break;
             }
-            if !names.insert(name.clone()) {
+            if !names.insert(want.name.clone()) {
                 continue;
             }
-            if let Some(revision) = self.replicas.since(&name, base, &heads) {
+            if let Some(revision) = self.replicas.wanted(&want) {
                 bytes += revision.size();
                 self.send(vec![from], Message::Revisions(vec![revision]));
             }
@@ -65,7 +68,7 @@ impl Replication {
         all.iter().try_for_each(|receipt| few(&receipt.heads))?;
         for Receipt { name, heads } in all {
             // Who has what is here now has all that was written here before.
-            let all = self.replicas.heads(&name) == heads;
+            let all = shorts(self.replicas.heads(&name)) == heads;
             let done = self.waits.held(&name, &heads, all, from);
             self.replicated(done);
         }
@@ -74,7 +77,7 @@ impl Replication {
 }
 
 /// The heads of one document, if they are not too many.
-fn few(heads: &[Head]) -> Result<(), reconcile::Refused> {
+fn few(heads: &[Short]) -> Result<(), reconcile::Refused> {
     let few = heads.len() <= DOCUMENT_HEADS_MAX;
     if few { Ok(()) } else { Err(reconcile::Refused::Malformed) }
 }

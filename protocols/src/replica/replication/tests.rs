@@ -1,5 +1,6 @@
 //! Hosts with documents, lanes and disks: they hear of everything, whatever happens to them.
 
+mod many;
 mod mesh;
 mod rules;
 mod schedule;

@@ -4,9 +4,9 @@ use automerge::{Automerge, ChangeHash};
 use starling_protocols::{
     exchange::{Class, Item},
     ident::{AgentId, HostId},
-    limits::{LANE_FRAME_BYTES_MAX, TOMBSTONE_KEPT},
+    limits::TOMBSTONE_KEPT,
     reconcile,
-    replica::{self, DocName, Dropped, Message, Pen},
+    replica::{self, DocName, Dropped, Message, Parcel, Pen},
     time::WallTime,
     wire,
 };
@@ -22,7 +22,7 @@ use crate::{
 impl Engine {
     pub(in crate::engine) fn documents_heard(&mut self, from: HostId, bytes: &[u8]) {
         let Some(documents) = &mut self.documents else { return };
-        let Ok(message) = wire::decode::<Message>(bytes, LANE_FRAME_BYTES_MAX) else {
+        let Ok(message) = Parcel::decode(bytes) else {
             return self.counters.add(Counter::DocumentsRefused, 1);
         };
         let (me, roster, wall) = (self.me, &self.roster, self.wall);
@@ -112,7 +112,7 @@ impl Engine {
     }
 
     fn send_documents(&mut self, to: &[HostId], message: &Message) {
-        let bytes = wire::encode(message);
+        let bytes = Parcel::encode(message);
         let mut unsent = false;
         for host in to {
             let Some(peer) = self.peers.find(*host) else { continue };

@@ -3,10 +3,9 @@
 use starling_protocols::{
     ident::MeshId,
     replica::{
-        self, Author, DocName, KeptBatch, Message, Obituary, Pen, Replicas, Replication, Right,
-        Title,
+        self, Author, DocName, KeptBatch, Message, Obituary, Parcel, Pen, Replicas, Replication,
+        Right, Title,
     },
-    wire,
 };
 
 use super::*;
@@ -485,7 +484,7 @@ fn usurped(mesh: &mut Mesh, agent: Address, heir: usize) -> Vec<u8> {
     let change = |doc: &mut automerge::AutoCommit| set(doc, &path("instance"), &1.into()).map(drop);
     let _ = heirs.write(&doc, &pen, None, change).expect("it may").expect("it is another value");
     let whole = heirs.replicas().whole(&doc).expect("it is there");
-    wire::encode(&Message::Revisions(vec![whole]))
+    Parcel::encode(&Message::Revisions(vec![whole]))
 }
 
 #[test]
@@ -530,7 +529,7 @@ fn what_a_stranger_vouches_for_is_refused_and_told_of() {
     let _ = own.write(&name("conf"), &pen, None, change).expect("it may");
     let whole = own.replicas().whole(&name("conf")).expect("it is there");
     let peer = mesh.host(1);
-    mesh.engines[0].documents_heard(peer, &wire::encode(&Message::Revisions(vec![whole])));
+    mesh.engines[0].documents_heard(peer, &Parcel::encode(&Message::Revisions(vec![whole])));
     mesh.engines[0].documents_heard(peer, b"rubbish");
     let now = mesh.now();
     mesh.engines[0].handle(Input::Tick, now);

@@ -8,9 +8,8 @@ use super::super::*;
 use crate::reconcile::Prints;
 use crate::{
     ident::{AgentId, MeshId, SecretKey},
-    replica::{Author, ReadError},
+    replica::{Author, Parcel, ReadError},
     time::WallTime,
-    wire,
 };
 
 pub(super) const MESH: MeshId = MeshId([9; 32]);
@@ -250,7 +249,7 @@ impl Mesh {
         for output in outputs {
             match output {
                 Output::Send { to, message } => {
-                    let bytes = wire::encode(&message);
+                    let bytes = Parcel::encode(&message);
                     for to in to {
                         let lane = (at, self.ids[&to]);
                         self.bytes += bytes.len();
@@ -281,7 +280,7 @@ impl Mesh {
     pub(super) fn deliver(&mut self, from: usize, to: usize) -> bool {
         let next = self.under_way.get_mut(&(from, to)).and_then(VecDeque::pop_front);
         let Some(bytes) = next else { return false };
-        let message = wire::decode(&bytes, bytes.len()).expect("it was encoded here");
+        let message = Parcel::decode(&bytes).expect("it was encoded here");
         let (sender, now) = (self.hosts[from].key.host(), self.now);
         let heard = self.hosts[to].at.heard(sender, message, is_member, now);
         // An answer may come when its question has been given up.

@@ -340,7 +340,7 @@ fn a_storm_of_wishes_is_answered_once_and_too_many_heads_not_at_all() {
         panic!("it is answered")
     };
     assert_eq!((sent.len(), at.poll()), (1, None));
-    let (base, heads) = (Base::default(), vec![Head([1; 32]); 65]);
+    let (base, heads) = (Base::default(), vec![Head([1; 32]).short(); 65]);
     let (name, tenure) = (doc, None);
     for message in [
         Message::Want(vec![Want { name: name.clone(), heads: heads.clone(), base }]),
