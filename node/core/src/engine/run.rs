@@ -11,6 +11,7 @@ use super::{
     Counter, Due, Engine, Event,
     agents::{AgentNo, Waiter},
     calls::Caller,
+    documents::LEAVE,
     journal::Held,
     mail::{Mail, Notification, Parcel},
 };
@@ -34,7 +35,8 @@ impl Engine {
 
     fn step(&mut self, parcel: &Parcel) {
         let Parcel { to: agent, mail } = parcel;
-        let Some(row) = self.agents.get_mut(*agent) else { return self.undeliverable(mail) };
+        let row = self.agents.get_mut(*agent).filter(|row| !row.leaving);
+        let Some(row) = row else { return self.undeliverable(mail) };
         row.waiting = row.waiting.saturating_sub(1);
         let kind = &*self.kinds[usize::from(row.kind)];
         if let Mail::Resume { wait, .. } = mail {
@@ -75,12 +77,17 @@ impl Engine {
         };
         let waits = kind.durability() == Durability::WriteAhead || letter.is_some();
         let held_until = recorded.filter(|_| waits);
+        let keeps = self.documents.is_some() && !row.looked_for && handled.is_ok();
+        let shows = keeps && (row.shown != 0 || guarded(|| kind.has_to_show(&row.ball)) == Ok(true));
         if snapshot && handled.is_ok() {
             self.note_snapshot(*agent);
         }
         match handled {
             Ok(handled) => {
                 self.after(id, *agent, mail, handled, &mut effects, held_until);
+                if shows {
+                    self.look_later(*agent);
+                }
             }
             Err(why) => {
                 effects.drain(..).for_each(|effect| self.undo(*agent, effect));
@@ -118,6 +125,12 @@ impl Engine {
         if let Err(rejection) = handled {
             effects.extend(self.rejected(mail, rejection));
         }
+        if let Mail::Move { to, asked } = mail {
+            self.is_leaving(agent, *asked);
+            // After all that it asked for, wherever that has to wait.
+            let (engine, body) = (self.engine(), starling_protocols::wire::encode(&(*to, *asked)));
+            effects.push(Effect::Notify { to: engine, name: LEAVE.into(), body });
+        }
         if held_until.is_none() {
             for effect in effects.drain(..) {
                 self.apply_one(id, agent, effect);
@@ -139,6 +152,9 @@ impl Engine {
                 self.tell(Event::AgentStopped { agent, kind: kind.to_owned() });
             }
             self.has_stopped(*asked);
+        }
+        if let Mail::TakenUp(_) = mail {
+            self.has_settled_in(id);
         }
     }
 
@@ -167,8 +183,10 @@ impl Engine {
         let row = self.agents.get(agent);
         let (lived, next) = row.map_or((false, 0), |row| (row.inputs - row.born > 1, row.inputs));
         let ended = self.remove(agent, Ended::Died);
-        if let Mail::Stop(asked) = mail {
-            self.has_stopped(*asked);
+        match mail {
+            Mail::Stop(asked) => self.has_stopped(*asked),
+            Mail::Move { asked, .. } => self.not_given(*asked),
+            _ => {}
         }
         if let Some((agent, kind)) = ended {
             self.counters.add(Counter::AgentsDied, 1);
@@ -214,6 +232,7 @@ impl Engine {
             Mail::Letter(letter, _) => self.refuse_letter(*letter, Failure::NoAgent),
             Mail::Unwelcome(letter, why) => self.refuse_letter(*letter, why.clone()),
             Mail::Stop(asked) => self.has_stopped(*asked),
+            Mail::Move { asked, .. } => self.not_given(*asked),
             _ => {}
         }
     }
