@@ -123,6 +123,7 @@ pub const ALL: [Make; 11] = [
     || Box::new(scenarios::Mixed::default()),
     || Box::new(scenarios::Durable::default()),
     || Box::new(scenarios::Documents::default()),
+    || Box::new(scenarios::Moves::default()),
     || Box::new(scenarios::Membership::default()),
     || Box::new(scenarios::Dialogs),
     || Box::new(scenarios::Topics),

@@ -50,9 +50,16 @@ enum Waiting {
     Agent(Dialog),
     Outside(Ticket),
     /// An agent that is taken up by this host.
-    TakeUp { agent: AgentId, asked: Option<Dialog> },
+    TakeUp {
+        agent: AgentId,
+        asked: Option<Dialog>,
+    },
     /// An agent that leaves this host.
-    Move { agent: AgentNo, id: AgentId, asked: Dialog },
+    Move {
+        agent: AgentNo,
+        id: AgentId,
+        asked: Dialog,
+    },
 }
 
 /// What of a descriptor the host says.
@@ -263,7 +270,8 @@ impl Engine {
 
     /// Begins the descriptor of an agent that was born here.
     fn entitle(&mut self, agent: AgentId) -> bool {
-        let taken = self.replicas().is_some_and(|all| all.owner(&DocName::of_agent(agent)).is_some());
+        let taken =
+            self.replicas().is_some_and(|all| all.owner(&DocName::of_agent(agent)).is_some());
         if taken || !agent.is_born_on(self.me) {
             return false;
         }
@@ -303,7 +311,10 @@ impl Engine {
     /// That an agent could not be described is for people to know: it goes on without.
     fn undescribed(&mut self, agent: AgentId, written: Result<Option<Head>, DocumentError>) {
         let Err(why) = written else { return };
-        if why == DocumentError::NotKept {
+        // One that was taken up elsewhere ends at the end of this turn.
+        let owner = self.replicas().and_then(|all| all.owner(&DocName::of_agent(agent)));
+        let taken = why == DocumentError::NotOwner && owner.is_some();
+        if why == DocumentError::NotKept || taken {
             return;
         }
         self.counters.add(Counter::DocumentsNotWritten, 1);

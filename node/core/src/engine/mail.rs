@@ -42,7 +42,10 @@ pub(super) enum Mail {
     Unwelcome(LetterId, Failure),
     Undelivered(Box<(Address, String, Failure)>),
     /// It is given to another host; who asked for that is answered.
-    Move { to: HostId, asked: Dialog },
+    Move {
+        to: HostId,
+        asked: Dialog,
+    },
     TakenUp(Box<TakenUp>),
 }
 

@@ -35,8 +35,13 @@ impl Engine {
 
     fn step(&mut self, parcel: &Parcel) {
         let Parcel { to: agent, mail } = parcel;
-        let row = self.agents.get_mut(*agent).filter(|row| !row.leaving);
-        let Some(row) = row else { return self.undeliverable(mail) };
+        let Some(row) = self.agents.get_mut(*agent) else {
+            return self.undeliverable(mail, &Failure::NoAgent);
+        };
+        if row.leaving {
+            let why = Failure::Refused("it is between two hosts".to_owned());
+            return self.undeliverable(mail, &why);
+        }
         row.waiting = row.waiting.saturating_sub(1);
         let kind = &*self.kinds[usize::from(row.kind)];
         if let Mail::Resume { wait, .. } = mail {
@@ -78,7 +83,8 @@ impl Engine {
         let waits = kind.durability() == Durability::WriteAhead || letter.is_some();
         let held_until = recorded.filter(|_| waits);
         let keeps = self.documents.is_some() && !row.looked_for && handled.is_ok();
-        let shows = keeps && (row.shown != 0 || guarded(|| kind.has_to_show(&row.ball)) == Ok(true));
+        let shows =
+            keeps && (row.shown != 0 || guarded(|| kind.has_to_show(&row.ball)) == Ok(true));
         if snapshot && handled.is_ok() {
             self.note_snapshot(*agent);
         }
@@ -225,11 +231,11 @@ impl Engine {
         }
     }
 
-    fn undeliverable(&mut self, mail: &Mail) {
+    fn undeliverable(&mut self, mail: &Mail, why: &Failure) {
         self.counters.add(Counter::NoSuchAgent, 1);
         match mail {
-            Mail::Request { dialog, .. } => self.answer(*dialog, Err(Failure::NoAgent)),
-            Mail::Letter(letter, _) => self.refuse_letter(*letter, Failure::NoAgent),
+            Mail::Request { dialog, .. } => self.answer(*dialog, Err(why.clone())),
+            Mail::Letter(letter, _) => self.refuse_letter(*letter, why.clone()),
             Mail::Unwelcome(letter, why) => self.refuse_letter(*letter, why.clone()),
             Mail::Stop(asked) => self.has_stopped(*asked),
             Mail::Move { asked, .. } => self.not_given(*asked),
@@ -288,7 +294,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         let Some(agent) = self.agents.find(to) else {
             self.counters.add(Counter::NoSuchAgent, 1);
-            return Err(Failure::NoAgent);
+            return Err(self.absent(to));
         };
         let Some(name) = self.understood(agent, name, true) else {
             return Err(Failure::Unknown(name.to_owned()));

@@ -289,6 +289,12 @@ impl Engine {
         kinds.map(|kind| (kind.name().to_owned(), names(&kind.understands()))).collect()
     }
 
+    /// Whether an agent lives here.
+    #[must_use]
+    pub fn has_agent(&self, agent: AgentId) -> bool {
+        self.agents.find(agent).is_some()
+    }
+
     /// How many agents live here.
     #[must_use]
     pub fn agent_count(&self) -> usize {

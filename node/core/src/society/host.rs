@@ -2,8 +2,8 @@ mod discovery;
 mod moves;
 
 use discovery::Look;
-use moves::Giving;
 pub use discovery::ProvidersHere;
+use moves::Giving;
 pub use moves::{GiveHere, TakeUpHere};
 
 use serde::{Deserialize, Serialize};

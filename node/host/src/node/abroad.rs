@@ -168,7 +168,11 @@ async fn providers(
 }
 
 /// The agent that a person means; other hosts are asked where the text alone does not say.
-pub(super) async fn find(client: &Client, text: &str, budget: Duration) -> Result<Address, Problem> {
+pub(super) async fn find(
+    client: &Client,
+    text: &str,
+    budget: Duration,
+) -> Result<Address, Problem> {
     let place = Place::parse(text);
     if let Some(address) = place.address() {
         return Ok(address);

@@ -1,6 +1,10 @@
 //! An agent leaves its host for another: given away by the one, or taken up after its death.
 
-use serde::{Deserialize, Serialize};
+mod homes;
+mod words;
+
+pub use words::{CanGive, GiveAgent, MoveError, TakeUpAgent, TookUp};
+
 use serde_json::{Value, json};
 use starling_protocols::{
     ident::{Address, AgentId, HostId, Signed},
@@ -17,12 +21,10 @@ use super::{
     key,
 };
 use crate::{
-    agent::{
-        Dialog, Init, Notification, Request, Restarted, Shown, TakenUp, partners::read_shown,
-    },
+    agent::{Dialog, Init, Request, TakenUp, partners::read_shown},
     documents::{get, to_json},
     engine::{
-        Counter, Engine, Event, HostState, Start, StartError,
+        Counter, Engine, Event, HostState, Start,
         agents::{AgentNo, Row},
         mail::{Mail, Parcel},
     },
@@ -47,116 +49,8 @@ const STORE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(3600)
 /// before, so that nothing is drawn twice when it comes back to one of them.
 const INPUTS_PER_HOST: u64 = 1 << 32;
 
-/// Asks the engine whether an agent of this host can be given to another host. The reply names its
-/// kind, which the other host must know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CanGive {
-    /// Which agent.
-    pub agent: AgentId,
-    /// To which host.
-    pub to: HostId,
-}
-
-impl Request for CanGive {
-    const NAME: &'static str = "engine/can-give";
-    type Reply = Result<String, MoveError>;
-}
-
-/// Asks the engine to give an agent of this host to another host: its last words and the gift stand
-/// in its descriptor then, on this disk and, if one was in reach, on that of another host, and the
-/// agent does not live here any more. The other host takes it up when it reads that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GiveAgent {
-    /// Which agent.
-    pub agent: AgentId,
-    /// To which host.
-    pub to: HostId,
-}
-
-impl Request for GiveAgent {
-    const NAME: &'static str = "engine/give";
-    type Reply = Result<(), MoveError>;
-}
-
-/// Asks the engine to take up an agent on this host: one that was given to it; one whose host is
-/// dead; or one of its own that has died.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TakeUpAgent {
-    /// Which agent.
-    pub agent: AgentId,
-    /// Whoever asks vouches for it that the agent's host is gone, whatever it looks like.
-    pub its_host_is_gone: bool,
-}
-
-impl Request for TakeUpAgent {
-    const NAME: &'static str = "engine/take-up";
-    type Reply = Result<TookUp, MoveError>;
-}
-
-/// An agent lives on this host now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TookUp {
-    /// Where it lived before.
-    pub before: HostId,
-    /// How many hosts it had before this one.
-    pub instance: u64,
-}
-
 /// The engine tells itself that all that an agent asked for with its last input is done.
 pub(in crate::engine) const LEAVE: &str = "engine/leave";
-
-/// Why an agent was not given away or taken up. It lives where it did, if it did, and its
-/// descriptor is as it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum MoveError {
-    /// No descriptor of such an agent is on this host.
-    #[error("no agent {0} is known here")]
-    Unknown(AgentId),
-    /// The agent does not live on the host that was asked to give it away.
-    #[error("agent {0} does not live on this host")]
-    NotHere(AgentId),
-    /// The agent lives on this host, or on the one that it is to be given to.
-    #[error("agent {0} lives there already")]
-    There(AgentId),
-    /// Agents of its kind have no descriptors, so that nothing is known of them elsewhere.
-    #[error("agents of kind {0:?} have no descriptor: they end with their host")]
-    NotDescribed(String),
-    /// It is to be given to a host that is no member.
-    #[error("host {0} is not known in this mesh")]
-    UnknownHost(HostId),
-    /// Another host has taken it up at the same time, and that counts more.
-    #[error("agent {0} was taken up by another host at the same time")]
-    Lost(AgentId),
-    /// It is being given away already.
-    #[error("agent {0} is about to leave this host")]
-    Leaving(AgentId),
-    /// Its host seems to live.
-    #[error(
-        "its host {0} is not known to be gone; move it from there, or say so if you know better"
-    )]
-    Alive(String),
-    /// It cannot be started here.
-    #[error("{0}")]
-    NotStarted(StartError),
-    /// Others would not accept it.
-    #[error("others would not accept it: {0}")]
-    Title(String),
-    /// This host cannot read or write its descriptor.
-    #[error("its descriptor: {0}")]
-    Document(DocumentError),
-}
-
-impl From<DocumentError> for MoveError {
-    fn from(why: DocumentError) -> Self {
-        Self::Document(why)
-    }
-}
-
-impl From<TitleError> for MoveError {
-    fn from(why: TitleError) -> Self {
-        Self::Title(why.to_string())
-    }
-}
 
 /// A host gives an agent of its own away.
 impl Engine {
@@ -257,7 +151,9 @@ impl Engine {
         }
         let name = DocName::of_agent(agent);
         let tenure = self.replicas().and_then(|all| all.owner(&name)?.tenures.last().copied());
-        let Some(tenure) = tenure else { return self.stays(number, asked, MoveError::Unknown(agent)) };
+        let Some(tenure) = tenure else {
+            return self.stays(number, asked, MoveError::Unknown(agent));
+        };
         let release = Signed::new(&self.key, self.credential.mesh(), &Release { tenure, to });
         let release = data_encoding::BASE64.encode(&wire::encode(&release));
         let given = json!({ "to": to.to_string(), "release": release });
@@ -314,7 +210,10 @@ impl Engine {
         let documents = self.documents.as_mut()?;
         let given = documents.at.read(name, |doc| get(doc, &key(GIVEN))).ok()?.ok()??;
         let release = data_encoding::BASE64.decode(given["release"].as_str()?.as_bytes()).ok()?;
-        Some((given["to"].as_str()?.parse().ok()?, wire::decode_own(&release, BODY_BYTES_MAX).ok()?))
+        Some((
+            given["to"].as_str()?.parse().ok()?,
+            wire::decode_own(&release, BODY_BYTES_MAX).ok()?,
+        ))
     }
 }
 
@@ -339,21 +238,32 @@ impl Engine {
         let said = self.said(&name)?;
         // Whether it can be started is known before anything is changed.
         drop(self.make_anew(agent, &said, owner.instance + 1)?);
-        let right = self.right_to(&name, &owner, its_host_is_gone)?;
+        let waiting = (Waiting::TakeUp { agent, asked }, 1, STORE_PATIENCE);
+        self.take_over(&name, &owner, its_host_is_gone, Some(waiting))
+    }
+
+    /// Writes down that an agent is this host's, if it has a right to it.
+    fn take_over(
+        &mut self,
+        name: &DocName,
+        owner: &Owner,
+        its_host_is_gone: bool,
+        waiting: Option<(Waiting, usize, std::time::Duration)>,
+    ) -> Result<(), MoveError> {
+        let right = self.right_to(name, owner, its_host_is_gone)?;
         let before = json!({
             "host": owner.host.to_string(), "given": matches!(right, Right::Gift(_)),
         });
-        let whole = self.replicas().and_then(|all| all.whole(&name));
-        let title = whole.and_then(|whole| whole.title).ok_or(MoveError::Unknown(agent))?;
+        let whole = self.replicas().and_then(|all| all.whole(name));
+        let title = whole.and_then(|whole| whole.title).ok_or(MoveError::Unknown(owner.agent))?;
         let (mesh, me, wall) = (self.credential.mesh(), self.me, self.wall);
         let roster = &self.roster;
         let is_member = |host| host == me || roster.is_member(host, wall);
-        let title = title.taken_up(&owner, &self.key, mesh, right, is_member)?;
+        let title = title.taken_up(owner, &self.key, mesh, right, is_member)?;
         let pen = Pen { key: &self.key, author: self.author(String::new()) };
         let documents = self.documents.as_mut().ok_or(DocumentError::NotKept)?;
         let name = documents.at.entitle(&title, is_member, &pen)?;
-        let waiting = (Waiting::TakeUp { agent, asked }, 1, STORE_PATIENCE);
-        self.write(&name, String::new(), Some(waiting), |doc| {
+        self.write(&name, String::new(), waiting, |doc| {
             put(doc, UNDER_RESTART, &Value::Bool(true))?;
             put(doc, BEFORE, &before)?;
             put(doc, GIVEN, &Value::Null)
@@ -409,7 +319,8 @@ impl Engine {
     /// Whether a host may live: whoever has not been found out of reach does.
     fn seems_alive(&self, host: HostId) -> bool {
         let Some(record) = self.roster.get(host) else { return false };
-        let failed = || self.peers.find(host).is_some_and(|peer| self.peers[peer].trouble.is_some());
+        let failed =
+            || self.peers.find(host).is_some_and(|peer| self.peers[peer].trouble.is_some());
         match self.state_of(record) {
             HostState::Left | HostState::Unreachable => false,
             HostState::Myself | HostState::Linked => true,
@@ -461,7 +372,8 @@ impl Engine {
     fn past(&self, said: &Value, instance: u64) -> TakenUp {
         let before = said[BEFORE]["host"].as_str().and_then(|host| host.parse().ok());
         let given = said[BEFORE]["given"] == true;
-        let (fields, partners) = (said["fields"].to_string(), self.where_they_are(&said["partners"]));
+        let (fields, partners) =
+            (said["fields"].to_string(), self.where_they_are(&said["partners"]));
         TakenUp { instance, before: before.unwrap_or(self.me), given, fields, partners }
     }
 
@@ -469,7 +381,9 @@ impl Engine {
     /// or its descriptor may not say yet that it has.
     pub(super) fn resume_take_up(&mut self, agent: AgentId) {
         let name = DocName::of_agent(agent);
-        let Some(number) = self.agents.find(agent).filter(|_| self.may_be_given(&name)) else { return };
+        let Some(number) = self.agents.find(agent).filter(|_| self.may_be_given(&name)) else {
+            return;
+        };
         let Ok(said) = self.said(&name) else { return };
         if said[UNDER_RESTART] != true {
             return;
@@ -488,7 +402,8 @@ impl Engine {
     fn where_they_are(&self, partners: &Value) -> Vec<PartnerThere> {
         let mut all = read_shown(partners);
         for (_, _, partner) in &mut all {
-            let owner = self.replicas().and_then(|all| all.owner(&DocName::of_agent(partner.agent)));
+            let owner =
+                self.replicas().and_then(|all| all.owner(&DocName::of_agent(partner.agent)));
             partner.host = owner.map_or(partner.host, |owner| owner.host);
         }
         all
@@ -504,99 +419,3 @@ impl Engine {
 }
 
 type PartnerThere = (starling_protocols::ident::Bond, starling_protocols::partner::Ends, Address);
-
-/// What others say of where an agent lives.
-impl Engine {
-    /// A descriptor is another one than before, or this host begins to live.
-    pub(super) fn mind_descriptor(&mut self, agent: AgentId) {
-        let name = DocName::of_agent(agent);
-        let owner = self.replicas().and_then(|all| all.owner(&name)).map(|owner| owner.host);
-        let Some(owner) = owner else { return };
-        match (self.agents.find(agent), owner == self.me) {
-            (Some(number), false) => self.lives_elsewhere(number, "", None),
-            (Some(_), true) => {}
-            (None, true) => {
-                // Those that could not be brought back may come yet, with another program.
-                let lost = self.counters.get(Counter::AgentsLost) > 0;
-                if !lost && !self.is_taking_up(agent) {
-                    self.is_not_here(agent, &name);
-                }
-            }
-            (None, false) => self.take_up_gift(agent, &name),
-        }
-    }
-
-    /// A descriptor of this host's whose agent does not live here.
-    fn is_not_here(&mut self, agent: AgentId, name: &DocName) {
-        let Ok(said) = self.said(name) else { return };
-        if !said[GIVEN].is_null() {
-            return;
-        }
-        if said[UNDER_RESTART] == true {
-            // The host went down after it had written down that the agent is its own.
-            self.titled(agent, None, 1);
-        } else {
-            // It had ended in an earlier life.
-            self.end_descriptor(agent);
-        }
-    }
-
-    /// Takes up what was given to this host.
-    fn take_up_gift(&mut self, agent: AgentId, name: &DocName) {
-        if self.given(name).is_none_or(|(to, _)| to != self.me) {
-            return;
-        }
-        if let Err(why) = self.take_up_agent(agent, false, None) {
-            self.tell(Event::NotTakenUp { agent, why: why.to_string() });
-        }
-    }
-
-    /// Whether a descriptor may say that its agent is given away: not surely, but without unpacking.
-    pub(super) fn may_be_given(&self, name: &DocName) -> bool {
-        let whole = self.replicas().and_then(|all| all.whole(name));
-        let Some(starling_protocols::replica::Content::Whole(bytes)) =
-            whole.map(|whole| whole.content)
-        else {
-            return false;
-        };
-        bytes.windows(UNDER_RESTART.len()).any(|part| part == UNDER_RESTART.as_bytes())
-    }
-
-    /// An agent of this host has an owner elsewhere: it ends here. `partners` are those that its
-    /// last descriptor told of, where that is known: they are told where to find it.
-    pub(super) fn lives_elsewhere(&mut self, agent: AgentNo, lost: &str, partners: Option<Value>) {
-        let Some(row) = self.agents.get(agent) else { return };
-        if row.leaving {
-            return self.leaves(agent);
-        }
-        let id = row.id;
-        let owner = self.replicas().and_then(|all| all.owner(&DocName::of_agent(id)));
-        let host = owner.map(|owner| owner.host);
-        let partners = partners.or_else(|| self.shown(agent).map(|Shown { partners, .. }| partners));
-        let name = host.map(|host| self.name_of(host)).unwrap_or_default();
-        self.kill(agent, format!("it lives on {name} now{lost}"));
-        let Some(host) = host else { return };
-        let body = wire::encode(&Restarted { who: id, at: Address { host, agent: id } });
-        for (_, _, partner) in read_shown(&partners.unwrap_or_default()) {
-            self.post_from(id, partner, Restarted::NAME, body.clone());
-        }
-    }
-
-    /// An agent is back from an earlier life, and may have left this host before. Gives whether it
-    /// lives here.
-    pub(super) fn lives_here(&mut self, agent: AgentId) -> bool {
-        let name = DocName::of_agent(agent);
-        let owner = self.replicas().and_then(|all| all.owner(&name)).map(|owner| owner.host);
-        let Some(number) = self.agents.find(agent) else { return false };
-        if owner.is_some_and(|owner| owner != self.me) {
-            self.lives_elsewhere(number, "", None);
-            return false;
-        }
-        let away = owner.is_some() && self.may_be_given(&name) && self.given(&name).is_some();
-        if away && let Some(row) = self.agents.get_mut(number) {
-            row.leaving = true;
-            self.leaves(number);
-        }
-        !away
-    }
-}

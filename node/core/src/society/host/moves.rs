@@ -112,11 +112,7 @@ impl Giving {
     }
 }
 
-pub(super) fn taken_up(
-    cx: &mut Cx<'_, Host>,
-    slot: Await<TakeUpAgent>,
-    to: ReplyTo<TakeUpHere>,
-) {
+pub(super) fn taken_up(cx: &mut Cx<'_, Host>, slot: Await<TakeUpAgent>, to: ReplyTo<TakeUpHere>) {
     match flat(cx.take(slot)) {
         Ok(took) => cx.reply(to, &took),
         Err(why) => cx.refuse(to, &why),
