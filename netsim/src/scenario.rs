@@ -119,7 +119,7 @@ impl Default for Times {
 pub type Make = fn() -> Box<dyn Scenario>;
 
 /// All scenarios that come with the simulator.
-pub const ALL: [Make; 11] = [
+pub const ALL: [Make; 12] = [
     || Box::new(scenarios::Mixed::default()),
     || Box::new(scenarios::Durable::default()),
     || Box::new(scenarios::Documents::default()),

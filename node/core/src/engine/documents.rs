@@ -42,6 +42,7 @@ pub(super) struct Documents {
     /// Agents that are told of changes, with the beginnings of the names.
     watches: BTreeMap<AgentNo, Vec<String>>,
     looks: content::Looks,
+    stranded: moves::Stranded,
 }
 
 /// Who waits for replicas.
@@ -81,12 +82,14 @@ impl Documents {
             tidy_at: Time::ZERO,
             watches: BTreeMap::new(),
             looks: content::Looks::default(),
+            stranded: moves::Stranded::default(),
         }
     }
 
     /// When something is to be done.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.at.next_deadline().into_iter().chain(self.looks.next_deadline()).min()
+        let all = [self.at.next_deadline(), self.looks.next_deadline(), self.stranded.at];
+        all.into_iter().flatten().min()
     }
 
     fn wait(&mut self, waiting: Waiting) -> replica::Ticket {

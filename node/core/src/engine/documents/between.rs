@@ -75,6 +75,7 @@ impl Engine {
         }
         self.tidy_documents();
         self.look_at_agents();
+        self.mind_the_stranded();
         while let Some(documents) = &mut self.documents {
             let output = documents.at.poll().or_else(|| {
                 documents.at.flush();

@@ -3,6 +3,8 @@
 mod homes;
 mod words;
 
+use std::collections::BTreeSet;
+
 pub use words::{CanGive, GiveAgent, MoveError, TakeUpAgent, TookUp};
 
 use serde_json::{Value, json};
@@ -12,6 +14,7 @@ use starling_protocols::{
     limits::BODY_BYTES_MAX,
     link,
     replica::{DocName, Obituary, Owner, Pen, Release, Right, TitleError},
+    time::Time,
     wire,
 };
 
@@ -44,6 +47,17 @@ const BEFORE: &str = "before";
 
 /// How long a disk may take to write down whose an agent is now. Whoever asked has gone before.
 const STORE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// How long after an agent that is this host's could not begin that is tried again.
+const TRY_AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Agents that are this host's, or were given to it, and could not begin here: its disk takes nothing,
+/// for one. There are no more of them than documents.
+#[derive(Debug, Default)]
+pub(super) struct Stranded {
+    agents: BTreeSet<AgentId>,
+    pub(super) at: Option<Time>,
+}
 
 /// Where the numbers of an agent's inputs begin on each of its hosts: beyond those of the ones
 /// before, so that nothing is drawn twice when it comes back to one of them.
@@ -337,12 +351,43 @@ impl Engine {
         } else {
             Err(DocumentError::Refused("the disk of this host takes nothing".into()).into())
         };
-        if let Err(why) = &begun {
-            self.tell(Event::NotTakenUp { agent, why: why.to_string() });
+        match &begun {
+            Ok(_) | Err(MoveError::There(_) | MoveError::Lost(_)) => {}
+            Err(why) => self.is_stranded(agent, why),
         }
         if let Some(asked) = asked {
             let reply: <TakeUpAgent as Request>::Reply = begun;
             self.answer_when_durable(asked, Ok(wire::encode(&reply)));
+        }
+    }
+
+    /// An agent lives nowhere now; it is tried again.
+    fn is_stranded(&mut self, agent: AgentId, why: &MoveError) {
+        let at = self.now + TRY_AGAIN;
+        let Some(documents) = &mut self.documents else { return };
+        documents.stranded.at.get_or_insert(at);
+        if documents.stranded.agents.insert(agent) {
+            self.tell(Event::NotTakenUp { agent, why: why.to_string() });
+        }
+    }
+
+    /// Tries again, now and then, what could not be done.
+    pub(super) fn mind_the_stranded(&mut self) {
+        let now = self.now;
+        let Some(documents) = &mut self.documents else { return };
+        if documents.stranded.at.is_none_or(|at| at > now) {
+            return;
+        }
+        documents.stranded.at = None;
+        let all = documents.stranded.agents.clone();
+        for agent in all {
+            self.mind_descriptor(agent);
+        }
+        // Those for which nothing was tried any more are at home, here or elsewhere.
+        if let Some(documents) = &mut self.documents
+            && documents.stranded.at.is_none()
+        {
+            documents.stranded.agents.clear();
         }
     }
 

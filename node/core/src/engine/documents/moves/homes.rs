@@ -8,7 +8,7 @@ use starling_protocols::{
     wire,
 };
 
-use super::{GIVEN, INPUTS_PER_HOST, UNDER_RESTART};
+use super::{GIVEN, INPUTS_PER_HOST, MoveError, UNDER_RESTART};
 use crate::{
     agent::{Notification, Restarted, Shown, partners::read_shown},
     engine::{Counter, Engine, Event, agents::AgentNo},
@@ -63,8 +63,9 @@ impl Engine {
         if self.given(name).is_none_or(|(to, _)| to != self.me) {
             return;
         }
-        if let Err(why) = self.take_up_agent(agent, false, None) {
-            self.tell(Event::NotTakenUp { agent, why: why.to_string() });
+        match self.take_up_agent(agent, false, None) {
+            Ok(()) | Err(MoveError::There(_)) => {}
+            Err(why) => self.is_stranded(agent, &why),
         }
     }
 
