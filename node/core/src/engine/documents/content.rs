@@ -61,7 +61,7 @@ impl Engine {
                 row.looked_for = false;
                 let (id, leaving) = (row.id, row.leaving);
                 // One that leaves has been written down whole.
-                if !leaving && let Some(shown) = self.to_show(agent) {
+                if !leaving && let Some(shown) = self.news_of(agent) {
                     let name = DocName::of_agent(id);
                     let written =
                         self.write(&name, String::new(), None, |doc| show_in(doc, &shown));
@@ -72,7 +72,7 @@ impl Engine {
     }
 
     /// What there is to show of an agent, if it is something else than the last time.
-    fn to_show(&mut self, agent: AgentNo) -> Option<Shown> {
+    fn news_of(&mut self, agent: AgentNo) -> Option<Shown> {
         let shown = self.shown(agent)?;
         let row = self.agents.get_mut(agent)?;
         let print = print(&shown);

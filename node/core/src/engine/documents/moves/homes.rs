@@ -11,7 +11,7 @@ use starling_protocols::{
 use super::{GIVEN, INPUTS_PER_HOST, MoveError, UNDER_RESTART};
 use crate::{
     agent::{Notification, Restarted, Shown, partners::read_shown},
-    engine::{Counter, Engine, Event, agents::AgentNo},
+    engine::{Counter, Engine, agents::AgentNo},
 };
 
 /// What others say of where an agent lives.
