@@ -106,6 +106,8 @@ pub(crate) enum Command {
     Docs(commands::docs::Docs),
     Start(commands::start::Start),
     Stop(commands::stop::Stop),
+    Move(commands::moves::Move),
+    TakeUp(commands::moves::TakeUp),
     Request(commands::request::Request),
     Post(commands::post::Post),
     Publish(commands::publish::Publish),

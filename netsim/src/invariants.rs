@@ -5,6 +5,7 @@ mod answers;
 mod at_most_once;
 mod caps;
 mod documents;
+mod homes;
 mod letters;
 mod mishaps;
 mod money;
@@ -23,6 +24,7 @@ pub use self::{
     documents::{
         AcknowledgedIsEverywhere, DescriptorsAreTrue, DocumentsConverge, NobodyRefusesDocuments,
     },
+    homes::OneHome,
     letters::LettersOnceInOrder,
     mishaps::NobodyDies,
     money::MoneyIsKept,

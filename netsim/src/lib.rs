@@ -25,6 +25,7 @@ pub mod sim;
 pub mod story;
 pub mod swarm;
 mod trace;
+mod travels;
 pub mod workload;
 
 pub use self::{
@@ -38,4 +39,5 @@ pub use self::{
     shrink::{Shrunk, shrink},
     sim::{Edit, FaultId, Journals, Mishap, Obituary, Replayed, Sim, Written},
     trace::Sink,
+    travels::Travels,
 };

@@ -119,10 +119,11 @@ impl Default for Times {
 pub type Make = fn() -> Box<dyn Scenario>;
 
 /// All scenarios that come with the simulator.
-pub const ALL: [Make; 11] = [
+pub const ALL: [Make; 12] = [
     || Box::new(scenarios::Mixed::default()),
     || Box::new(scenarios::Durable::default()),
     || Box::new(scenarios::Documents::default()),
+    || Box::new(scenarios::Moves::default()),
     || Box::new(scenarios::Membership::default()),
     || Box::new(scenarios::Dialogs),
     || Box::new(scenarios::Topics),

@@ -7,6 +7,7 @@ mod durable;
 mod market;
 mod membership;
 mod mixed;
+mod moves;
 mod partners;
 mod problems;
 mod quiet;
@@ -14,8 +15,8 @@ mod topics;
 
 pub use self::{
     crashes::Crashes, dialogs::Dialogs, documents::Documents, durable::Durable, market::Market,
-    membership::Membership, mixed::Mixed, partners::Partners, problems::Problems, quiet::Quiet,
-    topics::Topics,
+    membership::Membership, mixed::Mixed, moves::Moves, partners::Partners, problems::Problems,
+    quiet::Quiet, topics::Topics,
 };
 
 use std::time::Duration;

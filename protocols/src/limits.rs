@@ -559,3 +559,21 @@ pub const DOCUMENTS_SCANNED_MAX: usize = 1000;
 
 /// Beginnings of names that one agent watches. A further one is refused.
 pub const DOCUMENT_WATCHES_PER_AGENT_MAX: usize = 64;
+
+/// Resources, allocations and partners that stand in the descriptor of one agent, of each. What is
+/// beyond it is only counted there: an agent that is taken up elsewhere knows nothing of it.
+pub const DESCRIBED_RESOURCES_MAX: usize = 32;
+/// See [`DESCRIBED_RESOURCES_MAX`].
+pub const DESCRIBED_ALLOCATIONS_MAX: usize = 32;
+/// See [`DESCRIBED_RESOURCES_MAX`].
+pub const DESCRIBED_PARTNERS_MAX: usize = 64;
+/// Values of a range that stand in a descriptor of one allocation. Of more, only how many they are.
+pub const DESCRIBED_VALUES_MAX: usize = 32;
+
+/// How long after an agent has handled something its descriptor says what has become of its resources
+/// and partners, with all that has changed meanwhile.
+pub const DESCRIBED_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a host waits between two agents whose resources and partners it looks at: so busy
+/// agents cost it no more than a hundred looks a second, however many they are.
+pub const DESCRIBED_PAUSE: Duration = Duration::from_millis(10);

@@ -40,6 +40,7 @@
 //! | standing | the partner was buried | *buried* | |
 //! | proposed, standing | the partner lives elsewhere now | as before | its address changes; if it stands, it is watched there |
 //! | standing | the agent is back in another life of its host | standing | the other side is watched |
+//! | – | the agent was taken up by another host, which has read of it | standing | the other side is told where the agent is, and watched |
 //! | any | the agent is back, and its kind has no such partners any more | *breakup*, *declined* | as if it broke up |
 //!
 //! What is in italics is an end; each is told once, but that of what was only considered: of that

@@ -290,3 +290,77 @@ fn an_edit_keeps_what_others_have_changed_meanwhile() {
     gone.failed(5, &["no such document", "what you have written is in"]);
     assert_eq!(says(&alpha, DOC), None);
 }
+
+/// The only place where an agent of this name lives, by what all hosts say of their agents.
+fn lives_on(host: &Host, name: &str) -> Vec<String> {
+    let ran = host.run(&["agents", "--format", "json"]);
+    // Hosts that are gone are missing from the list.
+    let all: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let rows = all["data"]["items"].as_array().or_else(|| all["data"].as_array());
+    let named = rows.into_iter().flatten().filter(|row| row["name"] == name);
+    named.map(|row| row["host_name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn an_agent_goes_to_another_host_and_takes_its_words_along() {
+    let place = place!();
+    let [alpha, beta, gamma] = place.mesh(["alpha", "beta", "gamma"]);
+    let address = alpha.start("counter", "visits");
+    let (agent, _) = address.split_once('@').expect("an address");
+    let _ = alpha.run(&["request", "visits", "counter/add", r#"{"by": 42}"#]).well();
+    for (words, code, said) in [
+        (&["move", "nobody", "--to", "beta"][..], 5, "no agent"),
+        (&["move", "visits", "--to", "delta"], 5, "delta"),
+        (&["move", "visits", "--to", "alpha"], 1, "lives there already"),
+        (&["move", "visits"], 2, "--to"),
+        (&["take-up", "nobody"], 5, "no agent"),
+        (&["take-up", "visits"], 1, "lives there already"),
+        (&["take-up", "visits", "--on", "beta"], 1, "not known to be gone"),
+    ] {
+        let _ = alpha.run(words).failed(code, &[said]);
+    }
+    assert_eq!(lives_on(&gamma, "visits"), ["alpha"]);
+    let told = gamma.run(&["move", "visits", "--to", "beta"]).well();
+    assert!(told.contains("lives on beta now"), "{told}");
+    assert_eq!(lives_on(&gamma, "visits"), ["beta"]);
+    let read = gamma.run(&["request", "visits", "counter/read", "-q"]).well();
+    assert_eq!(read.trim(), "42");
+    let seen = until("gamma knows where it is", || {
+        let seen = says(&gamma, &format!("agent/{agent}"))?;
+        (seen.get("under_restart").is_none() && seen["instance"] == 1).then_some(seen)
+    });
+    assert_eq!(seen["before"]["given"], true);
+    let row = &gamma.data(&["locate", "visits"])[0];
+    assert_eq!((&row["host_name"], &row["instance"]), (&json!("beta"), &json!(1)));
+}
+
+#[test]
+fn an_agent_of_a_host_that_is_gone_for_good_is_taken_up_and_dies_when_that_comes_back() {
+    let place = place!();
+    let [alpha, beta, mut gamma] = place.mesh(["alpha", "beta", "gamma"]);
+    let address = gamma.start("counter", "visits");
+    let (agent, _) = address.split_once('@').expect("an address");
+    for other in [&alpha, &beta] {
+        let _ = until("its descriptor arrives", || descriptor(other, "visits"));
+    }
+    gamma.kill();
+    let aside = place.dir().join("aside");
+    fs::rename(&gamma.data_dir, &aside).expect("its directory is gone");
+    beta.sees("gamma", "unreachable");
+    let told = beta.run(&["take-up", "visits"]).well();
+    assert!(told.contains("lives on beta now"), "{told}");
+    alpha.sees("gamma", "unreachable");
+    let request = ["request", agent, "counter/add", r#"{"by": 7}"#, "-q"];
+    assert_eq!(alpha.run(&request).well().trim(), "7");
+
+    // What was thought to be dead comes back, with an agent that outlives its daemon.
+    fs::rename(&aside, &gamma.data_dir).expect("its directory is back");
+    gamma.up();
+    until("one of the two has died", || (lives_on(&gamma, "visits") == ["beta"]).then_some(()));
+    let events = gamma.run(&["events", "--format", "json"]).well();
+    assert!(events.contains("agent-died") && events.contains("it lives on beta now"), "{events}");
+    assert_eq!(gamma.run(&["request", agent, "counter/read", "-q"]).well().trim(), "7");
+    gamma.kill();
+    gamma.up();
+    assert_eq!(lives_on(&gamma, "visits"), ["beta"]);
+}

@@ -18,6 +18,7 @@ pub(crate) mod kinds;
 pub(crate) mod locate;
 pub(crate) mod logs;
 pub(crate) mod members;
+pub(crate) mod moves;
 pub(crate) mod post;
 pub(crate) mod publish;
 pub(crate) mod request;
@@ -48,6 +49,8 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Inspect(inspect) => inspect.run(session).await,
         Command::Start(start) => start.run(session).await,
         Command::Stop(stop) => stop.run(session).await,
+        Command::Move(ask) => ask.run(session).await,
+        Command::TakeUp(ask) => ask.run(session).await,
         Command::Request(request) => request.run(session).await,
         Command::Post(post) => post.run(session).await,
         Command::Publish(publish) => publish.run(session).await,

@@ -45,6 +45,12 @@ impl<const OUTLIVES: bool> Agent for Post<OUTLIVES> {
         // Its journal and its descriptor are two files: the host may have ended between them.
         cx.describe(&self.fields());
     }
+    fn taken_up(&mut self, cx: &mut Cx<'_, Self>, past: &TakenUp) {
+        let fields: Value = past.fields().ok().flatten().unwrap_or_default();
+        self.said = fields["said"].as_u64().unwrap_or_default();
+        self.pace_ms = 2_000;
+        self.say(cx);
+    }
 }
 
 impl<const OUTLIVES: bool> Post<OUTLIVES> {

@@ -141,7 +141,7 @@ pub mod tasks;
 mod waits;
 mod watch;
 
-pub(crate) use ball::{AnyBall, AnyKind, Kind, WaitView};
+pub(crate) use ball::{AnyBall, AnyKind, Kind, Shown, WaitView};
 pub use ball::{Handled, Init, Rejection};
 pub use cage::Cage;
 pub use call_error::CallError;
@@ -151,7 +151,7 @@ pub(crate) use cx::Turn;
 pub use discover::{Discover, Found};
 pub use effect::{Effect, Level};
 pub use expiring::Expiring;
-pub use input::Input;
+pub use input::{Input, TakenUp};
 pub use interests::{BodyOf, Interests};
 pub use message::{
     Answer, Answers, Await, Collects, Dialog, Notification, Outcome, ReplyTo, Request, Topic,
@@ -172,7 +172,10 @@ pub use watch::Ping;
 
 use serde::{Serialize, de::DeserializeOwned};
 use starling_protocols::{
-    exchange::Failure, ident::Address, journal::Durability, limits::MAILBOX_MESSAGES_MAX,
+    exchange::Failure,
+    ident::{Address, HostId},
+    journal::Durability,
+    limits::MAILBOX_MESSAGES_MAX,
 };
 
 /// Everything an author usually needs, to be imported whole.
@@ -194,8 +197,8 @@ pub mod prelude {
         Continuation, Contract, ContractId, Cx, Discover, Effect, Events, Expiring, Found,
         Interests, Job, Level, Manages, Many, Never, Notification, Offer, One, Outcome, Partner,
         Partners, Periodic, Problem, Proposing, Relation, ReplyTo, Request, Resources, Retry,
-        Settled, Singleton, Solution, Solved, Solves, Solving, Task, To, Topic, Undelivered,
-        WaitId, Work,
+        Settled, Singleton, Solution, Solved, Solves, Solving, TakenUp, Task, To, Topic,
+        Undelivered, WaitId, Work,
         resources::{Totals, Want},
     };
 }
@@ -250,6 +253,29 @@ pub trait Agent: Default + Serialize + DeserializeOwned + Send + Sized + 'static
     /// does not understand it, or too many wait for that host.
     fn undelivered(&mut self, cx: &mut Cx<'_, Self>, what: &Undelivered<'_>) {
         let _ = (cx, what);
+    }
+
+    /// The agent is given to another host, and this is its last input here: what it
+    /// [describes](Cx::describe) now is what it will know there, of all that it knows. What it waits
+    /// for, it waits for in vain. If nothing comes of it, because this host cannot write it down,
+    /// the agent lives on here.
+    fn moving(&mut self, cx: &mut Cx<'_, Self>, to: HostId) {
+        let _ = (cx, to);
+    }
+
+    /// The first input of an agent that lived on another host before and is taken up by this one,
+    /// in the kind's default state: it gets back what it had [described](Cx::describe). Its partners
+    /// stand, as far as they are in its descriptor, and are told where it lives now. Otherwise it is
+    /// as new: by default, this is the same as [`started`](Self::started).
+    fn taken_up(&mut self, cx: &mut Cx<'_, Self>, past: &TakenUp) {
+        let _ = past;
+        self.started(cx);
+    }
+
+    /// What the agent shares out: it is shown in its descriptor, with who holds what of it, a second
+    /// after it has changed. By default, nothing.
+    fn sharing(&self) -> Option<&Resources> {
+        None
     }
 
     /// The last input, when the agent is stopped in good order. Requests made here are not

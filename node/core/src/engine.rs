@@ -36,8 +36,8 @@ mod tests;
 pub use agents::Start;
 pub use counters::{Counter, Counters};
 pub use documents::{
-    Describe, DescribeOn, DocumentChanged, DocumentError, DocumentPage, DocumentView,
-    FindDocuments, WatchDocuments, Writing,
+    CanGive, Describe, DescribeOn, DocumentChanged, DocumentError, DocumentPage, DocumentView,
+    FindDocuments, GiveAgent, MoveError, TakeUpAgent, TookUp, WatchDocuments, Writing,
 };
 pub use event::Event;
 pub use io::{GossipId, Input, LinkChange, Now, Output, Save, Ticket, Verdict};
@@ -373,7 +373,7 @@ impl Engine {
             self.journal.as_ref().and_then(|journal| journal.flush_at).map(|at| (at, "records")),
             self.documents
                 .as_ref()
-                .and_then(|all| all.at.next_deadline())
+                .and_then(documents::Documents::next_deadline)
                 .map(|at| (at, "documents")),
         ];
         deadlines.into_iter().flatten().min()

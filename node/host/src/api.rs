@@ -9,6 +9,8 @@
 //! | `GET /v1/inspect?what=HOST-or-AGENT` | → [`Inspection`] |
 //! | `POST /v1/agents` | [`Start`] → [`Started`] |
 //! | `POST /v1/agents/stop` | [`Stop`] → [`Done`] |
+//! | `POST /v1/agents/move` | [`Move`] → [`Moved`] |
+//! | `POST /v1/agents/take-up` | [`TakeUp`] → [`Moved`] |
 //! | `POST /v1/request` | [`Ask`] → [`Answered`] |
 //! | `POST /v1/post` | [`Post`] → [`Posted`], when it is durable |
 //! | `POST /v1/publish` | [`Publish`] → [`Published`] |
@@ -223,6 +225,44 @@ pub struct Started {
 pub struct Stop {
     /// `AGENT` or `AGENT@HOST`; see [`Ask::to`].
     pub agent: String,
+}
+
+/// Give an agent to another host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Move {
+    /// `AGENT` or `AGENT@HOST`; see [`Ask::to`].
+    pub agent: String,
+    /// To which host: its name, its id or the beginning of its id.
+    pub to: String,
+}
+
+/// Take up an agent whose host is gone, or that was given to the host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakeUp {
+    /// Its id, the beginning of its id, or its name.
+    pub agent: String,
+    /// By which host: its name, its id or the beginning of its id; this one when absent.
+    #[serde(default)]
+    pub on: Option<String>,
+    /// Whoever asks knows that the agent's host is gone, whatever it looks like. An agent that lives
+    /// there all the same dies.
+    #[serde(default)]
+    pub its_host_is_gone: bool,
+}
+
+/// An agent lives elsewhere now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Its id: as before.
+    pub agent: String,
+    /// The host it lives on now.
+    pub host: String,
+    /// That host's name.
+    pub host_name: String,
+    /// Whether that host has said that it lives there. If not, it does as soon as it hears of it.
+    pub arrived: bool,
 }
 
 /// Done; there is nothing more to say.

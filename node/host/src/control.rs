@@ -77,6 +77,8 @@ pub enum Command {
     },
     Start(api::Start),
     Stop(api::Stop),
+    Move(api::Move),
+    TakeUp(api::TakeUp),
     Request(api::Ask),
     /// Answered when the letter is durable.
     Post(api::Post),
@@ -200,7 +202,7 @@ impl Command {
                 let own = set.timeout_ms.map_or(BUDGET_DEFAULT, Duration::from_millis);
                 own.min(BUDGET_MAX) + GRACE
             }
-            Self::Join(_) => PATIENCE_JOIN,
+            Self::Join(_) | Self::Move(_) => PATIENCE_JOIN,
             _ => PATIENCE,
         }
     }

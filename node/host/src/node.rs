@@ -8,6 +8,7 @@ mod doctor;
 mod documents;
 mod events;
 mod metrics;
+mod moves;
 mod serve;
 mod start;
 

@@ -385,6 +385,19 @@ impl Partnerships {
         }
     }
 
+    /// The agent lives on another host than before, which knows of this partnership by what others
+    /// know of the agent. It stands; [`recovered`](Self::recovered) follows when all are remembered.
+    /// Gives whether there was room.
+    pub fn remember(&mut self, bond: Bond, ends: Ends, partner: Address) -> bool {
+        let there = self.rows.contains_key(&bond) || self.find(&ends, partner.agent).is_some();
+        let room = !there && self.rows.len() < PARTNERS_PER_AGENT_MAX;
+        if room {
+            let stage = Stage::Standing;
+            self.rows.insert(bond, Row { ends, partner, stage, check_at: None, checks: 0 });
+        }
+        room
+    }
+
     /// The agent is back in another life of its host. What its kind does not declare any more has
     /// ended; all others are watched, whether they were or not.
     pub fn recovered(&mut self, declares: impl Fn(&Ends) -> bool) {

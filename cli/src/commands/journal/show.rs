@@ -136,6 +136,10 @@ pub(crate) fn input_text(input: &InputView, full: bool) -> String {
         InputView::Started => "started".into(),
         InputView::Stopping => "stopping".into(),
         InputView::Recovered => "recovered".into(),
+        InputView::Moving { to } => format!("moving to {}", text::short(to)),
+        InputView::TakenUp { before, instance, .. } => {
+            format!("taken up from {}, instance {instance}", text::short(before))
+        }
         InputView::Request { name, from, body: of } => {
             format!("asked {} {} by {}", text::plain(name), body(of), address(from))
         }

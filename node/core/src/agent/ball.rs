@@ -11,11 +11,12 @@ use starling_protocols::{
 };
 
 use super::{
-    Agent, Cx, Dialog, Input, Interests, Undelivered, WaitId,
+    Agent, Cx, Dialog, Input, Interests, Resources, Undelivered, WaitId,
     contract::Part,
     cx::Turn,
     dealings::{Dealings, Lazy, Waits},
     interests::{BodyOf, Does, read_json},
+    partners,
     waits::{Book, What},
     watch::Everybodys,
 };
@@ -109,6 +110,14 @@ impl<A: Agent> Ball<A> {
     }
 }
 
+/// What the descriptor of an agent shows of it beside what its author says; each is a map, or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) resources: Value,
+    pub(crate) allocations: Value,
+    pub(crate) partners: Value,
+}
+
 /// A ball of whatever kind.
 pub(crate) type AnyBall = Box<dyn Any + Send>;
 
@@ -151,6 +160,9 @@ pub(crate) trait AnyKind: Send + Sync {
     /// Questions it has promised to answer.
     fn deferred(&self, ball: &AnyBall) -> Vec<Dialog>;
     fn state(&self, ball: &AnyBall) -> Value;
+    /// Whether there is something of it that its descriptor shows.
+    fn has_to_show(&self, ball: &AnyBall) -> bool;
+    fn shown(&self, ball: &AnyBall) -> Shown;
     fn waits(&self, ball: &AnyBall) -> Vec<WaitView>;
     /// Shows a body to people, of what it understands or answers.
     fn show(&self, of: BodyOf, name: &str, body: &[u8]) -> Option<Value>;
@@ -198,6 +210,13 @@ impl<A: Agent> Kind<A> {
                     matches!(self.does(&ends.mine), Ok(Does::Partner(fns)) if fns.is_of(ends))
                 });
                 state.recovered(cx);
+            }
+            Input::Moving { to } => state.moving(cx, *to),
+            Input::TakenUp(past) => {
+                cx.partners_taken_up(&past.partners, |ends| {
+                    matches!(self.does(&ends.mine), Ok(Does::Partner(fns)) if fns.is_of(ends))
+                });
+                state.taken_up(cx, past);
             }
             Input::Undelivered { to, name, why } => {
                 if self.0.writes_to_partners(name) {
@@ -372,6 +391,17 @@ impl<A: Agent> AnyKind for Kind<A> {
     fn state(&self, ball: &AnyBall) -> Value {
         let state = serde_json::to_value(&Self::ball(ball).state);
         state.unwrap_or_else(|why| Value::String(format!("cannot be shown as JSON: {why}")))
+    }
+
+    fn has_to_show(&self, ball: &AnyBall) -> bool {
+        let Ball { state, dealings, .. } = Self::ball(ball);
+        A::DESCRIBED && (!dealings.partners.is_empty() || state.sharing().is_some())
+    }
+
+    fn shown(&self, ball: &AnyBall) -> Shown {
+        let Ball { state, dealings, .. } = Self::ball(ball);
+        let (resources, allocations) = state.sharing().map(Resources::shown).unwrap_or_default();
+        Shown { resources, allocations, partners: partners::shown(&dealings.partners) }
     }
 
     fn waits(&self, ball: &AnyBall) -> Vec<WaitView> {

@@ -69,6 +69,8 @@ impl<'a> Turn<'a> {
             | Input::Missed { .. }
             | Input::Stopping
             | Input::Recovered
+            | Input::Moving { .. }
+            | Input::TakenUp(_)
             | Input::Undelivered { .. } => {}
         }
         Self { me, now, wall, number, seed, entropy: None, sender, dialog, outcome, effects }

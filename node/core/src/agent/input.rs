@@ -1,13 +1,14 @@
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use starling_protocols::{
     exchange::{Codec, Failure},
-    ident::Address,
+    ident::{Address, HostId},
     interest::TopicName,
+    partner::{Bond, Ends},
 };
 
-use super::{Dialog, WaitId};
+use super::{Dialog, WaitId, interests::read_json};
 
 /// What reaches an agent. Together with the time and the number of the input it decides
 /// everything that the agent does.
@@ -67,4 +68,38 @@ pub enum Input<'a> {
         /// Why.
         why: Failure,
     },
+    /// It is given to another host: the last input on this one, unless nothing comes of it.
+    Moving {
+        /// To which.
+        to: HostId,
+    },
+    /// It lives on this host now, and lived on another before: its first input here.
+    TakenUp(Box<TakenUp>),
+}
+
+/// What a host knows of an agent that lived on another before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenUp {
+    /// How many hosts it had before this one.
+    pub instance: u64,
+    /// The last of them.
+    pub before: HostId,
+    /// Whether that host has given it away; otherwise it is dead.
+    pub given: bool,
+    /// What the agent had said of itself by [`Cx::describe`](super::Cx::describe), as JSON text:
+    /// `null` when it had said nothing.
+    pub fields: String,
+    /// Its partners, which stand in its descriptor.
+    pub(crate) partners: Vec<(Bond, Ends, Address)>,
+}
+
+impl TakenUp {
+    /// What the agent had said of itself by [`Cx::describe`](super::Cx::describe); `None` when it
+    /// had said nothing.
+    ///
+    /// # Errors
+    /// What it had said is of another form, in words that name the place.
+    pub fn fields<T: DeserializeOwned>(&self) -> Result<Option<T>, String> {
+        if self.fields == "null" { Ok(None) } else { read_json(self.fields.as_bytes()).map(Some) }
+    }
 }

@@ -91,7 +91,8 @@ mod told;
 
 pub use told::{Buried, Died, Restarted};
 
-pub(super) use deal::{knows, views};
+pub(crate) use deal::read_shown;
+pub(super) use deal::{knows, shown, views};
 pub(super) use dispatch::{PartnerFns, show};
 
 use std::{fmt, marker::PhantomData, time::Duration};

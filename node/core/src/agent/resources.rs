@@ -48,6 +48,7 @@ mod error;
 mod ledger;
 mod modify;
 mod saved;
+mod shown;
 mod what;
 
 use std::{
@@ -67,6 +68,7 @@ use starling_protocols::{
     time::Time,
 };
 
+pub(in crate::agent) use self::shown::map as shown_map;
 pub use self::{
     categories::{Access, Addressing, Categories, Storage},
     error::{DefineError, ResourceError},

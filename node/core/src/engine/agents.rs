@@ -65,6 +65,11 @@ pub(super) struct Row {
     pub(super) standing: Standing,
     /// It outlives its daemon, and has asked to be stopped: a snapshot would forget that.
     pub(super) stops: bool,
+    /// It is given to another host, and handles nothing any more.
+    pub(super) leaving: bool,
+    /// Its descriptor is to be looked at, with what it shows of it: a print; zero for nothing.
+    pub(super) looked_for: bool,
+    pub(super) shown: u64,
 }
 
 /// The agents of a host: rows of a table, not tasks. A free place is taken again, under another
@@ -200,6 +205,22 @@ impl Engine {
         start: Start,
         born: u64,
     ) -> Result<(), StartError> {
+        let row = self.make_row(id, start, born)?;
+        let (kind, name) = (self.kinds[usize::from(row.kind)].name(), row.name.clone());
+        self.settle_in(row, Mail::Started);
+        self.counters.add(Counter::AgentsStarted, 1);
+        let (kind, name) = (kind.to_owned(), name.map(String::from));
+        self.tell(Event::AgentStarted { agent: id, kind, name });
+        Ok(())
+    }
+
+    /// An agent as it begins, if it can begin here. It does not live yet.
+    pub(super) fn make_row(
+        &mut self,
+        id: AgentId,
+        start: Start,
+        born: u64,
+    ) -> Result<Row, StartError> {
         let Start { kind: kind_name, name, init } = start;
         self.check_name(name.as_deref())?;
         if self.agents.len() >= AGENTS_PER_HOST_MAX {
@@ -220,21 +241,28 @@ impl Engine {
             let _ = guarded(|| drop(ball));
             return Err(why);
         }
-        let topics = kind.topics().to_vec();
-        let boxed = name.clone().map(String::into_boxed_str);
-        let row = Row {
+        Ok(Row {
             id,
             ball,
-            name: boxed,
+            name: name.map(String::into_boxed_str),
             inputs: born,
             born,
             waiting: 1,
             kind: number,
             missed: BTreeMap::new(),
             recordings: Recordings { upto: born, ..Recordings::default() },
-            standing: Standing::of_topics(&topics),
+            standing: Standing::of_topics(kind.topics()),
             stops: false,
-        };
+            leaving: false,
+            looked_for: false,
+            shown: 0,
+        })
+    }
+
+    /// An agent lives here from now on.
+    pub(super) fn settle_in(&mut self, row: Row, first: Mail) -> AgentNo {
+        let (id, number) = (row.id, row.kind);
+        let topics = self.kinds[usize::from(number)].topics().to_vec();
         let agent = self.agents.insert(row);
         for topic in topics {
             self.listen(&topic, super::topics::Listener::Agent(agent));
@@ -242,10 +270,8 @@ impl Engine {
         self.services.lives(agent, number);
         self.note_life(agent);
         self.begin_descriptor(id);
-        self.counters.add(Counter::AgentsStarted, 1);
-        self.queue.push_back(Parcel { to: agent, mail: Mail::Started });
-        self.tell(Event::AgentStarted { agent: id, kind: kind_name, name });
-        Ok(())
+        self.queue.push_back(Parcel { to: agent, mail: first });
+        agent
     }
 
     /// An agent that is to outlive its daemon is started only if its state can be recorded.
@@ -320,7 +346,7 @@ impl Engine {
         self.note_end(row.recordings.life, how, kind.durability() == Durability::WriteAhead);
         let name = kind.name();
         let (deadlines, deferred) = (kind.deadlines(&row.ball), kind.deferred(&row.ball));
-        let Row { id, ball, .. } = row;
+        let Row { id, ball, leaving, .. } = row;
         // Its state may panic even while it is dropped.
         let _ = guarded(|| drop(ball));
         for (at, wait) in deadlines {
@@ -328,7 +354,7 @@ impl Engine {
         }
         self.forget_listener(super::topics::Listener::Agent(agent));
         self.forget_watches(agent);
-        if how == Ended::Stopped {
+        if how == Ended::Stopped && !leaving {
             self.end_descriptor(id);
         }
         self.services.ended(agent, number);

@@ -60,6 +60,7 @@ counters! {
     DialsFailed = "dials_failed", "Dials that failed.";
     Abandoned = "abandoned", "Peers given up after a long silence.";
     AgentsRecovered = "agents_recovered", "Agents that are back after the host went down.";
+    AgentsTakenUp = "agents_taken_up", "Agents taken up that lived on other hosts, or had died here.";
     AgentsLost = "agents_lost", "Agents that should be back and could not be recovered.";
     Unrecorded = "unrecorded", "Inputs that were not recorded because the storage did not work.";
     NotStored = "not_stored", "Messages refused or dropped because the storage did not work.";

@@ -1,4 +1,6 @@
 mod between;
+mod content;
+mod moves;
 mod words;
 
 use std::{collections::BTreeMap, fmt::Display, time::Duration};
@@ -14,6 +16,8 @@ use starling_protocols::{
     wire,
 };
 
+pub(super) use moves::LEAVE;
+pub use moves::{CanGive, GiveAgent, MoveError, TakeUpAgent, TookUp};
 pub use words::{
     Describe, DescribeOn, DocumentChanged, DocumentError, DocumentPage, DocumentView,
     FindDocuments, WatchDocuments, Writing,
@@ -37,6 +41,8 @@ pub(super) struct Documents {
     tidy_at: Time,
     /// Agents that are told of changes, with the beginnings of the names.
     watches: BTreeMap<AgentNo, Vec<String>>,
+    looks: content::Looks,
+    stranded: moves::Stranded,
 }
 
 /// Who waits for replicas.
@@ -44,6 +50,17 @@ pub(super) struct Documents {
 enum Waiting {
     Agent(Dialog),
     Outside(Ticket),
+    /// An agent that is taken up by this host.
+    TakeUp {
+        agent: AgentId,
+        asked: Option<Dialog>,
+    },
+    /// An agent that leaves this host.
+    Move {
+        agent: AgentNo,
+        id: AgentId,
+        asked: Dialog,
+    },
 }
 
 /// What of a descriptor the host says.
@@ -64,7 +81,15 @@ impl Documents {
             waiting: BTreeMap::new(),
             tidy_at: Time::ZERO,
             watches: BTreeMap::new(),
+            looks: content::Looks::default(),
+            stranded: moves::Stranded::default(),
         }
+    }
+
+    /// When something is to be done.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let all = [self.at.next_deadline(), self.looks.next_deadline(), self.stranded.at];
+        all.into_iter().flatten().min()
     }
 
     fn wait(&mut self, waiting: Waiting) -> replica::Ticket {
@@ -233,19 +258,18 @@ impl Engine {
     /// Agents that are back from an earlier life may have no descriptor, or not the present one.
     pub(super) fn begin_descriptors(&mut self) {
         let all: Vec<AgentId> = self.agents.iter().map(|(_, row)| row.id).collect();
-        all.into_iter().for_each(|agent| self.begin_descriptor(agent));
+        for agent in all {
+            if self.lives_here(agent) {
+                self.begin_descriptor(agent);
+                self.resume_take_up(agent);
+                self.agents.find(agent).into_iter().for_each(|number| self.look_later(number));
+            }
+        }
         let described = self.replicas().into_iter().flat_map(|all| all.names(None));
+        let minds = |name: &&DocName| self.owns(name) || self.may_be_given(name);
+        let described = described.filter(|name| name.agent().is_some()).filter(minds);
         let described: Vec<AgentId> = described.filter_map(DocName::agent).collect();
         described.into_iter().for_each(|agent| self.mind_descriptor(agent));
-    }
-
-    /// A descriptor of this host whose agent does not live: it had ended in an earlier life. Those
-    /// that could not be brought back may come yet, with another program.
-    fn mind_descriptor(&mut self, agent: AgentId) {
-        let lost = self.counters.get(Counter::AgentsLost) > 0;
-        if !lost && self.agents.find(agent).is_none() {
-            self.end_descriptor(agent);
-        }
     }
 
     fn owns(&self, name: &DocName) -> bool {
@@ -266,7 +290,9 @@ impl Engine {
 
     /// Begins anew the descriptor of an agent that was born here.
     fn entitle(&mut self, agent: AgentId) -> bool {
-        if !agent.is_born_on(self.me) {
+        let taken =
+            self.replicas().is_some_and(|all| all.owner(&DocName::of_agent(agent)).is_some());
+        if taken || !agent.is_born_on(self.me) {
             return false;
         }
         let title = Title::of_birth(&self.key, self.credential.mesh(), agent);
@@ -305,7 +331,10 @@ impl Engine {
     /// That an agent could not be described is for people to know: it goes on without.
     fn undescribed(&mut self, agent: AgentId, written: Result<Option<Head>, DocumentError>) {
         let Err(why) = written else { return };
-        if why == DocumentError::NotKept {
+        // One that was taken up elsewhere ends at the end of this turn.
+        let owner = self.replicas().and_then(|all| all.owner(&DocName::of_agent(agent)));
+        let taken = why == DocumentError::NotOwner && owner.is_some();
+        if why == DocumentError::NotKept || taken {
             return;
         }
         self.counters.add(Counter::DocumentsNotWritten, 1);

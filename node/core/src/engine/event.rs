@@ -39,6 +39,31 @@ pub enum Event {
         /// How many inputs it handled again.
         entries: u64,
     },
+    /// An agent does not live here any more: it was given to another host.
+    AgentMoved {
+        /// Which.
+        agent: AgentId,
+        /// Of which kind.
+        kind: String,
+    },
+    /// An agent that lived on another host lives here now.
+    AgentTakenUp {
+        /// Which.
+        agent: AgentId,
+        /// Of which kind.
+        kind: String,
+        /// Where it lived before.
+        before: HostId,
+        /// How many hosts it had before this one.
+        instance: u64,
+    },
+    /// An agent was given to this host, which could not take it up: it lives nowhere.
+    NotTakenUp {
+        /// Which.
+        agent: AgentId,
+        /// Why.
+        why: String,
+    },
     /// An agent should be back and could not be recovered. Its journal is kept.
     AgentLost {
         /// Which.

@@ -352,7 +352,7 @@ impl Engine {
                 let told = Notification { name, from, topic: None, codec, body };
                 (agent, Mail::Letter(letter, Box::new(told)))
             }
-            (None, _) => (AgentNo::NOBODY, Mail::Unwelcome(letter, Failure::NoAgent)),
+            (None, _) => (AgentNo::NOBODY, Mail::Unwelcome(letter, self.absent(to))),
             (Some(_), None) => {
                 let why = Failure::Unknown(name.into_owned());
                 (AgentNo::NOBODY, Mail::Unwelcome(letter, why))

@@ -2,13 +2,13 @@ use std::{borrow::Cow, sync::Arc};
 
 use starling_protocols::{
     exchange::{Codec, Failure},
-    ident::Address,
+    ident::{Address, HostId},
     interest::TopicName,
     journal::LetterId,
 };
 
 use super::agents::AgentNo;
-use crate::agent::{Dialog, Input, WaitId};
+use crate::agent::{Dialog, Input, TakenUp, WaitId};
 
 /// A message that waits for an agent of this host.
 pub(super) struct Parcel {
@@ -41,6 +41,12 @@ pub(super) enum Mail {
     /// A letter that nobody can handle.
     Unwelcome(LetterId, Failure),
     Undelivered(Box<(Address, String, Failure)>),
+    /// It is given to another host; who asked for that is answered.
+    Move {
+        to: HostId,
+        asked: Dialog,
+    },
+    TakenUp(Box<TakenUp>),
 }
 
 pub(super) struct Notification {
@@ -88,6 +94,8 @@ impl Mail {
                 let (to, name, why) = &**what;
                 Input::Undelivered { to: *to, name: Cow::Borrowed(name), why: why.clone() }
             }
+            Self::Move { to, .. } => Input::Moving { to: *to },
+            Self::TakenUp(past) => Input::TakenUp(past.clone()),
         }
     }
 }

@@ -108,13 +108,18 @@ impl Engine {
             ball,
             name,
             inputs: player.number,
-            born: 0,
+            // Where they began on this host, if the agent lived on others before.
+            born: player.number & !u64::from(u32::MAX),
             waiting: 0,
             kind,
             missed: std::collections::BTreeMap::new(),
             recordings,
             standing: standing.clone(),
             stops: false,
+            leaving: false,
+            looked_for: false,
+            // Its descriptor may say something else.
+            shown: u64::MAX,
         };
         let agent = self.agents.insert(row);
         for topic in standing.topics() {

@@ -11,6 +11,7 @@ use super::{
     Counter, Due, Engine, Event,
     agents::{AgentNo, Waiter},
     calls::Caller,
+    documents::LEAVE,
     journal::Held,
     mail::{Mail, Notification, Parcel},
 };
@@ -34,7 +35,13 @@ impl Engine {
 
     fn step(&mut self, parcel: &Parcel) {
         let Parcel { to: agent, mail } = parcel;
-        let Some(row) = self.agents.get_mut(*agent) else { return self.undeliverable(mail) };
+        let Some(row) = self.agents.get_mut(*agent) else {
+            return self.undeliverable(mail, &Failure::NoAgent);
+        };
+        if row.leaving {
+            let why = Failure::Refused("it is between two hosts".to_owned());
+            return self.undeliverable(mail, &why);
+        }
         row.waiting = row.waiting.saturating_sub(1);
         let kind = &*self.kinds[usize::from(row.kind)];
         if let Mail::Resume { wait, .. } = mail {
@@ -75,12 +82,18 @@ impl Engine {
         };
         let waits = kind.durability() == Durability::WriteAhead || letter.is_some();
         let held_until = recorded.filter(|_| waits);
+        let keeps = self.documents.is_some() && !row.looked_for && handled.is_ok();
+        let shows =
+            keeps && (row.shown != 0 || guarded(|| kind.has_to_show(&row.ball)) == Ok(true));
         if snapshot && handled.is_ok() {
             self.note_snapshot(*agent);
         }
         match handled {
             Ok(handled) => {
                 self.after(id, *agent, mail, handled, &mut effects, held_until);
+                if shows {
+                    self.look_later(*agent);
+                }
             }
             Err(why) => {
                 effects.drain(..).for_each(|effect| self.undo(*agent, effect));
@@ -118,6 +131,12 @@ impl Engine {
         if let Err(rejection) = handled {
             effects.extend(self.rejected(mail, rejection));
         }
+        if let Mail::Move { to, asked } = mail {
+            self.is_leaving(agent, *asked);
+            // After all that it asked for, wherever that has to wait.
+            let (engine, body) = (self.engine(), starling_protocols::wire::encode(&(*to, *asked)));
+            effects.push(Effect::Notify { to: engine, name: LEAVE.into(), body });
+        }
         if held_until.is_none() {
             for effect in effects.drain(..) {
                 self.apply_one(id, agent, effect);
@@ -139,6 +158,9 @@ impl Engine {
                 self.tell(Event::AgentStopped { agent, kind: kind.to_owned() });
             }
             self.has_stopped(*asked);
+        }
+        if let Mail::TakenUp(_) = mail {
+            self.has_settled_in(id);
         }
     }
 
@@ -167,8 +189,10 @@ impl Engine {
         let row = self.agents.get(agent);
         let (lived, next) = row.map_or((false, 0), |row| (row.inputs - row.born > 1, row.inputs));
         let ended = self.remove(agent, Ended::Died);
-        if let Mail::Stop(asked) = mail {
-            self.has_stopped(*asked);
+        match mail {
+            Mail::Stop(asked) => self.has_stopped(*asked),
+            Mail::Move { asked, .. } => self.not_given(*asked),
+            _ => {}
         }
         if let Some((agent, kind)) = ended {
             self.counters.add(Counter::AgentsDied, 1);
@@ -207,13 +231,14 @@ impl Engine {
         }
     }
 
-    fn undeliverable(&mut self, mail: &Mail) {
+    fn undeliverable(&mut self, mail: &Mail, why: &Failure) {
         self.counters.add(Counter::NoSuchAgent, 1);
         match mail {
-            Mail::Request { dialog, .. } => self.answer(*dialog, Err(Failure::NoAgent)),
-            Mail::Letter(letter, _) => self.refuse_letter(*letter, Failure::NoAgent),
+            Mail::Request { dialog, .. } => self.answer(*dialog, Err(why.clone())),
+            Mail::Letter(letter, _) => self.refuse_letter(*letter, why.clone()),
             Mail::Unwelcome(letter, why) => self.refuse_letter(*letter, why.clone()),
             Mail::Stop(asked) => self.has_stopped(*asked),
+            Mail::Move { asked, .. } => self.not_given(*asked),
             _ => {}
         }
     }
@@ -269,7 +294,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         let Some(agent) = self.agents.find(to) else {
             self.counters.add(Counter::NoSuchAgent, 1);
-            return Err(Failure::NoAgent);
+            return Err(self.absent(to));
         };
         let Some(name) = self.understood(agent, name, true) else {
             return Err(Failure::Unknown(name.to_owned()));

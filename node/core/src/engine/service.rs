@@ -8,8 +8,10 @@ use starling_protocols::{
 };
 
 use super::{
-    Counter, Describe, DescribeOn, Engine, FindDocuments, Start, WatchDocuments,
+    CanGive, Counter, Describe, DescribeOn, Engine, FindDocuments, GiveAgent, Start, TakeUpAgent,
+    WatchDocuments,
     agents::{AgentNo, Row},
+    documents::LEAVE,
     journal::Held,
     services::{FindProviders, ListHosts},
 };
@@ -158,6 +160,12 @@ impl Engine {
         if name == DescribeOn::NAME {
             return self.describe_on(dialog, body);
         }
+        if name == GiveAgent::NAME {
+            return self.give(dialog, body);
+        }
+        if name == TakeUpAgent::NAME {
+            return self.take_up_asked(dialog, body);
+        }
         let outcome = self.served(name, dialog.asker.agent, body);
         if [StartAgent::NAME, StopAgent::NAME].contains(&name) {
             // Who hears that an agent was started or is gone finds it so after a crash.
@@ -184,6 +192,9 @@ impl Engine {
 
     /// An agent of this host tells the engine something.
     pub(super) fn told(&mut self, from: AgentId, name: &str, body: &[u8]) {
+        if name == LEAVE {
+            return self.hand_over(from, body);
+        }
         match wire::decode::<Describe>(body, BODY_BYTES_MAX) {
             Ok(Describe(fields)) if name == Describe::NAME => self.describe(from, &fields),
             _ => self.counters.add(Counter::NotUnderstood, 1),
@@ -201,6 +212,7 @@ impl Engine {
             FindProviders::NAME => serve(body, |FindProviders(service)| self.providers(&service)),
             ListHosts::NAME => serve(body, |ListHosts(scope)| self.hosts_about(scope)),
             DocumentHeads::NAME => serve(body, |DocumentHeads(name)| self.document_heads(&name)),
+            CanGive::NAME => serve(body, |ask| self.can_give(ask)),
             FindDocuments::NAME => serve(body, |find| self.find(&find)),
             WatchDocuments::NAME => {
                 serve(body, |WatchDocuments(prefix)| self.watch_documents(asker, &prefix))
@@ -275,6 +287,12 @@ impl Engine {
     fn list_kinds(&self) -> Vec<(String, Vec<String>)> {
         let kinds = self.kinds.iter();
         kinds.map(|kind| (kind.name().to_owned(), names(&kind.understands()))).collect()
+    }
+
+    /// Whether an agent lives here.
+    #[must_use]
+    pub fn has_agent(&self, agent: AgentId) -> bool {
+        self.agents.find(agent).is_some()
     }
 
     /// How many agents live here.

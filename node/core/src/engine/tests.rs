@@ -12,6 +12,7 @@ mod journal;
 mod kept;
 mod lanes;
 mod local;
+mod moves;
 mod negotiations;
 mod partners;
 mod replays;

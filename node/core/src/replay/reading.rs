@@ -74,6 +74,20 @@ pub enum InputView {
     Stopping,
     /// It was back after its host had gone down.
     Recovered,
+    /// It was given to another host.
+    Moving {
+        /// To which.
+        to: String,
+    },
+    /// It was taken up from another host.
+    TakenUp {
+        /// From which.
+        before: String,
+        /// How many hosts it had before.
+        instance: u64,
+        /// What it had said of itself.
+        fields: Value,
+    },
     /// A durable notification of its own was not delivered.
     Undelivered {
         /// To whom it was: `AGENT@HOST` by ids.
@@ -257,6 +271,12 @@ impl Reading {
             Input::Started => InputView::Started,
             Input::Stopping => InputView::Stopping,
             Input::Recovered => InputView::Recovered,
+            Input::Moving { to } => InputView::Moving { to: to.to_string() },
+            Input::TakenUp(past) => InputView::TakenUp {
+                before: past.before.to_string(),
+                instance: past.instance,
+                fields: serde_json::from_str(&past.fields).unwrap_or_default(),
+            },
             Input::Request { name, dialog, body } => {
                 keep(&mut self.owed, *dialog, name.to_string());
                 let body = self.message(BodyOf::Request, name, dialog.codec(), body);

@@ -2,7 +2,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::prelude::*;
 
-/// Counts, and tells whoever listens. What it has counted outlives its daemon.
+/// Counts, and tells whoever listens. What it has counted outlives its daemon, and goes with it when
+/// it is given to another host. After the death of its host it counts on from where it was when it
+/// came there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Counter {
@@ -55,6 +57,16 @@ impl Agent for Counter {
         interests.answers::<Read>();
         // Declared so that every host with this kind can show the notification to people.
         interests.collects::<Changed>();
+    }
+    fn moving(&mut self, cx: &mut Cx<'_, Self>, _: HostId) {
+        // Not at every count: that would be a document changed by the second.
+        cx.describe(self);
+    }
+    fn taken_up(&mut self, cx: &mut Cx<'_, Self>, past: &TakenUp) {
+        match past.fields() {
+            Ok(said) => *self = said.unwrap_or_default(),
+            Err(why) => cx.log(Level::Error, format!("it counts from zero again: {why}")),
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 mod discovery;
+mod moves;
 
 use discovery::Look;
 pub use discovery::ProvidersHere;
+use moves::Giving;
+pub use moves::{GiveHere, TakeUpHere};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +12,7 @@ use crate::{
     agent::{Init, prelude::*},
     engine::{
         AgentDetail, DocumentHeads, FindProviders, Inspect, ListAgents, ListHosts, ListKinds,
-        Listed, Start, StartAgent, StopAgent,
+        Listed, Start, StartAgent, StopAgent, TakeUpAgent,
     },
 };
 
@@ -117,6 +120,10 @@ pub enum Then {
     Heard(Await<ProvidersHere>, Task, HostId),
     /// The heads of a document are being looked up.
     Document(Await<DocumentHeads>, ReplyTo<DocumentHere>),
+    /// An agent is being given away.
+    Giving(Giving, GiveHere, ReplyTo<GiveHere>),
+    /// An agent is being taken up.
+    TakingUp(Await<TakeUpAgent>, ReplyTo<TakeUpHere>),
 }
 
 impl Agent for Host {
@@ -131,6 +138,8 @@ impl Agent for Host {
         interests.answers::<ProvidersHere>();
         interests.answers::<Discover>();
         interests.answers::<DocumentHere>();
+        interests.answers::<GiveHere>();
+        interests.answers::<TakeUpHere>();
     }
 }
 
@@ -201,6 +210,8 @@ impl Continuation<Host> for Then {
             Self::Hosts(slot, task) => discovery::ask_all(cx, slot, task),
             Self::Heard(slot, task, host) => discovery::heard(cx, slot, task, host),
             Self::Document(slot, to) => hand_back(cx, slot, to),
+            Self::Giving(step, give, to) => step.go_on(cx, give, to),
+            Self::TakingUp(slot, to) => moves::taken_up(cx, slot, to),
         }
     }
 }

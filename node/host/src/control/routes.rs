@@ -95,6 +95,8 @@ pub(super) fn router(
         .route("/v1/agents", get(agents))
         .route("/v1/agents", posted(Command::Start))
         .route("/v1/agents/stop", posted(Command::Stop))
+        .route("/v1/agents/move", posted(Command::Move))
+        .route("/v1/agents/take-up", posted(Command::TakeUp))
         .route("/v1/inspect", get(inspect))
         .route("/v1/find", get(find))
         .route("/v1/request", posted(Command::Request))

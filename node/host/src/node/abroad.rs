@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How long one host may take to answer for itself.
-const HOST_BUDGET: Duration = Duration::from_secs(5);
+pub(super) const HOST_BUDGET: Duration = Duration::from_secs(5);
 
 /// How long a host may take to which there is no link yet.
 const UNLINKED_BUDGET: Duration = Duration::from_secs(1);
@@ -46,6 +46,8 @@ pub(super) async fn abroad(client: Client, command: Command) -> Answer {
         Command::Find { service, shard } => json(&providers(&client, &service, shard).await?),
         Command::Start(start) => json(&self::start(&client, start).await?),
         Command::Stop(stop) => json(&self::stop(&client, &stop.agent).await?),
+        Command::Move(ask) => json(&super::moves::move_agent(&client, ask).await?),
+        Command::TakeUp(ask) => json(&super::moves::take_up(&client, ask).await?),
         Command::Request(ask) => json(&request(&client, ask).await?),
         Command::Post(post) => json(&self::post(&client, post).await?),
         Command::Join(join) => json(&self::join(&client, &join.token).await?),
@@ -116,7 +118,7 @@ where
 }
 
 /// The hosts that have not left, or the one that is named.
-async fn hosts(client: &Client, named: Option<&str>) -> Result<Vec<HostView>, Problem> {
+pub(super) async fn hosts(client: &Client, named: Option<&str>) -> Result<Vec<HostView>, Problem> {
     let all = client.with(|node| node.engine.hosts()).await?;
     let Some(text) = named else {
         return Ok(all.into_iter().filter(|view| view.state != HostState::Left).collect());
@@ -166,7 +168,11 @@ async fn providers(
 }
 
 /// The agent that a person means; other hosts are asked where the text alone does not say.
-async fn find(client: &Client, text: &str, budget: Duration) -> Result<Address, Problem> {
+pub(super) async fn find(
+    client: &Client,
+    text: &str,
+    budget: Duration,
+) -> Result<Address, Problem> {
     let place = Place::parse(text);
     if let Some(address) = place.address() {
         return Ok(address);
@@ -348,7 +354,7 @@ fn not_picked(why: &PickError, list: &str) -> Problem {
     }
 }
 
-fn failed(why: Failure) -> Problem {
+pub(super) fn failed(why: Failure) -> Problem {
     let code = match &why {
         Failure::Refused(_) => Code::Refused,
         Failure::Busy => Code::Busy,

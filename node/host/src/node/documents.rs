@@ -400,7 +400,7 @@ fn chosen(stand: &Conflicts, path: &Path, digits: &str) -> Option<String> {
 }
 
 /// All agents that the text may mean: by id, by its beginning, or by name.
-async fn locate(client: &Client, what: &str) -> Result<Listing<Located>, Problem> {
+pub(super) async fn locate(client: &Client, what: &str) -> Result<Listing<Located>, Problem> {
     let text = what.to_owned();
     let by_id = move |node: &mut Node| -> Vec<Located> {
         let agents = node.agents_beginning(&text).into_iter();

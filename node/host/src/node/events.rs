@@ -121,6 +121,7 @@ const fn is_bad(event: &Event) -> bool {
         event,
         Event::AgentDied { .. }
             | Event::AgentLost { .. }
+            | Event::NotTakenUp { .. }
             | Event::Undelivered { .. }
             | Event::NotDescribed { .. }
             | Event::DocumentDropped { .. }
@@ -145,6 +146,16 @@ fn sentence(event: &Event) -> String {
         }
         Event::AgentLost { agent, kind, why } => {
             format!("agent {} of kind {kind} could not be brought back: {why}", agent.short())
+        }
+        Event::AgentMoved { agent, kind } => {
+            format!("agent {} of kind {kind} was given to another host", agent.short())
+        }
+        Event::AgentTakenUp { agent, kind, before, instance } => {
+            let (agent, before) = (agent.short(), before.short());
+            format!("agent {agent} of kind {kind} lives here, not on {before}; host {instance}")
+        }
+        Event::NotTakenUp { agent, why } => {
+            format!("agent {} could not be taken up, and lives nowhere: {why}", agent.short())
         }
         Event::Undelivered { from, to, name, why } => {
             let (from, to) = (from.short(), format!("{to:?}"));

@@ -40,6 +40,8 @@ impl Node {
             | Command::Find { .. }
             | Command::Start(_)
             | Command::Stop(_)
+            | Command::Move(_)
+            | Command::TakeUp(_)
             | Command::Request(_)
             | Command::Post(_)
             | Command::Join(_) => {

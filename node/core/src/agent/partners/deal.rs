@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use starling_protocols::{
     exchange::{Codec, Failure},
     ident::{Address, AgentId},
-    limits::BUDGET_MAX,
+    limits::{BUDGET_MAX, DESCRIBED_PARTNERS_MAX},
     partner::{
         Bond, Ends, Letter, Output, Partnerships, Proposal, ProposeError, Row, Stage, Wants,
     },
@@ -18,6 +18,7 @@ use crate::agent::{
     Agent, Cx, Effect, Rejection,
     cx::encode,
     dealings::{For, News, PartnerNews, ROWS_SHOWN_MAX, Reason, more, read},
+    resources::shown_map,
 };
 
 /// What an agent does with its partners.
@@ -140,6 +141,22 @@ impl<A: Agent> Cx<'_, A> {
             self.dealings.partners.recovered(declares);
             self.settle_partners();
         }
+    }
+
+    /// The agent lives on another host than before. Those of its partners whom its descriptor has
+    /// told of stand, and are told where it is.
+    pub(in crate::agent) fn partners_taken_up(
+        &mut self,
+        all: &[(Bond, Ends, Address)],
+        declares: impl Fn(&Ends) -> bool,
+    ) {
+        let at = self.address();
+        for (bond, ends, partner) in all {
+            if self.dealings.partners.remember(*bond, ends.clone(), *partner) {
+                self.notify(*partner, &Restarted { who: at.agent, at });
+            }
+        }
+        self.partners_recovered(declares);
     }
 
     /// The agent is about to end in good order.
@@ -291,6 +308,34 @@ pub(in crate::agent) fn views(partners: &Partnerships) -> Vec<(String, Time, Val
     };
     let rows = partners.iter().take(ROWS_SHOWN_MAX).map(view);
     rows.chain(more("partner", partners.len())).collect()
+}
+
+/// For the descriptor: the partnerships that stand.
+pub(in crate::agent) fn shown(partners: &Partnerships) -> Value {
+    let standing = || partners.iter().filter(|(_, row)| row.stage == Stage::Standing);
+    let entry = |(bond, row): (Bond, &Row)| {
+        let Ends { mine, theirs } = &row.ends;
+        let (agent, host) = (row.partner.agent.to_string(), row.partner.host.to_string());
+        let value = json!({ "relation": mine, "inverse": theirs, "agent": agent, "host": host });
+        (bond.to_string(), value)
+    };
+    let beyond = standing().count().saturating_sub(DESCRIBED_PARTNERS_MAX);
+    shown_map(standing().take(DESCRIBED_PARTNERS_MAX).map(entry), beyond)
+}
+
+/// What [`shown`] has said, when it is read again.
+pub(crate) fn read_shown(partners: &Value) -> Vec<(Bond, Ends, Address)> {
+    let read = |(bond, entry): (&String, &Value)| {
+        let text = |key: &str| entry[key].as_str();
+        let ends = Ends {
+            mine: text("relation")?.to_owned().into(),
+            theirs: text("inverse")?.to_owned().into(),
+        };
+        let (agent, host) = (text("agent")?.parse().ok()?, text("host")?.parse().ok()?);
+        Some((bond.parse().ok()?, ends, Address { host, agent }))
+    };
+    let all = partners.as_object().into_iter().flatten();
+    all.filter_map(read).take(DESCRIBED_PARTNERS_MAX).collect()
 }
 
 /// Whether an agent is a partner.

@@ -74,6 +74,8 @@ impl Engine {
             documents.at.due(now);
         }
         self.tidy_documents();
+        self.look_at_agents();
+        self.mind_the_stranded();
         while let Some(documents) = &mut self.documents {
             let output = documents.at.poll().or_else(|| {
                 documents.at.flush();
@@ -131,6 +133,10 @@ impl Engine {
                     Ok(u32::try_from(replicas).unwrap_or(u32::MAX));
                 self.answer(dialog, Ok(wire::encode(&reply)));
             }
+            Some(Waiting::TakeUp { agent, asked }) => self.titled(agent, asked, replicas),
+            Some(Waiting::Move { agent, id, asked }) => {
+                self.written_down((agent, id), asked, replicas);
+            }
             Some(Waiting::Outside(ticket)) => self.emit(Output::Replicated { ticket, replicas }),
             None => {}
         }
@@ -147,8 +153,11 @@ impl Engine {
         }
         let Some(agent) = self.agents.find(owner.agent) else { return };
         let lost = if lost.is_empty() { String::new() } else { format!(": {}", lost.join("; ")) };
-        let why = format!("it lives on another host, which does not have its last changes{lost}");
-        self.kill(agent, why);
+        let lost = format!(", which does not have its last changes{lost}");
+        let partners = replica::Body::load(&dropped.body).ok().and_then(|mut body| {
+            body.read(|doc| get(doc, &key("partners")).ok().flatten()).ok().flatten()
+        });
+        self.lives_elsewhere(agent, &lost, partners);
     }
 
     /// The descriptor of an agent of this host was deleted. An agent that lives all the same had

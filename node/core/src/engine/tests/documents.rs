@@ -23,7 +23,7 @@ pub(super) struct Shelf {
     kept: BTreeMap<String, Vec<u8>>,
     waiting: Vec<KeptBatch>,
     /// Nothing is kept until the test says so.
-    stalled: bool,
+    pub(super) stalled: bool,
 }
 
 impl Shelf {
@@ -79,6 +79,13 @@ impl Agent for Sitter {
         interests.collects::<SayOn>();
         interests.collects::<Look>();
         interests.collects::<DocumentChanged>();
+    }
+    fn moving(&mut self, cx: &mut Cx<'_, Self>, to: HostId) {
+        cx.describe(&serde_json::json!({ "last": to.short() }));
+    }
+    fn taken_up(&mut self, _: &mut Cx<'_, Self>, past: &TakenUp) {
+        let fields = past.fields::<serde_json::Value>();
+        self.log.push(format!("{} {} {fields:?}", past.instance, past.given));
     }
 }
 
@@ -146,7 +153,7 @@ fn path(text: &str) -> Path {
 
 impl Mesh {
     /// A mesh whose hosts record, and keep documents.
-    fn with_documents(hosts: usize) -> Self {
+    pub(super) fn with_documents(hosts: usize) -> Self {
         let mut mesh = Self::apart(vec![0..0; hosts], true);
         mesh.shelves = (0..hosts).map(|_| Some(Shelf::default())).collect();
         mesh.disks = (0..hosts).map(|_| Some(Disk::default())).collect();
@@ -163,7 +170,7 @@ impl Mesh {
     }
 
     /// Makes durable what waits to be.
-    fn shelve(&mut self, here: usize) {
+    pub(super) fn shelve(&mut self, here: usize) {
         let shelf = self.shelves[here].as_mut().expect("the host has a shelf");
         shelf.stalled = false;
         let batches = std::mem::take(&mut shelf.waiting);
@@ -177,7 +184,7 @@ impl Mesh {
     }
 
     /// A host is killed: what it had not kept is lost.
-    fn kill(&mut self, host: usize, life: u64) {
+    pub(super) fn kill(&mut self, host: usize, life: u64) {
         if let Some(shelf) = &mut self.shelves[host] {
             shelf.waiting.clear();
             shelf.stalled = false;
@@ -185,7 +192,7 @@ impl Mesh {
         self.crash(host, life);
     }
 
-    fn settle_in(&mut self, host: usize, kind: &str, name: &str) -> Address {
+    pub(super) fn settle_in(&mut self, host: usize, kind: &str, name: &str) -> Address {
         let start = Start { kind: kind.into(), name: Some(name.into()), init: Init::Default };
         let agent = self.engines[host].start(start).expect("it can be started");
         let now = self.now();
@@ -194,7 +201,7 @@ impl Mesh {
         Address { host: self.host(host), agent }
     }
 
-    fn send_away(&mut self, agent: Address) {
+    pub(super) fn send_away(&mut self, agent: Address) {
         let (host, now) = (self.of(agent), self.now());
         let number = self.engines[host].agents.find(agent.agent).expect("it lives");
         self.engines[host].stop(number, None);
@@ -208,7 +215,7 @@ impl Mesh {
         host.expect("a host of the mesh")
     }
 
-    fn describe_as(&mut self, agent: Address, fields: &str) {
+    pub(super) fn describe_as(&mut self, agent: Address, fields: &str) {
         let body = serde_json::to_string(fields).expect("a text");
         let ticket = self.ask(self.of(agent), agent, "sitter/say", &body);
         assert_eq!(self.answers[&ticket], Ok("\"said\"".into()));
@@ -226,14 +233,14 @@ impl Mesh {
     }
 
     /// What a document says on a host, without what stands in every descriptor.
-    fn doc(&mut self, host: usize, doc: &DocName) -> Result<String, DocumentError> {
+    pub(super) fn doc(&mut self, host: usize, doc: &DocName) -> Result<String, DocumentError> {
         let now = self.now();
         let value = self.engines[host].read_document(doc, now, to_json)?;
         self.settle();
         Ok(value.expect("it can be shown").to_string())
     }
 
-    fn fields(&mut self, host: usize, agent: Address) -> String {
+    pub(super) fn fields(&mut self, host: usize, agent: Address) -> String {
         let now = self.now();
         let doc = DocName::of_agent(agent.agent);
         let fields = self.engines[host].read_document(&doc, now, |doc| get(doc, &path("fields")));
@@ -261,7 +268,7 @@ impl Mesh {
         ticket
     }
 
-    fn sitter_log(&mut self, agent: Address) -> Vec<String> {
+    pub(super) fn sitter_log(&mut self, agent: Address) -> Vec<String> {
         let here = self.of(agent);
         let to = Address { host: agent.host, agent: AgentId::HOST };
         let body = format!(r#"{{"agent":"{}"}}"#, agent.agent);
@@ -273,7 +280,7 @@ impl Mesh {
         serde_json::from_value(state["log"].clone()).expect("a log")
     }
 
-    fn counted(&self, host: usize, counter: Counter) -> u64 {
+    pub(super) fn counted(&self, host: usize, counter: Counter) -> u64 {
         self.engines[host].counters().get(counter)
     }
 
@@ -508,7 +515,7 @@ fn an_agent_that_lives_on_elsewhere_dies_here_and_says_what_is_lost() {
         Event::AgentDied { agent, why, .. } => Some((*host, *agent, why.clone())),
         _ => None,
     });
-    let why = "it lives on another host, which does not have its last changes: \
+    let why = "it lives on host-1 now, which does not have its last changes: \
                fields.room: \"attic\" -> \"cellar\"";
     assert_eq!(died, Some((0, agent.agent, why.to_owned())));
     assert_eq!(mesh.fields(0, agent), r#"{"room":"attic"}"#);

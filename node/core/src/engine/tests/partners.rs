@@ -26,7 +26,7 @@ impl Relation for Guests {
 
 /// What a guest does, and what an inn does: both log what they are told.
 #[derive(Serialize, Deserialize)]
-enum Tell {
+pub(super) enum Tell {
     Propose(Address, u64),
     Substitute(Address),
     BreakUp,
@@ -60,6 +60,13 @@ macro_rules! party {
             }
             fn undelivered(&mut self, _: &mut Cx<'_, Self>, what: &crate::agent::Undelivered<'_>) {
                 self.log.push(format!("undelivered {}", what.name));
+            }
+            fn taken_up(&mut self, _: &mut Cx<'_, Self>, past: &TakenUp) {
+                self.log.push(format!("taken up, {}", past.instance));
+                self.beds = with_beds(2);
+            }
+            fn sharing(&self) -> Option<&Resources> {
+                Some(&self.beds)
             }
         }
 
@@ -196,7 +203,7 @@ fn with_beds(beds: u64) -> Resources {
 }
 
 impl Mesh {
-    fn party(&mut self, host: usize, kind: &str, beds: u64, fussy: bool) -> Address {
+    pub(super) fn party(&mut self, host: usize, kind: &str, beds: u64, fussy: bool) -> Address {
         let state = serde_json::json!({ "log": [], "beds": with_beds(beds), "fussy": fussy });
         let init = Init::Json(state.to_string());
         let start = Start { kind: kind.into(), name: None, init };
@@ -207,11 +214,11 @@ impl Mesh {
         Address { host: self.host(host), agent }
     }
 
-    fn guest(&mut self, host: usize) -> Address {
+    pub(super) fn guest(&mut self, host: usize) -> Address {
         self.party(host, "lodger", 1, false)
     }
 
-    fn inn(&mut self, host: usize, beds: u64) -> Address {
+    pub(super) fn inn(&mut self, host: usize, beds: u64) -> Address {
         self.party(host, "inn", beds, false)
     }
 
@@ -233,7 +240,7 @@ impl Mesh {
         Address { host: self.host(host), agent: AgentId(1032) }
     }
 
-    fn says(&mut self, who: Address, tell: &Tell) {
+    pub(super) fn says(&mut self, who: Address, tell: &Tell) {
         let host = (0..self.engines.len()).find(|host| self.host(*host) == who.host);
         let body = serde_json::to_string(tell).expect("JSON");
         let ticket = self.ask(host.expect("a host"), who, "partners/tell", &body);
@@ -242,7 +249,7 @@ impl Mesh {
     }
 
     /// What it was told, the partners it has, and the beds that are taken.
-    fn seen(&mut self, who: Address) -> (Vec<String>, Vec<Address>, u64) {
+    pub(super) fn seen(&mut self, who: Address) -> (Vec<String>, Vec<Address>, u64) {
         let host = (0..self.engines.len()).find(|host| self.host(*host) == who.host);
         let to = Address { host: who.host, agent: AgentId::HOST };
         let body = format!(r#"{{"agent":"{}"}}"#, who.agent);
@@ -262,7 +269,7 @@ impl Mesh {
         (log, partners.expect("addresses"), taken)
     }
 
-    fn pair(&mut self) -> (Address, Address) {
+    pub(super) fn pair(&mut self) -> (Address, Address) {
         let (guest, inn) = (self.guest(0), self.inn(1, 2));
         self.says(guest, &Tell::Propose(inn, 3));
         assert_eq!(self.seen(guest), (vec!["initiate None".into()], vec![inn], 1));
@@ -270,7 +277,7 @@ impl Mesh {
         (guest, inn)
     }
 
-    fn last(&mut self, who: Address) -> (String, usize, u64) {
+    pub(super) fn last(&mut self, who: Address) -> (String, usize, u64) {
         let (log, partners, beds) = self.seen(who);
         (log.last().cloned().unwrap_or_default(), partners.len(), beds)
     }

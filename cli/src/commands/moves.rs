@@ -1,0 +1,77 @@
+//! `p2p move`, `p2p take-up`
+
+use clap::Args;
+use starling_node::api::{self, Moved};
+
+use crate::{failure::Failure, session::Session, text};
+
+/// Give an agent to another host
+///
+/// It begins there with what it has described of itself, under the same id. What it had not
+/// described is lost.
+#[derive(Debug, Args)]
+#[command(before_help = "  p2p move visits --to beta
+  p2p move visits@alpha --to beta
+")]
+pub(crate) struct Move {
+    /// AGENT or AGENT@HOST: its id, the beginning of its id, its name, or its kind
+    #[arg(value_name = "AGENT")]
+    agent: String,
+    /// To which host: its name, its id or the beginning of its id
+    #[arg(long, value_name = "HOST")]
+    to: String,
+}
+
+/// Take up an agent whose host is gone, or that was given to this host
+///
+/// It begins here with what it had described of itself, under the same id. If its host comes back,
+/// the agent dies there.
+#[derive(Debug, Args)]
+#[command(before_help = "  p2p take-up visits
+  p2p take-up visits --on beta
+")]
+pub(crate) struct TakeUp {
+    /// Its id, the beginning of its id, or its name; `p2p locate` finds it
+    #[arg(value_name = "AGENT")]
+    agent: String,
+    /// On which host: its name, its id or the beginning of its id; here when absent
+    #[arg(long, value_name = "HOST")]
+    on: Option<String>,
+    /// You know that its host is gone for good, though it does not look so. If it lives, the agent
+    /// dies there, and what it does until then is lost
+    #[arg(long)]
+    its_host_is_gone: bool,
+}
+
+impl Move {
+    pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
+        let ask = api::Move { agent: self.agent, to: self.to };
+        let moved: Moved = session.client()?.post("/v1/agents/move", &ask).await?;
+        told(session, "move", &moved)
+    }
+}
+
+impl TakeUp {
+    pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
+        let Self { agent, on, its_host_is_gone } = self;
+        let ask = api::TakeUp { agent, on, its_host_is_gone };
+        let moved: Moved = session.client()?.post("/v1/agents/take-up", &ask).await?;
+        told(session, "take-up", &moved)
+    }
+}
+
+fn told(session: &Session, schema: &str, moved: &Moved) -> Result<(), Failure> {
+    let out = &session.out;
+    if out.is_json() {
+        return out.envelope(schema, moved);
+    }
+    if out.quiet {
+        return out.line(&text::plain(&moved.agent));
+    }
+    let (agent, host) = (text::short(&moved.agent), text::plain(&moved.host_name));
+    out.line(&if moved.arrived {
+        format!("agent {agent} lives on {host} now")
+    } else {
+        format!("agent {agent} is given to {host}, which takes it up when it hears of it")
+    })
+}

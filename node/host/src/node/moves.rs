@@ -1,0 +1,57 @@
+//! Agents that go from one host to another, as people want it.
+
+use std::time::Duration;
+
+use starling_core::{
+    engine::HostView,
+    society::{GiveHere, TakeUpHere},
+};
+use starling_protocols::ident::AgentId;
+
+use super::{
+    abroad::{HOST_BUDGET, failed, find, hosts},
+    client::{Client, internal},
+    documents::locate,
+};
+use crate::api::{self, Code, Problem, documents::Located};
+
+/// How long a host may take to give an agent away: it waits for the disks of others, and asks the
+/// host that is to have it three times.
+const GIVE_BUDGET: Duration = Duration::from_secs(20);
+
+pub(super) async fn move_agent(client: &Client, ask: api::Move) -> Result<api::Moved, Problem> {
+    let at = find(client, &ask.agent, HOST_BUDGET).await?;
+    let view = hosts(client, Some(&ask.to)).await?.into_iter().next();
+    let Some(HostView { record, .. }) = view else { return Err(internal("a host vanished")) };
+    let give = GiveHere { agent: at.agent, to: record.host };
+    let arrived = client.ask_host(at.host, &give, GIVE_BUDGET).await?.map_err(failed)?;
+    let (agent, host) = (at.agent.to_string(), record.host.to_string());
+    Ok(api::Moved { agent, host, host_name: record.name, arrived })
+}
+
+pub(super) async fn take_up(client: &Client, ask: api::TakeUp) -> Result<api::Moved, Problem> {
+    let view = match &ask.on {
+        Some(text) => hosts(client, Some(text)).await?.into_iter().next(),
+        None => client.with(|node| node.engine.host_view(node.engine.host())).await?,
+    };
+    let Some(HostView { record, .. }) = view else { return Err(internal("a host vanished")) };
+    let agent = known(client, &ask.agent).await?;
+    let take = TakeUpHere { agent, its_host_is_gone: ask.its_host_is_gone };
+    client.ask_host(record.host, &take, HOST_BUDGET).await?.map_err(failed)?;
+    let (agent, host) = (agent.to_string(), record.host.to_string());
+    Ok(api::Moved { agent, host, host_name: record.name, arrived: true })
+}
+
+/// The agent that a person means, of those whose descriptors are known.
+async fn known(client: &Client, text: &str) -> Result<AgentId, Problem> {
+    let found: Vec<Located> = locate(client, text).await?.items;
+    match &found[..] {
+        [one] => one.agent.parse().map_err(internal),
+        [] => Err(Problem::new(Code::NotFound, format!("no agent {text:?} is known"))
+            .next("see whose descriptors there are: p2p docs list agent/")),
+        several => {
+            let message = format!("{} agents are called {text:?}", several.len());
+            Err(Problem::new(Code::Usage, message).next("say which one by its id: p2p locate"))
+        }
+    }
+}
