@@ -11,7 +11,8 @@ use starling_protocols::{
 };
 
 use super::{
-    Agent, Cx, Dialog, Input, Interests, Undelivered, WaitId,
+    Agent, CONFIGURED, Configuration, Cx, Dialog, Input, Interests, Undelivered, Updating, WaitId,
+    configured,
     contract::Part,
     cx::Turn,
     dealings::{Dealings, Lazy, Waits},
@@ -134,6 +135,10 @@ pub(crate) trait AnyKind: Send + Sync {
     fn topics(&self) -> &[TopicName];
     /// The services that all agents of the kind offer.
     fn services(&self) -> Vec<&'static str>;
+    /// How its agents are configured.
+    fn configuration(&self) -> Option<&Configuration>;
+    /// The updates of documents that it declares.
+    fn updates(&self) -> &[Updating];
     fn make(&self, init: &Init) -> Result<AnyBall, Rejection>;
     /// Appends the whole ball, encoded.
     fn save(&self, ball: &AnyBall, out: &mut Vec<u8>) -> Result<(), wire::Error>;
@@ -222,6 +227,10 @@ impl<A: Agent> Kind<A> {
             }
             Input::Notification { name, codec, body, .. } => {
                 let Ok(does) = self.does(name) else {
+                    if *name == CONFIGURED {
+                        let config = self.0.config.as_ref().ok_or(Rejection::Unknown)?;
+                        return config.tell(state, cx, body);
+                    }
                     return match Everybodys::find(name) {
                         Some(Everybodys::Unwatch) => cx.is_unwatched(*codec, body),
                         Some(Everybodys::Restarted) => cx.told_of_restart(*codec, body),
@@ -321,6 +330,14 @@ impl<A: Agent> AnyKind for Kind<A> {
         &self.0.topics
     }
 
+    fn configuration(&self) -> Option<&Configuration> {
+        self.0.config.as_ref().map(|config| &config.of)
+    }
+
+    fn updates(&self) -> &[Updating] {
+        &self.0.updates
+    }
+
     fn services(&self) -> Vec<&'static str> {
         let services = self.0.handlers.iter().filter(|handler| handler.does.is_service());
         services.map(|handler| handler.name).collect()
@@ -388,6 +405,9 @@ impl<A: Agent> AnyKind for Kind<A> {
     }
 
     fn show(&self, of: BodyOf, name: &str, body: &[u8]) -> Option<Value> {
+        if name == CONFIGURED {
+            return configured::said(body).ok()?;
+        }
         self.0.find(name)?.shows.show(of, body)
     }
 }
