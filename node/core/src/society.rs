@@ -12,6 +12,7 @@ pub use echo::{Echo, Said, Say};
 pub use guest::{Arrived, Greet, Guest, Talk};
 pub use host::{
     AgentsHere, DocumentHere, Host, InspectHere, KindsHere, ProvidersHere, StartHere, StopHere,
+    TypesHere,
 };
 pub use pick::{PickError, Place, pick_agent, pick_host};
 

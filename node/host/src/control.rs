@@ -143,6 +143,7 @@ pub enum DocsCommand {
         after: Option<String>,
     },
     Resolve(api::documents::DocResolve),
+    Raise(api::documents::DocRaise),
     Locate {
         what: String,
     },

@@ -8,6 +8,7 @@ mod doctor;
 mod documents;
 mod events;
 mod metrics;
+mod raise;
 mod serve;
 mod start;
 

@@ -92,7 +92,10 @@ impl<A: Agent> ConfigFns<A> {
     {
         let name = format!("conf/{}", A::KIND).parse();
         let name = name.unwrap_or_else(|why| {
-            panic!("kind {} is configured, and its name makes no name of a document: {why}", A::KIND)
+            panic!(
+                "kind {} is configured, and its name makes no name of a document: {why}",
+                A::KIND
+            )
         });
         let begin = |doc: &mut AutoCommit| write(doc, &C::default(), C::VERSION);
         let of = Configuration { name, schema: Schema::of::<C>(), begin };
@@ -116,9 +119,7 @@ fn take<A: ConfiguredBy<C>, C: Document + Default>(
     whole: Option<Value>,
 ) -> Result<(), Rejection> {
     let config = match whole {
-        Some(whole) => {
-            read_value(whole).map_err(|why| Rejection::BadBody(why.to_string()))?
-        }
+        Some(whole) => read_value(whole).map_err(|why| Rejection::BadBody(why.to_string()))?,
         None => C::default(),
     };
     agent.configured(cx, config);

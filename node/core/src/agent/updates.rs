@@ -99,7 +99,7 @@ impl Request for UpdateDocument {
     type Reply = Result<Updated, UpdateFailed>;
 }
 
-/// An update was applied, and is durable on this host.
+/// An update was applied, and is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Updated {
     /// Whether it has changed anything.
@@ -122,11 +122,11 @@ pub enum UpdateFailed {
     /// document is as it was.
     #[error("{0}")]
     Refused(String),
-    /// It could not be changed until time was up, and why it could not the last time: there was no
-    /// such document, or the copy of this host was damaged or doubtful, for example. The document
-    /// is as it was.
-    #[error("it could not be changed in time: {0}")]
-    NotInTime(DocumentError),
+    /// It could not be changed. Where that may be for a while only (there is no such document, the
+    /// copy of this host is damaged or doubtful), it was tried until time was up. The document is
+    /// as it was.
+    #[error(transparent)]
+    NotChanged(DocumentError),
     /// It is applied, but was not durable when time was up: it is lost if the host goes down now.
     #[error("it is applied, and not yet on the disk")]
     NotDurable,
@@ -164,8 +164,8 @@ fn apply<D: Document, U: Update<D>>(
     body: &[u8],
     of_agent: bool,
 ) -> Result<bool, NotApplied> {
-    let change: U = wire::decode(body, BODY_BYTES_MAX)
-        .map_err(|why| NotApplied::Refused(why.to_string()))?;
+    let change: U =
+        wire::decode(body, BODY_BYTES_MAX).map_err(|why| NotApplied::Refused(why.to_string()))?;
     // In the version in which the document stands: to raise that is for people to decide. One that
     // is made here is of this program's version.
     let there = !matches!(crate::documents::read::<D>(doc), Err(ReadError::Empty));
@@ -183,7 +183,7 @@ impl<A: Agent> Cx<'_, A> {
     /// Applies an [`Update`] to the document of this name, which the kind
     /// [declares](super::Interests::updates). When the copy of this host cannot be changed for now,
     /// or there is no such document yet, it is tried again for some seconds. The answer comes when
-    /// the change is durable on this host. The change bears the update's name in the document's
+    /// the change is durable. The change bears the update's name in the document's
     /// history.
     ///
     /// An agent that outlives its daemon may hear [`Failure::Gone`]: then the update may have been

@@ -1,4 +1,6 @@
-use automerge::{AutoCommit, ROOT, ReadDoc, ScalarValue, Value as Stored, transaction::Transactable};
+use automerge::{
+    AutoCommit, ROOT, ReadDoc, ScalarValue, Value as Stored, transaction::Transactable,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;

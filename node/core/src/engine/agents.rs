@@ -244,6 +244,7 @@ impl Engine {
         self.begin_descriptor(id);
         self.counters.add(Counter::AgentsStarted, 1);
         self.queue.push_back(Parcel { to: agent, mail: Mail::Started });
+        self.configure(agent);
         self.tell(Event::AgentStarted { agent: id, kind: kind_name, name });
         Ok(())
     }

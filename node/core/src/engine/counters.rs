@@ -72,6 +72,7 @@ counters! {
     DocumentsRefused = "documents_refused", "Documents, and what is said about them, refused from other hosts.";
     DocumentsLate = "documents_late", "Comparisons of documents that came when nobody waited for them any more: after a lane had broken, or too late.";
     DocumentsNotWritten = "documents_not_written", "Descriptors of agents that could not be written.";
+    ConfigurationsRefused = "configurations_refused", "Configurations of kinds that did not fit their type: agents go on with the one before.";
     OutboxFull = "outbox_full", "Durable letters not posted because too many wait for the host.";
 }
 

@@ -9,7 +9,7 @@ use crate::{
     agent::{Init, prelude::*},
     engine::{
         AgentDetail, DocumentHeads, FindProviders, Inspect, ListAgents, ListHosts, ListKinds,
-        Listed, Start, StartAgent, StopAgent,
+        ListTypes, Listed, Start, StartAgent, StopAgent,
     },
 };
 
@@ -81,6 +81,16 @@ impl Request for KindsHere {
     type Reply = Vec<(String, Vec<String>)>;
 }
 
+/// Asks a host which types of documents it knows, each with the newest version that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TypesHere {}
+
+impl Request for TypesHere {
+    const NAME: &'static str = "host/types";
+    type Reply = Vec<(String, u32)>;
+}
+
 /// Asks a host which version of a document it has: its heads, in hex and in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,6 +127,8 @@ pub enum Then {
     Heard(Await<ProvidersHere>, Task, HostId),
     /// The heads of a document are being looked up.
     Document(Await<DocumentHeads>, ReplyTo<DocumentHere>),
+    /// Types of documents are being listed.
+    Types(Await<ListTypes>, ReplyTo<TypesHere>),
 }
 
 impl Agent for Host {
@@ -131,6 +143,7 @@ impl Agent for Host {
         interests.answers::<ProvidersHere>();
         interests.answers::<Discover>();
         interests.answers::<DocumentHere>();
+        interests.answers::<TypesHere>();
     }
 }
 
@@ -184,6 +197,12 @@ impl Answers<DocumentHere> for Host {
     }
 }
 
+impl Answers<TypesHere> for Host {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, TypesHere {}: TypesHere) -> Answer<TypesHere> {
+        pass(cx, &ListTypes, Then::Types)
+    }
+}
+
 impl Continuation<Host> for Then {
     fn resume(self, _: &mut Host, cx: &mut Cx<'_, Host>) {
         match self {
@@ -201,6 +220,7 @@ impl Continuation<Host> for Then {
             Self::Hosts(slot, task) => discovery::ask_all(cx, slot, task),
             Self::Heard(slot, task, host) => discovery::heard(cx, slot, task, host),
             Self::Document(slot, to) => hand_back(cx, slot, to),
+            Self::Types(slot, to) => hand_back(cx, slot, to),
         }
     }
 }

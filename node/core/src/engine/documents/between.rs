@@ -74,6 +74,8 @@ impl Engine {
             documents.at.due(now);
         }
         self.tidy_documents();
+        self.load_initial();
+        self.retry_updates();
         while let Some(documents) = &mut self.documents {
             let output = documents.at.poll().or_else(|| {
                 documents.at.flush();
@@ -94,6 +96,8 @@ impl Engine {
                     self.mind_descriptor(agent);
                 }
                 self.tell_watchers(&name, None);
+                self.reconfigure(&name);
+                self.hurry_updates(&name);
             }
             replica::Output::Dropped { name, dropped } => self.dropped(&name, &dropped),
             replica::Output::Carry { name } => {
@@ -131,6 +135,7 @@ impl Engine {
                     Ok(u32::try_from(replicas).unwrap_or(u32::MAX));
                 self.answer(dialog, Ok(wire::encode(&reply)));
             }
+            Some(Waiting::Update(number)) => self.update_is_replicated(number, replicas),
             Some(Waiting::Outside(ticket)) => self.emit(Output::Replicated { ticket, replicas }),
             None => {}
         }
