@@ -277,7 +277,6 @@ impl Engine {
         let entropy = Entropy::from_seed(config.seed);
         let Kinds { all, initial } = config.kinds;
         let kinds: Vec<_> = all.into_values().collect();
-        let schemas: Vec<_> = initial.values().map(|initial| initial.schema).collect();
         let numbers = kinds.iter().map(|kind| kind.name()).zip(0..).collect();
         let services = services::Services::new(&kinds);
         let me = config.key.host();
@@ -297,7 +296,7 @@ impl Engine {
             agent_seed: entropy.fork("agents"),
             links: Links::new(entropy.fork("links")),
             entropy: entropy.fork("engine"),
-            configs: configs::Configs::new(&kinds, &schemas),
+            configs: configs::Configs::new(&kinds, &initial),
             kinds,
             kind_numbers: numbers,
             agents: agents::Agents::default(),
@@ -333,23 +332,24 @@ impl Engine {
             credential: config.credential,
         };
         engine.begin_roster(config.known);
-        if let Some(documents) = &mut engine.documents {
-            documents.begin_with(initial, now.time);
-        }
-        engine.begin_configs();
+        engine.begin_configs(initial);
         if let Some(recording) = config.recording {
             engine.was_away(recording.found.moment.wall);
             engine.begin_recording(recording);
         }
-        for (id, start) in config.residents {
-            if engine.agents.find(id).is_some() {
-                continue;
-            }
-            engine.start_as(id, start).expect("residents are of known kinds and states");
-        }
+        engine.begin_residents(config.residents);
         engine.begin_descriptors();
         engine.finish();
         engine
+    }
+
+    fn begin_residents(&mut self, residents: Vec<(AgentId, Start)>) {
+        for (id, start) in residents {
+            if self.agents.find(id).is_some() {
+                continue;
+            }
+            self.start_as(id, start).expect("residents are of known kinds and states");
+        }
     }
 
     /// Takes one input.

@@ -227,14 +227,11 @@ impl<A: Agent> Kind<A> {
             }
             Input::Notification { name, codec, body, .. } => {
                 let Ok(does) = self.does(name) else {
-                    if *name == CONFIGURED {
-                        let config = self.0.config.as_ref().ok_or(Rejection::Unknown)?;
-                        return config.tell(state, cx, body);
-                    }
                     return match Everybodys::find(name) {
                         Some(Everybodys::Unwatch) => cx.is_unwatched(*codec, body),
                         Some(Everybodys::Restarted) => cx.told_of_restart(*codec, body),
                         Some(Everybodys::Buried) => cx.told_of_burial(*codec, body),
+                        _ if *name == CONFIGURED => self.told_config(state, cx, body),
                         _ => Err(Rejection::Unknown),
                     };
                 };
@@ -257,6 +254,10 @@ impl<A: Agent> Kind<A> {
             Input::Resume { wait, .. } => cx.resume(state, *wait),
         }
         Ok(())
+    }
+
+    fn told_config(&self, state: &mut A, cx: &mut Cx<'_, A>, body: &[u8]) -> Handled {
+        self.0.config.as_ref().ok_or(Rejection::Unknown)?.tell(state, cx, body)
     }
 
     /// What the kind takes part in, of contracts of that name.

@@ -14,6 +14,7 @@ use starling_protocols::{
 use super::{
     Counter, Engine, Event,
     agents::AgentNo,
+    documents::Initial,
     mail::{Mail, Notification},
 };
 use crate::{
@@ -52,9 +53,9 @@ pub(super) struct Expected {
 }
 
 impl Configs {
-    pub(super) fn new(kinds: &[Arc<dyn AnyKind>], initial: &[Schema]) -> Self {
+    pub(super) fn new(kinds: &[Arc<dyn AnyKind>], initial: &BTreeMap<DocName, Initial>) -> Self {
         let (mut all, mut types) = (Self::default(), Types::new());
-        types.extend(initial.iter().map(|schema| (schema.name, *schema)));
+        types.extend(initial.values().map(|initial| (initial.schema.name, initial.schema)));
         for (kind, number) in kinds.iter().zip(0..) {
             types.extend(kind.updates().iter().map(|update| (update.schema.name, update.schema)));
             let Some(of) = kind.configuration().cloned() else { continue };
@@ -126,8 +127,12 @@ impl Engine {
         types.map(|schema| (schema.name.to_owned(), schema.version)).collect()
     }
 
-    /// Looks at all configurations, before the first agent lives.
-    pub(super) fn begin_configs(&mut self) {
+    /// Looks at all configurations, before the first agent lives, and takes up what the
+    /// application begins with.
+    pub(super) fn begin_configs(&mut self, initial: BTreeMap<DocName, Initial>) {
+        if let Some(documents) = &mut self.documents {
+            documents.begin_with(initial, self.now);
+        }
         let names: Vec<DocName> = self.configs.by_name.keys().cloned().collect();
         for name in names {
             let _ = self.look_at_config(&name);
