@@ -551,6 +551,23 @@ pub const CHANGE_MESSAGE_BYTES_MAX: usize = 256;
 /// How much of a document's caps the changes made on this host may use.
 pub const DOCUMENT_OWN_PERCENT: usize = 75;
 
+/// Updates of documents by agents of this host that wait until they can be made, or are on as many
+/// hosts as they should be. A further one is refused.
+pub const DOCUMENT_UPDATES_WAITING_MAX: usize = 1024;
+
+/// After how long an update that could not be made is tried again; twice as long each time…
+pub const DOCUMENT_UPDATE_RETRY: Duration = Duration::from_millis(500);
+
+/// …and never later than this.
+pub const DOCUMENT_UPDATE_RETRY_MAX: Duration = Duration::from_secs(15);
+
+/// How long a host that meets another waits before it makes the documents that its application
+/// begins with: the other may have them.
+pub const INITIAL_DOCUMENTS_SETTLE: Duration = Duration::from_secs(5);
+
+/// How long it waits for another host at all, if it knows any.
+pub const INITIAL_DOCUMENTS_ALONE: Duration = Duration::from_secs(60);
+
 /// Documents on one page of a search.
 pub const DOCUMENTS_PER_PAGE_MAX: usize = 1000;
 

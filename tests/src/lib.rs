@@ -23,6 +23,7 @@ pub mod auction;
 pub mod company;
 pub mod copies;
 pub mod deals;
+pub mod greeters;
 pub mod kept;
 pub mod load;
 pub mod power;

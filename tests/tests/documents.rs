@@ -304,7 +304,7 @@ fn lives_on(host: &Host, name: &str) -> Vec<String> {
 #[test]
 fn an_agent_goes_to_another_host_and_takes_its_words_along() {
     let place = place!();
-    let [alpha, beta, gamma] = place.mesh(["alpha", "beta", "gamma"]);
+    let [alpha, _beta, gamma] = place.mesh(["alpha", "beta", "gamma"]);
     let address = alpha.start("counter", "visits");
     let (agent, _) = address.split_once('@').expect("an address");
     let _ = alpha.run(&["request", "visits", "counter/add", r#"{"by": 42}"#]).well();

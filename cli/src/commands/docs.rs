@@ -7,6 +7,7 @@ mod edit;
 mod get;
 mod history;
 mod list;
+mod raise;
 mod set;
 
 use clap::{Args, Subcommand};
@@ -61,6 +62,7 @@ enum Command {
     Diff(diff::Diff),
     Conflicts(conflicts::Conflicts),
     Resolve(conflicts::Resolve),
+    Raise(raise::Raise),
     Delete(delete::Delete),
 }
 
@@ -76,6 +78,7 @@ impl Docs {
             Command::Diff(diff) => diff.run(session).await,
             Command::Conflicts(conflicts) => conflicts.run(session).await,
             Command::Resolve(resolve) => resolve.run(session).await,
+            Command::Raise(raise) => raise.run(session).await,
             Command::Delete(delete) => delete.run(session).await,
         }
     }

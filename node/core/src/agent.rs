@@ -43,7 +43,8 @@
 //! Beyond requests and notifications agents negotiate: see [`Contract`] for work that is announced,
 //! bid for and granted, [`partners`] for two that rely on each other, [`Problem`] for a group of
 //! which one acts, [`resources`] for what can be allocated, [`tasks`] for what is done over time,
-//! and [`Cx::discover`] to find others.
+//! [`Cx::discover`] to find others, [`ConfiguredBy`] for what people
+//! set for all agents of a kind, and [`Cx::update`] to change documents.
 //!
 //! The wrong message to the wrong agent, a missing handler, a reply of the wrong type and a
 //! continuation that nobody handles do not compile:
@@ -123,6 +124,7 @@ mod ball;
 mod bytes;
 mod cage;
 mod call_error;
+mod configured;
 mod contract;
 mod cx;
 mod dealings;
@@ -138,6 +140,7 @@ pub mod resources;
 mod solve;
 mod standing;
 pub mod tasks;
+mod updates;
 mod waits;
 mod watch;
 
@@ -145,6 +148,8 @@ pub(crate) use ball::{AnyBall, AnyKind, Kind, Shown, WaitView};
 pub use ball::{Handled, Init, Rejection};
 pub use cage::Cage;
 pub use call_error::CallError;
+pub use configured::ConfiguredBy;
+pub(crate) use configured::{CONFIGURED, Configuration, body as configuration_body};
 pub use contract::{BidOf, Bids, Contract, ContractId, Job, Manages, Offer, Settled, To, Work};
 pub use cx::Cx;
 pub(crate) use cx::Turn;
@@ -165,6 +170,8 @@ pub use resources::Resources;
 pub use solve::{Problem, Solution, Solved, Solves, Solving};
 pub(crate) use standing::Standing;
 pub use tasks::{Events, Periodic, Retry, Singleton};
+pub(crate) use updates::{NotApplied, Updating};
+pub use updates::{UpdateDocument, UpdateFailed, Updated};
 
 pub(crate) use waits::What;
 pub use waits::{Task, WaitId};
@@ -193,8 +200,8 @@ pub mod prelude {
     };
 
     pub use super::{
-        Agent, Answer, Answers, Await, BidOf, Bids, Cage, CallError, Collects, Consent,
-        Continuation, Contract, ContractId, Cx, Discover, Effect, Events, Expiring, Found,
+        Agent, Answer, Answers, Await, BidOf, Bids, Cage, CallError, Collects, ConfiguredBy,
+        Consent, Continuation, Contract, ContractId, Cx, Discover, Effect, Events, Expiring, Found,
         Interests, Job, Level, Manages, Many, Never, Notification, Offer, One, Outcome, Partner,
         Partners, Periodic, Problem, Proposing, Relation, ReplyTo, Request, Resources, Retry,
         Settled, Singleton, Solution, Solved, Solves, Solving, TakenUp, Task, To, Topic,

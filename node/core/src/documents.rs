@@ -81,4 +81,6 @@ pub use migrate::{Migration, StepError};
 pub use path::{Path, PathError, SetError, Step, get, remove, set};
 pub use reconcile::{ReconcileError, reconcile_json};
 pub use typed::{Document, ReadError, Schema, WriteError, read, type_of, write};
+pub(crate) use typed::{read_value, version_of, whole_of};
+pub(crate) use update::update_fields;
 pub use update::{Refused, Update, UpdateError, update};

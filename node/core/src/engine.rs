@@ -14,6 +14,7 @@
 mod admit;
 mod agents;
 mod calls;
+mod configs;
 mod counters;
 mod documents;
 mod event;
@@ -45,8 +46,8 @@ pub use journal::{Recording, Storage};
 pub use mesh::{HostState, HostView};
 pub use outside::Published;
 pub use service::{
-    AgentDetail, AgentSummary, DocumentHeads, Inspect, ListAgents, ListKinds, Listed, StartAgent,
-    StartError, StopAgent,
+    AgentDetail, AgentSummary, DocumentHeads, Inspect, ListAgents, ListKinds, ListTypes, Listed,
+    StartAgent, StartError, StopAgent,
 };
 pub use services::{FindProviders, HostsAbout, ListHosts, Provider, Providers};
 
@@ -62,13 +63,14 @@ use starling_protocols::{
     interest::{Incoming, Listeners, Outgoing, TopicName},
     link::Links,
     reconcile::{self, Reconciler},
-    replica::Replicas,
+    replica::{DocName, Replicas},
     roster::{HostRecord, Roster},
     time::{Deadlines, Time, WallTime},
 };
 
 use crate::{
     agent::{Agent, AnyKind, BodyOf, Effect, Kind},
+    documents::Document,
     guard::guarded,
 };
 
@@ -78,7 +80,10 @@ const OUTPUTS_KEPT_MAX: usize = 64;
 
 /// The kinds of agents that a host can run.
 #[derive(Clone, Default)]
-pub struct Kinds(BTreeMap<&'static str, Arc<dyn AnyKind>>);
+pub struct Kinds {
+    all: BTreeMap<&'static str, Arc<dyn AnyKind>>,
+    initial: BTreeMap<DocName, documents::Initial>,
+}
 
 impl Kinds {
     /// None yet.
@@ -93,15 +98,31 @@ impl Kinds {
     /// When there is another kind of that name, or `A` declares an interest twice.
     #[must_use]
     pub fn kind<A: Agent>(mut self) -> Self {
-        let before = self.0.insert(A::KIND, Arc::new(Kind::<A>::new()));
+        let before = self.all.insert(A::KIND, Arc::new(Kind::<A>::new()));
         assert!(before.is_none(), "two kinds are named {:?}", A::KIND);
+        self
+    }
+
+    /// Adds a document that the application begins with: it is made once in a mesh, when there is
+    /// none and never was one. What people have made of it stays, also when the application begins
+    /// with something else later; and one that was deleted is not made again. Hosts that make it
+    /// at the same time make the same.
+    ///
+    /// # Panics
+    /// When `name` is no name of a document, is given twice, or `value` cannot be written.
+    #[must_use]
+    pub fn document<D: Document>(mut self, name: &str, value: &D) -> Self {
+        let name: DocName = name.parse().expect("the name of a document");
+        assert!(name.agent().is_none(), "nobody begins with the descriptor of an agent");
+        let before = self.initial.insert(name, documents::Initial::new(value));
+        assert!(before.is_none(), "a document is given twice");
         self
     }
 
     /// Whether there is a kind of this name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.all.contains_key(name)
     }
 
     /// Shows a body to people: as `kind` knows it, or else any other.
@@ -114,7 +135,7 @@ impl Kinds {
         body: &[u8],
     ) -> Option<serde_json::Value> {
         let show = |kind: &Arc<dyn AnyKind>| guarded(|| kind.show(of, name, body)).ok().flatten();
-        self.find(kind).and_then(show).or_else(|| self.0.values().find_map(show))
+        self.find(kind).and_then(show).or_else(|| self.all.values().find_map(show))
     }
 
     /// Shows the state in a snapshot of an agent of this kind.
@@ -125,7 +146,7 @@ impl Kinds {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<dyn AnyKind>> {
-        self.0.get(name)
+        self.all.get(name)
     }
 }
 
@@ -220,6 +241,7 @@ pub struct Engine {
     overflowed: BTreeSet<lanes::PeerNo>,
     journal: Option<journal::Journal>,
     documents: Option<documents::Documents>,
+    configs: configs::Configs,
     letters: letters::Letters,
     /// Peers to which something is to be written.
     writable: BTreeSet<lanes::PeerNo>,
@@ -253,7 +275,8 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config, now: Now) -> Self {
         let entropy = Entropy::from_seed(config.seed);
-        let kinds: Vec<_> = config.kinds.0.into_values().collect();
+        let Kinds { all, initial } = config.kinds;
+        let kinds: Vec<_> = all.into_values().collect();
         let numbers = kinds.iter().map(|kind| kind.name()).zip(0..).collect();
         let services = services::Services::new(&kinds);
         let me = config.key.host();
@@ -273,6 +296,7 @@ impl Engine {
             agent_seed: entropy.fork("agents"),
             links: Links::new(entropy.fork("links")),
             entropy: entropy.fork("engine"),
+            configs: configs::Configs::new(&kinds, &initial),
             kinds,
             kind_numbers: numbers,
             agents: agents::Agents::default(),
@@ -308,6 +332,7 @@ impl Engine {
             credential: config.credential,
         };
         engine.begin_roster(config.known);
+        engine.begin_configs(initial);
         if let Some(recording) = config.recording {
             engine.was_away(recording.found.moment.wall);
             engine.begin_recording(recording);

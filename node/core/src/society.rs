@@ -12,7 +12,7 @@ pub use echo::{Echo, Said, Say};
 pub use guest::{Arrived, Greet, Guest, Talk};
 pub use host::{
     AgentsHere, DocumentHere, GiveHere, Host, InspectHere, KindsHere, ProvidersHere, StartHere,
-    StopHere, TakeUpHere,
+    StopHere, TakeUpHere, TypesHere,
 };
 pub use pick::{PickError, Place, pick_agent, pick_host};
 

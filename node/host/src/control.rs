@@ -145,6 +145,7 @@ pub enum DocsCommand {
         after: Option<String>,
     },
     Resolve(api::documents::DocResolve),
+    Raise(api::documents::DocRaise),
     Locate {
         what: String,
     },

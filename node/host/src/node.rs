@@ -9,6 +9,7 @@ mod documents;
 mod events;
 mod metrics;
 mod moves;
+mod raise;
 mod serve;
 mod start;
 

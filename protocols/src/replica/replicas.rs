@@ -37,6 +37,8 @@ pub struct Replicas {
     sums: Sums,
     open: Open,
     changes_max: usize,
+    /// Documents whose deletion is never forgotten.
+    lasting: BTreeSet<DocName>,
 }
 
 /// Who writes, with what key.
@@ -59,7 +61,13 @@ impl Replicas {
             sums: Sums::new(),
             open: Open::default(),
             changes_max: DOCUMENT_CHANGES_KEPT_MAX,
+            lasting: BTreeSet::new(),
         }
+    }
+
+    /// Keeps the deletions of these documents for ever. For a few that somebody would make again.
+    pub fn keep_deletions_of(&mut self, names: impl IntoIterator<Item = DocName>) {
+        self.lasting.extend(names);
     }
 
     /// Begins histories anew that have more than `changes`, in place of

@@ -175,6 +175,17 @@ impl Replication {
         &self.replicas
     }
 
+    /// See [`Replicas::keep_deletions_of`].
+    pub fn keep_deletions_of(&mut self, names: impl IntoIterator<Item = DocName>) {
+        self.replicas.keep_deletions_of(names);
+    }
+
+    /// Whether there is a lane to anybody.
+    #[must_use]
+    pub fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
+    }
+
     /// Reads a document.
     ///
     /// # Errors

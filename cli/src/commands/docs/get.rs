@@ -33,6 +33,9 @@ impl Get {
         let path = format!("/v1/docs/get?{}", query(&parts));
         let seen: DocSeen = session.client()?.get(&path).await?;
         let out = &session.out;
+        if let Some(why) = &seen.not_in_force {
+            out.note(&format!("agents here go on with an earlier version: {why}"));
+        }
         match &seen.value {
             _ if out.is_json() => out.envelope("docs-get", &seen),
             Value::String(value) if out.quiet => out.line(&text::plain_lines(value)),

@@ -11,7 +11,8 @@ use starling_protocols::{
 };
 
 use super::{
-    Agent, Cx, Dialog, Input, Interests, Resources, Undelivered, WaitId,
+    Agent, CONFIGURED, Configuration, Cx, Dialog, Input, Interests, Resources, Undelivered,
+    Updating, WaitId, configured,
     contract::Part,
     cx::Turn,
     dealings::{Dealings, Lazy, Waits},
@@ -143,6 +144,10 @@ pub(crate) trait AnyKind: Send + Sync {
     fn topics(&self) -> &[TopicName];
     /// The services that all agents of the kind offer.
     fn services(&self) -> Vec<&'static str>;
+    /// How its agents are configured.
+    fn configuration(&self) -> Option<&Configuration>;
+    /// The updates of documents that it declares.
+    fn updates(&self) -> &[Updating];
     fn make(&self, init: &Init) -> Result<AnyBall, Rejection>;
     /// Appends the whole ball, encoded.
     fn save(&self, ball: &AnyBall, out: &mut Vec<u8>) -> Result<(), wire::Error>;
@@ -245,6 +250,7 @@ impl<A: Agent> Kind<A> {
                         Some(Everybodys::Unwatch) => cx.is_unwatched(*codec, body),
                         Some(Everybodys::Restarted) => cx.told_of_restart(*codec, body),
                         Some(Everybodys::Buried) => cx.told_of_burial(*codec, body),
+                        _ if *name == CONFIGURED => self.told_config(state, cx, body),
                         _ => Err(Rejection::Unknown),
                     };
                 };
@@ -267,6 +273,10 @@ impl<A: Agent> Kind<A> {
             Input::Resume { wait, .. } => cx.resume(state, *wait),
         }
         Ok(())
+    }
+
+    fn told_config(&self, state: &mut A, cx: &mut Cx<'_, A>, body: &[u8]) -> Handled {
+        self.0.config.as_ref().ok_or(Rejection::Unknown)?.tell(state, cx, body)
     }
 
     /// What the kind takes part in, of contracts of that name.
@@ -338,6 +348,14 @@ impl<A: Agent> AnyKind for Kind<A> {
 
     fn topics(&self) -> &[TopicName] {
         &self.0.topics
+    }
+
+    fn configuration(&self) -> Option<&Configuration> {
+        self.0.config.as_ref().map(|config| &config.of)
+    }
+
+    fn updates(&self) -> &[Updating] {
+        &self.0.updates
     }
 
     fn services(&self) -> Vec<&'static str> {
@@ -418,6 +436,9 @@ impl<A: Agent> AnyKind for Kind<A> {
     }
 
     fn show(&self, of: BodyOf, name: &str, body: &[u8]) -> Option<Value> {
+        if name == CONFIGURED {
+            return configured::said(body).ok()?;
+        }
         self.0.find(name)?.shows.show(of, body)
     }
 }

@@ -13,9 +13,10 @@ use starling_protocols::{
 };
 
 use super::{
-    Agent, Answers, Collects, Dialog, Effect, Handled, Input, Kind, Notification, Request, Topic,
-    Turn, WaitId, ball::Ball,
+    Agent, Answers, CONFIGURED, Collects, ConfiguredBy, Dialog, Effect, Handled, Input, Kind,
+    Notification, Request, Topic, Turn, WaitId, ball::Ball, configuration_body,
 };
+use crate::documents::{Document, whole_of};
 
 /// One agent in a cage: give it inputs, compare the exact list of effects, then
 /// [`replay`](Cage::replay) it all. There is no runtime, no host and no time but the cage's own.
@@ -150,6 +151,23 @@ impl<A: Agent> Cage<A> {
         A: Collects<N>,
     {
         self.tell_from(from, Some(topic), notification)
+    }
+
+    /// Brings it its configuration.
+    ///
+    /// # Panics
+    /// When the agent's kind does not declare that it is [configured] by this type, or `config`
+    /// cannot be written.
+    ///
+    /// [configured]: super::Interests::configured_by
+    pub fn configure<C: Document + Default>(&mut self, config: &C) -> Vec<Effect>
+    where
+        A: ConfiguredBy<C>,
+    {
+        let whole = whole_of(config).expect("a configuration is written").to_string();
+        let from = Address { host: ME.host, agent: AgentId::ENGINE };
+        let (name, body) = (CONFIGURED.into(), configuration_body(Some(&whole)).into());
+        self.input(Input::Notification { name, from, topic: None, codec: Codec::Native, body })
     }
 
     /// Replies to a request of its own.

@@ -7,15 +7,19 @@ use starling_protocols::{
 };
 
 use super::{
-    Agent, Answers, Bids, Collects, Contract, Cx, Manages, Many, Notification, One, Partners,
-    Problem, Relation, Request, Solves, Topic, ball::Rejection, contract::ContractFns,
-    message::Answered, partners::PartnerFns, solve::SolveFns, watch::Everybodys,
+    Agent, Answers, Bids, CONFIGURED, Collects, ConfiguredBy, Contract, Cx, Manages, Many,
+    Notification, One, Partners, Problem, Relation, Request, Solves, Topic, Updating,
+    ball::Rejection, configured::ConfigFns, contract::ContractFns, message::Answered,
+    partners::PartnerFns, solve::SolveFns, watch::Everybodys,
 };
+use crate::documents::{Document, Update};
 
 /// What a kind of agent answers, collects and listens to.
 pub struct Interests<A: Agent> {
     pub(super) handlers: Vec<Handler<A>>,
     pub(super) topics: Vec<TopicName>,
+    pub(super) config: Option<ConfigFns<A>>,
+    pub(super) updates: Vec<Updating>,
 }
 
 pub(super) struct Handler<A: Agent> {
@@ -93,12 +97,13 @@ impl<A: Agent> Does<A> {
 
 impl<A: Agent> Interests<A> {
     pub(super) fn of_kind() -> Self {
-        let mut interests = Self { handlers: Vec::new(), topics: Vec::new() };
+        let (handlers, topics, updates) = (Vec::new(), Vec::new(), Vec::new());
+        let mut interests = Self { handlers, topics, config: None, updates };
         A::interests(&mut interests);
         interests.handlers.sort_by_key(|handler| handler.name);
         for Handler { name, .. } in &interests.handlers {
             assert!(
-                Everybodys::find(name).is_none(),
+                Everybodys::find(name).is_none() && *name != CONFIGURED,
                 "kind {} declares {name}, which every agent answers",
                 A::KIND
             );
@@ -193,6 +198,29 @@ impl<A: Agent> Interests<A> {
             reply: Some(super::solve::show_reply::<P>),
         };
         self.handlers.push(Handler { name: P::NAME, does, shows });
+    }
+
+    /// Agents of this kind are configured by the document `conf/` and the kind's name.
+    ///
+    /// # Panics
+    /// When the kind is configured by two types, or its name makes no name of a document: that has
+    /// small letters, digits, `-`, `_` and `.`.
+    pub fn configured_by<C: Document + Default>(&mut self)
+    where
+        A: ConfiguredBy<C>,
+    {
+        let before = self.config.replace(ConfigFns::new::<C>());
+        assert!(before.is_none(), "kind {} is configured by two types", A::KIND);
+    }
+
+    /// Agents of this kind apply `U` to documents of the type `D`, by [`Cx::update`].
+    ///
+    /// # Panics
+    /// When the kind declares another update of that name.
+    pub fn updates<D: Document, U: Update<D>>(&mut self) {
+        let twice = self.updates.iter().any(|other| other.name == U::NAME);
+        assert!(!twice, "kind {} declares the update {} twice", A::KIND, U::NAME);
+        self.updates.push(Updating::of::<D, U>());
     }
 
     /// Agents of this kind have one partner of this relation at most.

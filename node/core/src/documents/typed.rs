@@ -1,4 +1,6 @@
-use automerge::{ROOT, ReadDoc, ScalarValue, Value as Stored, transaction::Transactable};
+use automerge::{
+    AutoCommit, ROOT, ReadDoc, ScalarValue, Value as Stored, transaction::Transactable,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
@@ -142,8 +144,35 @@ pub enum WriteError {
 /// If it is empty, of another type or a newer version, or does not fit the type: then the error
 /// names the field and what stands there.
 pub fn read<D: Document>(doc: &impl ReadDoc) -> Result<D, ReadError> {
-    let stands = Standing::of::<D>(doc)?;
+    read_value(to_json(doc)?)
+}
+
+/// The same, of a document as JSON.
+pub(crate) fn read_value<D: Document>(whole: Value) -> Result<D, ReadError> {
+    let stands = Standing::in_value::<D>(whole)?;
     typed(&migrate::up::<D>(stands.fields, stands.version, D::VERSION)?)
+}
+
+/// What a document says that holds `value` in this program's version and nothing else.
+pub(crate) fn whole_of<D: Document>(value: &D) -> Result<Value, WriteError> {
+    let fields = to_fields(value)?;
+    Ok(serde_json::json!({ TYPE_KEY: D::TYPE, VERSION_KEY: D::VERSION, FIELDS_KEY: fields }))
+}
+
+/// Makes of the fields of a descriptor, which is of no type, what `change` makes of them.
+pub(super) fn change_fields<D: Document, E: From<ReadError> + From<WriteError>>(
+    doc: &mut impl Transactable,
+    change: impl FnOnce(&mut D) -> Result<bool, E>,
+) -> Result<bool, E> {
+    let place = Path::default().key(FIELDS_KEY);
+    let stands = super::path::get(doc, &place).map_err(ReadError::from)?;
+    let mut value: D = typed(&stands.unwrap_or_else(|| Map::new().into()))?;
+    if !change(&mut value)? {
+        return Ok(false);
+    }
+    let fields = to_fields(&value)?;
+    let set = super::path::set(doc, &place, &fields);
+    set.map_err(|why| WriteError::Value(why.to_string()).into())
 }
 
 /// Makes a document say `value`, in its open transaction, with few operations. Gives back whether
@@ -197,19 +226,20 @@ pub struct Schema {
     pub version: u32,
     /// The oldest version that this program reads.
     pub oldest: u32,
-    check: fn(&Value) -> Result<(), ReadError>,
+    check: fn(Value) -> Result<(), ReadError>,
+    raise: fn(&mut AutoCommit) -> Result<bool, WriteError>,
 }
 
 impl Schema {
     /// The schema of a type.
     #[must_use]
     pub fn of<D: Document>() -> Self {
-        let check = |whole: &Value| {
-            let stands = Standing::in_value::<D>(whole.clone())?;
-            let fields = migrate::up::<D>(stands.fields, stands.version, D::VERSION)?;
-            typed::<D>(&fields).map(|_| ())
+        let check = |whole| read_value::<D>(whole).map(drop);
+        let raise = |doc: &mut AutoCommit| {
+            let value: D = read(doc).map_err(WriteError::Stands)?;
+            write(doc, &value, D::VERSION)
         };
-        Self { name: D::TYPE, version: D::VERSION, oldest: migrate::oldest::<D>(), check }
+        Self { name: D::TYPE, version: D::VERSION, oldest: migrate::oldest::<D>(), check, raise }
     }
 
     /// Whether a document can be read as this type: what a change must not break.
@@ -217,8 +247,31 @@ impl Schema {
     /// # Errors
     /// As [`read`] gives them.
     pub fn check(&self, doc: &impl ReadDoc) -> Result<(), ReadError> {
-        (self.check)(&to_json(doc)?)
+        self.check_value(to_json(doc)?)
     }
+
+    /// The same, of a document as JSON.
+    ///
+    /// # Errors
+    /// As [`read`] gives them.
+    pub fn check_value(&self, whole: Value) -> Result<(), ReadError> {
+        (self.check)(whole)
+    }
+
+    /// Writes a document in this program's version of its type, whatever version it was written
+    /// in. Gives whether that was an older one. Programs that do not know this version cannot read
+    /// it any more.
+    ///
+    /// # Errors
+    /// As [`write`] gives them.
+    pub fn raise(&self, doc: &mut AutoCommit) -> Result<bool, WriteError> {
+        (self.raise)(doc)
+    }
+}
+
+/// In which version of its type a document is written, if it says so.
+pub(crate) fn version_of(whole: &Value) -> Option<u32> {
+    whole.get(VERSION_KEY)?.as_u64()?.try_into().ok()
 }
 
 /// The type that a document says it has.

@@ -1,7 +1,7 @@
 use automerge::transaction::Transactable;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::typed::{Document, ReadError, WriteError, read, write};
+use super::typed::{Document, ReadError, WriteError, change_fields, read, write};
 use crate::guard::guarded;
 
 /// A change of a document that has a name, so that it can be sent to who may write, tried again on
@@ -18,6 +18,12 @@ pub trait Update<D: Document>: Serialize + DeserializeOwned {
     /// [`Refused::Because`] if it cannot be applied to what stands there, and
     /// [`Refused::NothingToDo`] if that says already what it should.
     fn apply(&self, to: &mut D) -> Result<(), Refused>;
+
+    /// What it is applied to when there is no such document; then that is made. By default none is
+    /// made: the document has to be there.
+    fn begin(&self) -> Option<D> {
+        None
+    }
 }
 
 /// An update was not applied. The document is unchanged.
@@ -68,9 +74,29 @@ pub fn update<D: Document, U: Update<D>>(
     update: &U,
     all_read: u32,
 ) -> Result<bool, UpdateError> {
-    let mut value: D = read(doc)?;
-    match guarded(|| update.apply(&mut value)).map_err(Refused::Because).flatten() {
-        Ok(()) => Ok(write(doc, &value, all_read)?),
+    let begun = || guarded(|| update.begin()).unwrap_or_default();
+    let mut value: D = match read(doc) {
+        Err(ReadError::Empty) => begun().ok_or(ReadError::Empty)?,
+        read => read?,
+    };
+    let applied = applied(update, &mut value)?;
+    Ok(applied && write(doc, &value, all_read)?)
+}
+
+/// The same, of the `fields` of an agent's descriptor, which is of no type.
+///
+/// # Errors
+/// As [`update`].
+pub(crate) fn update_fields<D: Document, U: Update<D>>(
+    doc: &mut impl Transactable,
+    update: &U,
+) -> Result<bool, UpdateError> {
+    change_fields(doc, |value| applied(update, value))
+}
+
+fn applied<D: Document, U: Update<D>>(update: &U, value: &mut D) -> Result<bool, UpdateError> {
+    match guarded(|| update.apply(value)).map_err(Refused::Because).flatten() {
+        Ok(()) => Ok(true),
         Err(Refused::NothingToDo) => Ok(false),
         Err(Refused::Because(why)) => Err(UpdateError::Refused { name: U::NAME, why }),
     }

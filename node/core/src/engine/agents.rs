@@ -271,6 +271,7 @@ impl Engine {
         self.note_life(agent);
         self.begin_descriptor(id);
         self.queue.push_back(Parcel { to: agent, mail: first });
+        self.configure(agent);
         agent
     }
 

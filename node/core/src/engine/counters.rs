@@ -74,6 +74,7 @@ counters! {
     DocumentsLate = "documents_late", "Comparisons of documents that came when nobody waited for them any more: after a lane had broken, or too late.";
     DocumentsNotWritten = "documents_not_written", "Descriptors that could not be written.";
     DocumentsUnsent = "documents_unsent", "Messages about documents for which a lane had no room; later comparisons make up for them.";
+    ConfigurationsRefused = "configurations_refused", "Configurations of kinds that did not fit their type: agents go on with the one before.";
     OutboxFull = "outbox_full", "Durable letters not posted because too many wait for the host.";
 }
 

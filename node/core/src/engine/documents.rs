@@ -1,6 +1,8 @@
 mod between;
 mod content;
+mod initial;
 mod moves;
+mod updates;
 mod words;
 
 use std::{collections::BTreeMap, fmt::Display, time::Duration};
@@ -16,6 +18,7 @@ use starling_protocols::{
     wire,
 };
 
+pub(super) use initial::Initial;
 pub(super) use moves::LEAVE;
 pub use moves::{CanGive, GiveAgent, MoveError, TakeUpAgent, TookUp};
 pub use words::{
@@ -43,6 +46,8 @@ pub(super) struct Documents {
     watches: BTreeMap<AgentNo, Vec<String>>,
     looks: content::Looks,
     stranded: moves::Stranded,
+    initial: initial::Waiting,
+    updates: updates::Updates,
 }
 
 /// Who waits for replicas.
@@ -61,6 +66,7 @@ enum Waiting {
         id: AgentId,
         asked: Dialog,
     },
+    Update(u64),
 }
 
 /// What of a descriptor the host says.
@@ -83,13 +89,30 @@ impl Documents {
             watches: BTreeMap::new(),
             looks: content::Looks::default(),
             stranded: moves::Stranded::default(),
+            initial: initial::Waiting::default(),
+            updates: updates::Updates::default(),
+        }
+    }
+
+    /// Reads a document, if there is one, and it is not damaged.
+    pub(super) fn read<T>(
+        &mut self,
+        name: &DocName,
+        read: impl FnOnce(&Automerge) -> T,
+    ) -> Option<Result<T, String>> {
+        match self.at.read(name, read) {
+            Err(replica::ReadError::Unknown) => None,
+            read => Some(read.map_err(|why| why.to_string())),
         }
     }
 
     /// When something is to be done.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        let all = [self.at.next_deadline(), self.looks.next_deadline(), self.stranded.at];
-        all.into_iter().flatten().min()
+        let of_agents = [self.looks.next_deadline(), self.stranded.at];
+        let of_documents =
+            [self.at.next_deadline(), self.initial_at(), self.updates.next_deadline()];
+        let all = of_agents.into_iter().chain(of_documents);
+        all.flatten().min()
     }
 
     fn wait(&mut self, waiting: Waiting) -> replica::Ticket {
@@ -125,7 +148,9 @@ impl Engine {
         value
     }
 
-    /// Changes a document, or makes it when there is none. Gives the change, if there was anything
+    /// Changes a document, or makes it when there is none: a configuration of a kind of this host
+    /// from what holds without one. Refused is what makes a document unreadable for its type, if
+    /// that is known here. Gives the change, if there was anything
     /// to change. When there is no document even then, there is no answer to the ticket.
     ///
     /// # Errors
@@ -140,9 +165,30 @@ impl Engine {
         self.begin(now);
         let Writing { message, ticket, replicas, patience } = writing;
         let waiting = Some((Waiting::Outside(ticket), replicas, patience));
-        let written = self.write(name, message, waiting, change);
+        let expected = self.expected(name);
+        let written = self.write(name, message, waiting, |doc| {
+            expected.change(doc, |doc| change(doc).map_err(|why| why.to_string()))
+        });
         self.finish();
         written
+    }
+
+    /// Writes a document in this program's version of its type, if it is written in an older one.
+    /// Hosts that do not know this version cannot read it any more.
+    ///
+    /// # Errors
+    /// [`DocumentError`]; there is no answer to the ticket then.
+    pub fn raise_document(
+        &mut self,
+        name: &DocName,
+        writing: Writing,
+        now: Now,
+    ) -> Result<Option<Head>, DocumentError> {
+        let whole = self.read_document(name, now, to_json)?;
+        let whole = whole.map_err(|why| DocumentError::Refused(why.to_string()))?;
+        let unknown = || DocumentError::Refused("its type is not known to this program".into());
+        let (_, schema) = self.type_of(name, &whole).ok_or_else(unknown)?;
+        self.write_document(name, writing, now, |doc| schema.raise(doc).map(drop))
     }
 
     /// Deletes a document. Gives whether there was one.

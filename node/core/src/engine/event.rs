@@ -91,6 +91,36 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// Another configuration of a kind is in force.
+    Configured {
+        /// Which kind.
+        kind: String,
+        /// The document.
+        document: String,
+    },
+    /// The configuration of a kind does not fit its type: agents go on with the one before.
+    NotConfigured {
+        /// Which kind.
+        kind: String,
+        /// The document.
+        document: String,
+        /// Why.
+        why: String,
+    },
+    /// A document that the application begins with was made here.
+    DocumentBegun {
+        /// Which.
+        document: String,
+        /// Its first head, in hex.
+        head: String,
+    },
+    /// A document that the application begins with could not be made.
+    DocumentNotBegun {
+        /// Which.
+        document: String,
+        /// Why.
+        why: String,
+    },
     /// A document was changed here while it was deleted, or begun anew, elsewhere: the change does
     /// not count any more.
     DocumentDropped {

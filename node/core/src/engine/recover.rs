@@ -131,6 +131,7 @@ impl Engine {
         }
         self.note_life(agent);
         self.put_mail(agent, Mail::Recovered);
+        self.configure(agent);
         for (wait, what, until) in open {
             let waiter = Waiter { agent, wait };
             if what == What::Reply {

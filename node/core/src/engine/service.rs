@@ -16,7 +16,7 @@ use super::{
     services::{FindProviders, ListHosts},
 };
 use crate::{
-    agent::{Dialog, Notification, Request},
+    agent::{Dialog, Notification, Request, UpdateDocument},
     guard::guarded,
 };
 
@@ -137,6 +137,16 @@ impl Request for ListKinds {
     type Reply = Vec<(String, Vec<String>)>;
 }
 
+/// Asks the engine which types of documents this host knows, each with the newest version that it
+/// reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListTypes;
+
+impl Request for ListTypes {
+    const NAME: &'static str = "engine/types";
+    type Reply = Vec<(String, u32)>;
+}
+
 /// Asks the engine which version of a document this host has: its heads, in hex and in order. None
 /// when it has none, or the document is deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,6 +175,9 @@ impl Engine {
         }
         if name == TakeUpAgent::NAME {
             return self.take_up_asked(dialog, body);
+        }
+        if name == UpdateDocument::NAME {
+            return self.update_document(dialog, body);
         }
         let outcome = self.served(name, dialog.asker.agent, body);
         if [StartAgent::NAME, StopAgent::NAME].contains(&name) {
@@ -209,6 +222,7 @@ impl Engine {
             ListAgents::NAME => serve(body, |ListAgents| self.list()),
             Inspect::NAME => serve(body, |Inspect(agent)| self.inspect(agent)),
             ListKinds::NAME => serve(body, |ListKinds| self.list_kinds()),
+            ListTypes::NAME => serve(body, |ListTypes| self.list_types()),
             FindProviders::NAME => serve(body, |FindProviders(service)| self.providers(&service)),
             ListHosts::NAME => serve(body, |ListHosts(scope)| self.hosts_about(scope)),
             DocumentHeads::NAME => serve(body, |DocumentHeads(name)| self.document_heads(&name)),

@@ -242,6 +242,8 @@ pub(super) struct Mesh {
     shelves: Vec<Option<documents::Shelf>>,
     /// Hosts that each host knows and that are never there.
     phantoms: Vec<Range<u8>>,
+    /// Hosts with other kinds than [`kinds`].
+    kinds: BTreeMap<usize, Kinds>,
     /// Bytes that went over lanes.
     pub(super) carried: usize,
 }
@@ -298,6 +300,7 @@ impl Mesh {
             disks: phantoms.iter().map(|_| recorded.then(Disk::default)).collect(),
             shelves: phantoms.iter().map(|_| None).collect(),
             phantoms,
+            kinds: BTreeMap::new(),
             carried: 0,
         };
         for host in 0..mesh.phantoms.len() {
@@ -327,7 +330,7 @@ impl Mesh {
             incarnation: Incarnation(life),
             software: "test".into(),
             seed: [u8::try_from(host).expect("few hosts"); 32],
-            kinds: kinds(),
+            kinds: self.kinds.get(&host).cloned().unwrap_or_else(kinds),
             residents: [crate::society::residents(), vec![(AgentId(1031), probe)]].concat(),
             known,
             ledger: Ledger::default(),

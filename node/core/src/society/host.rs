@@ -12,7 +12,7 @@ use crate::{
     agent::{Init, prelude::*},
     engine::{
         AgentDetail, DocumentHeads, FindProviders, Inspect, ListAgents, ListHosts, ListKinds,
-        Listed, Start, StartAgent, StopAgent, TakeUpAgent,
+        ListTypes, Listed, Start, StartAgent, StopAgent, TakeUpAgent,
     },
 };
 
@@ -84,6 +84,16 @@ impl Request for KindsHere {
     type Reply = Vec<(String, Vec<String>)>;
 }
 
+/// Asks a host which types of documents it knows, each with the newest version that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TypesHere {}
+
+impl Request for TypesHere {
+    const NAME: &'static str = "host/types";
+    type Reply = Vec<(String, u32)>;
+}
+
 /// Asks a host which version of a document it has: its heads, in hex and in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,6 +134,8 @@ pub enum Then {
     Giving(Giving, GiveHere, ReplyTo<GiveHere>),
     /// An agent is being taken up.
     TakingUp(Await<TakeUpAgent>, ReplyTo<TakeUpHere>),
+    /// Types of documents are being listed.
+    Types(Await<ListTypes>, ReplyTo<TypesHere>),
 }
 
 impl Agent for Host {
@@ -140,6 +152,7 @@ impl Agent for Host {
         interests.answers::<DocumentHere>();
         interests.answers::<GiveHere>();
         interests.answers::<TakeUpHere>();
+        interests.answers::<TypesHere>();
     }
 }
 
@@ -193,6 +206,12 @@ impl Answers<DocumentHere> for Host {
     }
 }
 
+impl Answers<TypesHere> for Host {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, TypesHere {}: TypesHere) -> Answer<TypesHere> {
+        pass(cx, &ListTypes, Then::Types)
+    }
+}
+
 impl Continuation<Host> for Then {
     fn resume(self, _: &mut Host, cx: &mut Cx<'_, Host>) {
         match self {
@@ -212,6 +231,7 @@ impl Continuation<Host> for Then {
             Self::Document(slot, to) => hand_back(cx, slot, to),
             Self::Giving(step, give, to) => step.go_on(cx, give, to),
             Self::TakingUp(slot, to) => moves::taken_up(cx, slot, to),
+            Self::Types(slot, to) => hand_back(cx, slot, to),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! | `GET /v1/docs/diff?name=NAME&from=HEAD&to=HEAD` | → [`DocDiff`] |
 //! | `GET /v1/docs/conflicts?name=NAME&after=NAME` | → [`DocConflictsPage`] |
 //! | `POST /v1/docs/resolve` | [`DocResolve`] → [`DocWritten`] |
+//! | `POST /v1/docs/raise` | [`DocRaise`] → [`DocRaised`], when it is durable |
 //! | `GET /v1/locate?what=AGENT` | → [`Listing`](super::Listing)`<`[`Located`]`>` |
 //!
 //! Every host has all documents: nobody else is asked. A document is named as `conf/echo`, the
@@ -74,6 +75,34 @@ pub struct DocSeen {
     /// Whose descriptor it is, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<DocOwner>,
+    /// Why agents of this host go on with an earlier version, if it is the configuration of a kind
+    /// and does not fit its type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_in_force: Option<String>,
+}
+
+/// Write a document in the newest version of its type that this host's program has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocRaise {
+    /// The document.
+    pub name: String,
+    /// Also when some host is not known to read that version.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// A document is written in this version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocRaised {
+    /// The document.
+    pub name: String,
+    /// In which version it was written before.
+    pub from: u32,
+    /// In which it is written now.
+    pub to: u32,
+    /// The change; none when it was in this version already.
+    pub head: Option<String>,
 }
 
 /// Change a document in one change, or make it. All edits are made, or none.

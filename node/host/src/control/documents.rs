@@ -63,6 +63,7 @@ pub(super) fn router() -> Router<State> {
         .route("/v1/docs/diff", get(diff))
         .route("/v1/docs/conflicts", get(conflicts))
         .route("/v1/docs/resolve", posted(|resolve| Command::Docs(DocsCommand::Resolve(resolve))))
+        .route("/v1/docs/raise", posted(|raise| Command::Docs(DocsCommand::Raise(raise))))
         .route("/v1/locate", get(locate))
 }
 

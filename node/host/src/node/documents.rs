@@ -77,6 +77,7 @@ pub(super) async fn documents(client: Client, command: DocsCommand) -> Answer {
             json(&client.with(move |node| node.all_conflicts(after)).await??)
         }
         DocsCommand::Resolve(resolve) => json(&self::resolved(&client, resolve).await?),
+        DocsCommand::Raise(asked) => json(&super::raise::raise(&client, asked).await?),
         DocsCommand::Locate { what } => json(&locate(&client, &what).await?),
     }
 }
@@ -143,10 +144,13 @@ impl Node {
             Problem::new(Code::NotFound, format!("nothing stands at {path:?} in {name}"))
                 .next(format!("see all of it: p2p docs get {name}"))
         })?;
-        let owner = self.owner_of(&doc_name(name)?);
+        let known = doc_name(name)?;
+        let owner = self.owner_of(&known);
+        let not_in_force = self.engine.not_in_force(&known).map(str::to_owned);
         let mut heads: Vec<String> = heads.iter().map(ToString::to_string).collect();
         heads.sort_unstable();
-        Ok(DocSeen { name: name.into(), path: place.to_string(), value, heads, owner })
+        let path = place.to_string();
+        Ok(DocSeen { name: name.into(), path, value, heads, owner, not_in_force })
     }
 
     fn diff_document(
@@ -439,7 +443,7 @@ async fn named(client: &Client, what: &str) -> Result<Vec<Located>, Problem> {
     }
 }
 
-fn doc_name(text: &str) -> Result<DocName, Problem> {
+pub(super) fn doc_name(text: &str) -> Result<DocName, Problem> {
     text.parse().map_err(|why: starling_protocols::replica::DocNameError| {
         Problem::new(Code::Usage, why.to_string())
     })
@@ -452,7 +456,7 @@ fn doc_path(text: &str) -> Result<Path, Problem> {
     })
 }
 
-fn unreadable(why: Unreadable) -> Problem {
+pub(super) fn unreadable(why: Unreadable) -> Problem {
     Problem::new(Code::Damaged, format!("the document cannot be read: {why}"))
 }
 
@@ -464,13 +468,14 @@ fn no_head(why: &HeadError) -> Problem {
     Problem::new(code, why.to_string()).next("see its versions: p2p docs history NAME")
 }
 
-fn refused(why: &DocumentError) -> Problem {
+pub(super) fn refused(why: &DocumentError) -> Problem {
     let (code, next) = match why {
         DocumentError::NotKept => (Code::Internal, None),
         DocumentError::Unknown => (Code::NotFound, Some("see what there is: p2p docs list")),
         DocumentError::Damaged(_) => (Code::Damaged, None),
         DocumentError::NotOwner => (Code::Denied, None),
         DocumentError::Refused(_) => (Code::BadBody, None),
+        DocumentError::Doubtful => (Code::Busy, None),
     };
     let problem = Problem::new(code, why.to_string());
     match next {

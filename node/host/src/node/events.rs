@@ -124,6 +124,8 @@ const fn is_bad(event: &Event) -> bool {
             | Event::NotTakenUp { .. }
             | Event::Undelivered { .. }
             | Event::NotDescribed { .. }
+            | Event::NotConfigured { .. }
+            | Event::DocumentNotBegun { .. }
             | Event::DocumentDropped { .. }
             | Event::DocumentRefused { .. }
     )
@@ -163,6 +165,21 @@ fn sentence(event: &Event) -> String {
         }
         Event::NotDescribed { agent, why } => {
             format!("the descriptor of agent {} could not be written: {why}", agent.short())
+        }
+        Event::Configured { kind, document } => {
+            format!("agents of kind {kind} are configured anew by {document}")
+        }
+        Event::NotConfigured { kind, document, why } => {
+            format!(
+                "{document} does not configure agents of kind {kind}, which go on with what was \
+                 there before: {why}"
+            )
+        }
+        Event::DocumentBegun { document, head } => {
+            format!("document {document} was begun, with change {}", &head[..head.len().min(8)])
+        }
+        Event::DocumentNotBegun { document, why } => {
+            format!("document {document} could not be begun: {why}")
         }
         Event::DocumentDropped { name, lost } => {
             let lost = if lost.is_empty() { "nothing".into() } else { lost.join("; ") };

@@ -16,7 +16,8 @@ impl Replicas {
             match held.gone_since {
                 // A clock that was set back does not make it stay for ever.
                 Some(since) if since <= now => {
-                    if now.remaining(since) >= TOMBSTONE_KEPT {
+                    let lasts = self.lasting.contains(name);
+                    if now.remaining(since) >= TOMBSTONE_KEPT && !lasts {
                         forgotten.push(name.clone());
                     }
                 }

@@ -76,6 +76,8 @@ impl Engine {
         self.tidy_documents();
         self.look_at_agents();
         self.mind_the_stranded();
+        self.load_initial();
+        self.retry_updates();
         while let Some(documents) = &mut self.documents {
             let output = documents.at.poll().or_else(|| {
                 documents.at.flush();
@@ -96,6 +98,8 @@ impl Engine {
                     self.mind_descriptor(agent);
                 }
                 self.tell_watchers(&name, None);
+                self.reconfigure(&name);
+                self.hurry_updates(&name);
             }
             replica::Output::Dropped { name, dropped } => self.dropped(&name, &dropped),
             replica::Output::Carry { name } => {
@@ -137,6 +141,7 @@ impl Engine {
             Some(Waiting::Move { agent, id, asked }) => {
                 self.written_down((agent, id), asked, replicas);
             }
+            Some(Waiting::Update(number)) => self.update_is_replicated(number, replicas),
             Some(Waiting::Outside(ticket)) => self.emit(Output::Replicated { ticket, replicas }),
             None => {}
         }

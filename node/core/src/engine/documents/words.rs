@@ -31,6 +31,17 @@ pub enum DocumentError {
     /// The change was not made, and why.
     #[error("{0}")]
     Refused(String),
+    /// It may have been deleted while this host was away. Try again in some minutes, when others
+    /// have been asked.
+    #[error("it may have been deleted while this host was away; try again in some minutes")]
+    Doubtful,
+}
+
+impl DocumentError {
+    /// Whether it may be possible in a while.
+    pub(super) const fn is_for_now(&self) -> bool {
+        matches!(self, Self::Unknown | Self::Damaged(_) | Self::Doubtful)
+    }
 }
 
 impl From<ReadError> for DocumentError {
@@ -55,7 +66,8 @@ impl<E: Display> From<WriteError<E>> for DocumentError {
                 Self::Refused(ChangeError::<std::fmt::Error>::Meddled.to_string())
             }
             WriteError::Change(ChangeError::Body(why)) => Self::Refused(why.to_string()),
-            WriteError::Doubtful | WriteError::Bases => Self::Refused(why.to_string()),
+            WriteError::Doubtful => Self::Doubtful,
+            WriteError::Bases => Self::Refused(why.to_string()),
             WriteError::Full => Self::Refused("this host has as many documents as it may".into()),
         }
     }

@@ -1,5 +1,7 @@
 //! Descriptors of agents and other documents, on several hosts.
 
+mod typed;
+
 use starling_protocols::{
     ident::MeshId,
     replica::{
@@ -190,6 +192,18 @@ impl Mesh {
             shelf.stalled = false;
         }
         self.crash(host, life);
+    }
+
+    /// The same, and nobody is linked with it afterwards.
+    fn kill_alone(&mut self, host: usize, life: u64) {
+        let others = (0..self.engines.len()).filter(|other| *other != host);
+        others.for_each(|other| self.cut(host, other));
+        if let (Some(shelf), Some(disk)) = (&mut self.shelves[host], &mut self.disks[host]) {
+            shelf.waiting.clear();
+            disk.waiting.clear();
+        }
+        self.engines[host] = self.engine(host, life);
+        self.settle();
     }
 
     pub(super) fn settle_in(&mut self, host: usize, kind: &str, name: &str) -> Address {

@@ -136,8 +136,9 @@ fn what_cannot_be_given_or_taken_up_stays_as_it_is() {
     }
     // The other host may not know the kind, or not answer.
     let kinds = |without: &str| {
-        let all = kinds().0.into_iter().filter(|(name, _)| *name != without);
-        Kinds(all.collect())
+        let mut kinds = kinds();
+        kinds.all.retain(|name, _| *name != without);
+        kinds
     };
     let config = Config { kinds: kinds("sitter"), ..mesh.config(1, 2) };
     mesh.cut(0, 1);
