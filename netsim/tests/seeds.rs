@@ -58,7 +58,7 @@ fn the_story_is_told_and_changes_nothing() {
 #[test]
 fn unknown_scenarios_and_no_hosts_are_refused() {
     let unknown = run(&options("nothing", 1)).expect_err("there is no such scenario");
-    assert!(unknown.to_string().contains("mixed, durable, documents, membership"), "{unknown}");
+    assert!(unknown.to_string().contains("mixed, durable, documents, moves"), "{unknown}");
     let nobody = Options { hosts: 0, ..options("mixed", 1) };
     assert!(run(&nobody).is_err());
 }

@@ -229,6 +229,10 @@ fn copy_rows(
 }
 
 fn select_all<'s>(store: &'s Store, path: &Path) -> Result<Statement<'s>, FileError> {
+    // A description of the table that is damaged may do for reading, and not for writing.
+    for sql in [schema::PUT, schema::FORGET] {
+        store.connection().prepare(sql).map_err(FileError::database("read", path))?;
+    }
     let sql = "SELECT name, bytes, checksum FROM documents ORDER BY name";
     store.connection().prepare(sql).map_err(FileError::database("read", path))
 }

@@ -36,6 +36,14 @@ CREATE TABLE documents (
 ) WITHOUT ROWID;
 ";
 
+/// Writes a copy.
+pub(super) const PUT: &str = "INSERT INTO documents (name, bytes, checksum, kept_ms) VALUES (?, ?, ?, ?) \
+     ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes, \
+     checksum = excluded.checksum, kept_ms = excluded.kept_ms";
+
+/// Removes one.
+pub(super) const FORGET: &str = "DELETE FROM documents WHERE name = ?";
+
 /// Makes the tables in an empty file.
 pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
     KIND.create(conn, TABLES)

@@ -101,12 +101,8 @@ impl Store {
         let mut bytes = COMMIT_BYTES;
         // Dropped without a commit it is rolled back.
         let all = self.conn.unchecked_transaction()?;
-        let mut put = all.prepare_cached(
-            "INSERT INTO documents (name, bytes, checksum, kept_ms) VALUES (?, ?, ?, ?) \
-             ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes, \
-             checksum = excluded.checksum, kept_ms = excluded.kept_ms",
-        )?;
-        let mut forget = all.prepare_cached("DELETE FROM documents WHERE name = ?")?;
+        let mut put = all.prepare_cached(schema::PUT)?;
+        let mut forget = all.prepare_cached(schema::FORGET)?;
         let now = file::int(clock::wall().as_millis());
         for batch in batches {
             for kept in &batch.put {

@@ -165,11 +165,11 @@ impl Engine {
         self.lives_elsewhere(agent, &lost, partners);
     }
 
-    /// The descriptor of an agent of this host was deleted. An agent that lives all the same had
-    /// ended, and its end was lost in a crash.
+    /// Something that this host had said in an earlier life has taken the place of the descriptor of
+    /// one of its agents: a deletion, or a later history, that others had heard of and that was
+    /// lost here in a crash. The agent that lives is right.
     fn say_again(&mut self, agent: AgentId, dropped: &Dropped) {
-        let base = self.replicas().and_then(|all| all.base(&DocName::of_agent(agent)));
-        if self.agents.find(agent).is_none() || base.is_none_or(|base| !base.gone) {
+        if self.agents.find(agent).is_none() {
             return;
         }
         self.begin_descriptor(agent);

@@ -133,6 +133,19 @@ fn a_bit_that_flips_anywhere_gives_no_wrong_copy() {
 }
 
 #[test]
+fn a_file_that_can_be_read_and_not_written_is_replaced_and_nothing_is_lost() {
+    let (dir, all) = made(20);
+    let mut bytes = fs::read(file_in(&dir)).unwrap();
+    let place = place_of(&bytes, b"kept_ms INTEGER");
+    bytes[place + 5] = b'n';
+    fs::write(file_in(&dir), &bytes).unwrap();
+    let (_, opened, found) = open(&dir);
+    assert!(opened.damage.is_some_and(|damage| damage.why.contains("kept_ms")));
+    assert_eq!(found, all);
+    assert_goes_on(&dir, &found);
+}
+
+#[test]
 fn of_a_file_with_a_damaged_page_both_ends_are_saved() {
     let (dir, all) = made(400);
     let mut bytes = fs::read(file_in(&dir)).unwrap();
