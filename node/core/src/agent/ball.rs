@@ -3,6 +3,7 @@ use std::any::Any;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use starling_protocols::{
+    exchange::Codec,
     interest::TopicName,
     journal::Durability,
     limits::{BODY_BYTES_MAX, DEFERRED_PER_AGENT_MAX, SNAPSHOT_BYTES_MAX},
@@ -231,36 +232,10 @@ impl<A: Agent> Kind<A> {
                 }
             }
             Input::Request { name, dialog, body } => {
-                if cx.has_deferred(DEFERRED_PER_AGENT_MAX) {
-                    return Err(Rejection::Busy);
-                }
-                let Ok(does) = self.does(name) else {
-                    return self.asked_as_everybody(state, cx, name, body);
-                };
-                return match does {
-                    Does::Answer(answer) => answer(state, cx, dialog.codec(), body),
-                    Does::Contract(fns) => cx.contract_asked(fns.part(), dialog.codec(), body),
-                    Does::Solve(fns) => cx.problem_asked(state, name, fns, dialog.codec(), body),
-                    Does::Collect { .. } | Does::Partner(_) => Err(Rejection::Unknown),
-                };
+                return self.asked(state, cx, (name, *dialog), body);
             }
             Input::Notification { name, codec, body, .. } => {
-                let Ok(does) = self.does(name) else {
-                    return match Everybodys::find(name) {
-                        Some(Everybodys::Unwatch) => cx.is_unwatched(*codec, body),
-                        Some(Everybodys::Restarted) => cx.told_of_restart(*codec, body),
-                        Some(Everybodys::Buried) => cx.told_of_burial(*codec, body),
-                        _ if *name == CONFIGURED => self.told_config(state, cx, body),
-                        _ => Err(Rejection::Unknown),
-                    };
-                };
-                return match does {
-                    Does::Collect { collect, .. } => collect(state, cx, *codec, body),
-                    Does::Contract(fns) => cx.contract_told(fns.part(), *codec, body),
-                    Does::Solve(_) => cx.problem_told(name, *codec, body),
-                    Does::Partner(fns) => cx.partner_told(fns, *codec, body),
-                    Does::Answer(_) => Err(Rejection::Unknown),
-                };
+                return self.told(state, cx, (name, *codec), body);
             }
             Input::Missed { topic, count } => {
                 if let Does::Collect { missed, .. } = self.does(topic.notification())? {
@@ -273,6 +248,52 @@ impl<A: Agent> Kind<A> {
             Input::Resume { wait, .. } => cx.resume(state, *wait),
         }
         Ok(())
+    }
+
+    fn asked(
+        &self,
+        state: &mut A,
+        cx: &mut Cx<'_, A>,
+        (name, dialog): (&str, Dialog),
+        body: &[u8],
+    ) -> Handled {
+        if cx.has_deferred(DEFERRED_PER_AGENT_MAX) {
+            return Err(Rejection::Busy);
+        }
+        let Ok(does) = self.does(name) else {
+            return self.asked_as_everybody(state, cx, name, body);
+        };
+        match does {
+            Does::Answer(answer) => answer(state, cx, dialog.codec(), body),
+            Does::Contract(fns) => cx.contract_asked(fns.part(), dialog.codec(), body),
+            Does::Solve(fns) => cx.problem_asked(state, name, fns, dialog.codec(), body),
+            Does::Collect { .. } | Does::Partner(_) => Err(Rejection::Unknown),
+        }
+    }
+
+    fn told(
+        &self,
+        state: &mut A,
+        cx: &mut Cx<'_, A>,
+        (name, codec): (&str, Codec),
+        body: &[u8],
+    ) -> Handled {
+        let Ok(does) = self.does(name) else {
+            return match Everybodys::find(name) {
+                Some(Everybodys::Unwatch) => cx.is_unwatched(codec, body),
+                Some(Everybodys::Restarted) => cx.told_of_restart(codec, body),
+                Some(Everybodys::Buried) => cx.told_of_burial(codec, body),
+                _ if name == CONFIGURED => self.told_config(state, cx, body),
+                _ => Err(Rejection::Unknown),
+            };
+        };
+        match does {
+            Does::Collect { collect, .. } => collect(state, cx, codec, body),
+            Does::Contract(fns) => cx.contract_told(fns.part(), codec, body),
+            Does::Solve(_) => cx.problem_told(name, codec, body),
+            Does::Partner(fns) => cx.partner_told(fns, codec, body),
+            Does::Answer(_) => Err(Rejection::Unknown),
+        }
     }
 
     fn told_config(&self, state: &mut A, cx: &mut Cx<'_, A>, body: &[u8]) -> Handled {

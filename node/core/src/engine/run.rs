@@ -3,20 +3,20 @@ use std::sync::Arc;
 use starling_protocols::{
     exchange::{Codec, Failure},
     ident::{Address, AgentId},
-    journal::{Durability, Ended, Sequence},
+    journal::{Durability, Ended, LetterId, Sequence},
     limits::{BODY_BYTES_MAX, STEPS_PER_TURN_MAX},
 };
 
 use super::{
     Counter, Due, Engine, Event,
-    agents::{AgentNo, Waiter},
+    agents::{AgentNo, Row, Waiter},
     calls::Caller,
     documents::LEAVE,
     journal::Held,
     mail::{Mail, Notification, Parcel},
 };
 use crate::{
-    agent::{Dialog, Effect, Handled, Rejection, Turn, WaitId},
+    agent::{AnyKind, Dialog, Effect, Handled, Rejection, Turn, WaitId},
     guard::guarded,
 };
 
@@ -83,8 +83,7 @@ impl Engine {
         let waits = kind.durability() == Durability::WriteAhead || letter.is_some();
         let held_until = recorded.filter(|_| waits);
         let keeps = self.documents.is_some() && !row.looked_for && handled.is_ok();
-        let shows =
-            keeps && (row.shown != 0 || guarded(|| kind.has_to_show(&row.ball)) == Ok(true));
+        let shows = keeps && has_to_show(kind, row);
         if snapshot && handled.is_ok() {
             self.note_snapshot(*agent);
         }
@@ -101,14 +100,22 @@ impl Engine {
             }
         }
         if let Some(letter) = letter {
-            self.letters.handled(letter);
-            if refused.is_some() {
-                self.counters.add(Counter::LettersRefused, 1);
-            }
-            let held = Held::Took { letter, refused };
-            self.hold_or_carry_on(held_until, held);
+            self.letter_handled(letter, refused, held_until);
         }
         self.effects = effects;
+    }
+
+    fn letter_handled(
+        &mut self,
+        letter: LetterId,
+        refused: Option<Failure>,
+        held_until: Option<Sequence>,
+    ) {
+        self.letters.handled(letter);
+        if refused.is_some() {
+            self.counters.add(Counter::LettersRefused, 1);
+        }
+        self.hold_or_carry_on(held_until, Held::Took { letter, refused });
     }
 
     /// Does something when the record `until` is durable; at once, when there is none.
@@ -424,4 +431,9 @@ pub(super) const fn fits(body: &[u8]) -> bool {
 
 pub(super) const fn wait_id(number: u64) -> WaitId {
     WaitId(number)
+}
+
+/// Whether an agent has anything that its descriptor is to show, or that it shows and has no more.
+fn has_to_show(kind: &dyn AnyKind, row: &Row) -> bool {
+    row.shown != 0 || guarded(|| kind.has_to_show(&row.ball)) == Ok(true)
 }

@@ -6,10 +6,13 @@ use rusqlite::{Connection, Statement, params};
 use starling_protocols::replica::Kept;
 
 use super::{schema, store::Store};
-use crate::database::{
-    Failure, FileError,
-    file::{self, beside},
-    is_damage, wal,
+use crate::{
+    clock,
+    database::{
+        Failure, FileError,
+        file::{self, beside},
+        is_damage, wal,
+    },
 };
 
 /// How the names of damaged files begin.
@@ -191,12 +194,14 @@ fn copy_rows(
     damaged: &mut DamagedCopies,
 ) -> rusqlite::Result<End> {
     let order = if backwards { "DESC" } else { "ASC" };
-    let sql = format!("SELECT name, bytes, checksum, kept_ms FROM documents ORDER BY name {order}");
+    // No more columns than are needed: the others may not be found any more.
+    let sql = format!("SELECT name, bytes, checksum FROM documents ORDER BY name {order}");
     let mut select = from.prepare(&sql)?;
     let mut rows = select.query([])?;
     let mut insert = into.prepare_cached(
         "INSERT OR IGNORE INTO documents (name, bytes, checksum, kept_ms) VALUES (?, ?, ?, ?)",
     )?;
+    let now = file::int(clock::wall().as_millis());
     let mut last: Option<String> = None;
     loop {
         let row = match rows.next() {
@@ -221,9 +226,8 @@ fn copy_rows(
         if !goes_on || (backwards && kept.name.as_str() <= until) {
             return Ok(End::Damage(last.unwrap_or_default()));
         }
-        let kept_ms = row.get(3).unwrap_or(0i64);
         let sum = schema::checksum(kept.name.as_bytes(), &kept.bytes);
-        insert.execute(params![kept.name, kept.bytes, sum, kept_ms])?;
+        insert.execute(params![kept.name, kept.bytes, sum, now])?;
         last = Some(kept.name);
     }
 }

@@ -131,6 +131,37 @@ const fn is_bad(event: &Event) -> bool {
     )
 }
 
+fn of_document(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::NotDescribed { agent, why } => {
+            format!("the descriptor of agent {} could not be written: {why}", agent.short())
+        }
+        Event::Configured { kind, document } => {
+            format!("agents of kind {kind} are configured anew by {document}")
+        }
+        Event::NotConfigured { kind, document, why } => {
+            format!(
+                "{document} does not configure agents of kind {kind}, which go on with what was \
+                 there before: {why}"
+            )
+        }
+        Event::DocumentBegun { document, head } => {
+            format!("document {document} was begun, with change {}", &head[..head.len().min(8)])
+        }
+        Event::DocumentNotBegun { document, why } => {
+            format!("document {document} could not be begun: {why}")
+        }
+        Event::DocumentDropped { name, lost } => {
+            let lost = if lost.is_empty() { "nothing".into() } else { lost.join("; ") };
+            format!("document {name} was begun anew elsewhere; what is lost of it: {lost}")
+        }
+        Event::DocumentRefused { host, name, why } => {
+            format!("document {name} from host {} was refused: {why}", host.short())
+        }
+        _ => return None,
+    })
+}
+
 fn sentence(event: &Event) -> String {
     match event {
         Event::AgentStarted { agent, kind, name } => {
@@ -163,31 +194,13 @@ fn sentence(event: &Event) -> String {
             let (from, to) = (from.short(), format!("{to:?}"));
             format!("a letter {name} of agent {from} to {to} was not delivered: {why}")
         }
-        Event::NotDescribed { agent, why } => {
-            format!("the descriptor of agent {} could not be written: {why}", agent.short())
-        }
-        Event::Configured { kind, document } => {
-            format!("agents of kind {kind} are configured anew by {document}")
-        }
-        Event::NotConfigured { kind, document, why } => {
-            format!(
-                "{document} does not configure agents of kind {kind}, which go on with what was \
-                 there before: {why}"
-            )
-        }
-        Event::DocumentBegun { document, head } => {
-            format!("document {document} was begun, with change {}", &head[..head.len().min(8)])
-        }
-        Event::DocumentNotBegun { document, why } => {
-            format!("document {document} could not be begun: {why}")
-        }
-        Event::DocumentDropped { name, lost } => {
-            let lost = if lost.is_empty() { "nothing".into() } else { lost.join("; ") };
-            format!("document {name} was begun anew elsewhere; what is lost of it: {lost}")
-        }
-        Event::DocumentRefused { host, name, why } => {
-            format!("document {name} from host {} was refused: {why}", host.short())
-        }
+        Event::NotDescribed { .. }
+        | Event::Configured { .. }
+        | Event::NotConfigured { .. }
+        | Event::DocumentBegun { .. }
+        | Event::DocumentNotBegun { .. }
+        | Event::DocumentDropped { .. }
+        | Event::DocumentRefused { .. } => of_document(event).unwrap_or_default(),
         Event::HostKnown { host, name } => format!("host {name} ({}) is known", host.short()),
         Event::HostLeft { host, name } => format!("host {name} ({}) has left", host.short()),
         Event::LaneUp { host, name, anew } => {
