@@ -113,7 +113,7 @@ pub enum Act<Item> {
     Tell(HostId, Digest),
     /// Send a peer these items.
     Send(HostId, Vec<Item>),
-    /// Much was learned from this peer: tell all others the [state](state).
+    /// Much was learned from this peer: tell all others the [state].
     TellState {
         /// Whom not to tell.
         but: HostId,
@@ -185,7 +185,7 @@ impl Reconciler {
     }
 
     /// Items came from a peer, and so many of them were news. Gives whether to pass the news on,
-    /// and whether to tell all but this peer the new [state](state): much news is not passed on,
+    /// and whether to tell all but this peer the new [state]: much news is not passed on,
     /// but the state is told when there is no more to come.
     pub fn learned<Item>(
         &mut self,

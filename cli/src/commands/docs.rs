@@ -133,6 +133,11 @@ fn written(session: &Session, command: &str, written: &DocWritten) -> Result<(),
         .next("the change is made and goes to the others by itself; see p2p members"))
 }
 
+/// The host that made a change; where it is not known any more, what stands for it.
+fn made_by(host: Option<&str>, actor: &str) -> Field {
+    host.map_or_else(|| id(actor).tone(Tone::Dim), field)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -153,9 +158,4 @@ mod tests {
         assert_eq!(short(&json!("ä".repeat(100))).chars().count(), SHOWN_CHARS + 1);
         assert_eq!(short(&json!([1])), "[1]");
     }
-}
-
-/// The host that made a change; where it is not known any more, what stands for it.
-fn made_by(host: Option<&str>, actor: &str) -> Field {
-    host.map_or_else(|| id(actor).tone(Tone::Dim), field)
 }

@@ -51,7 +51,7 @@
 //! ```
 //!
 //! A later release may have another type, with [`Migration`]s in both directions: see
-//! [`Document::STEPS`] and [`write`].
+//! [`Document::STEPS`] and [`write()`].
 //!
 //! Everything here takes documents that may come from anybody: what they hold is read within caps,
 //! and is an error at most.

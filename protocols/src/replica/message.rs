@@ -107,7 +107,7 @@ impl Parcel {
     /// The message in these bytes.
     ///
     /// # Errors
-    /// [`NoMessage`].
+    /// They are none.
     pub fn decode(bytes: &[u8]) -> Result<Message, NoMessage> {
         let parcel = wire::decode(bytes, LANE_FRAME_BYTES_MAX).map_err(|_| NoMessage)?;
         match parcel {

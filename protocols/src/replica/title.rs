@@ -97,7 +97,7 @@ impl Signable for Obituary {
 ///
 /// Two titles of one agent that differ come of a mesh that was split: each half has taken the agent
 /// for dead in the other. All hosts then choose the same one of the two, by
-/// [`outranks`](Self::outranks), and the agent of the other dies.
+/// [`outranks`](Owner::outranks), and the agent of the other dies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Title(Vec<Signed<Tenure>>);
 

@@ -263,7 +263,7 @@ impl Schema {
     /// it any more.
     ///
     /// # Errors
-    /// As [`write`] gives them.
+    /// As [`write()`] gives them.
     pub fn raise(&self, doc: &mut AutoCommit) -> Result<bool, WriteError> {
         (self.raise)(doc)
     }

@@ -64,7 +64,7 @@ pub enum UpdateError {
 }
 
 /// Applies an update to a document in its open transaction, and gives back whether it has changed
-/// anything. `all_read` is as in [`write`].
+/// anything. `all_read` is as in [`write()`].
 ///
 /// # Errors
 /// If the document is not of the type, the update refuses or panics, or its result cannot be

@@ -23,7 +23,7 @@ impl Replication {
     }
 
     /// Begins the descriptor of an agent that is born on this host, with its first change; see
-    /// [`Replicas::bear`].
+    /// [`Replicas::bear`](super::super::Replicas::bear).
     ///
     /// # Errors
     /// [`WriteError`]: nothing has changed.

@@ -78,7 +78,7 @@ impl<E: Display> From<WriteError<E>> for DocumentError {
 pub struct Writing {
     /// Why, for those who read the history. May be empty.
     pub message: String,
-    /// Answered by [`Output::Replicated`].
+    /// Answered by [`Output::Replicated`](crate::engine::Output::Replicated).
     pub ticket: Ticket,
     /// How many hosts are to have it durably, this one included.
     pub replicas: usize,
@@ -86,7 +86,7 @@ pub struct Writing {
     pub patience: Duration,
 }
 
-/// Says what others are to know of the agent that sends this to [`AgentId::ENGINE`]: its fields, as
+/// Says what others are to know of the agent that sends this to [`AgentId::ENGINE`](starling_protocols::ident::AgentId::ENGINE): its fields, as
 /// JSON text. They stand in its descriptor, below `fields`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Describe(pub String);
