@@ -378,6 +378,13 @@ pub const DOCUMENT_DEPTH_MAX: usize = 64;
 /// that would make it so.
 pub const DOCUMENT_VALUES_MAX: usize = 65_536;
 
+/// Items of all lists together in one value that is written into a document: each is put in its place
+/// by itself, which takes the longer the more there are. Larger collections are maps.
+pub const DOCUMENT_LIST_ITEMS_MAX: usize = 4_096;
+
+/// Places that one change of a document is asked to change. For more, set what is above them.
+pub const DOCUMENT_EDITS_MAX: usize = 256;
+
 /// Keys and texts of a document together. One with more is not read, and nothing is written that
 /// would make it so.
 pub const DOCUMENT_TEXT_BYTES_MAX: usize = 1024 * 1024;
@@ -495,6 +502,10 @@ pub const DOCUMENT_KEPT_PERCENT: usize = 40;
 /// A document that is large by its value, not by its history, is begun anew no more often than after
 /// so many changes.
 pub const DOCUMENT_CHANGES_KEPT_MIN: usize = 64;
+
+/// A document that is large by its history, at least twice as large as its value makes it, is begun
+/// anew after this many changes already.
+pub const DOCUMENT_CHANGES_WEIGHED_MIN: usize = 4;
 
 /// Earlier histories of a document that are kept on this host to repeat changes from, in case that
 /// others have begun it anew at the same time. Of older ones only the value counts.

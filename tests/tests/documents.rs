@@ -223,6 +223,7 @@ fn what_is_wrong_is_told_and_changes_nothing() {
         (&["history", "conf/new"], 5, "no such document"),
         (&["diff", DOC, "0000"], 5, "no change"),
         (&["conflicts", "conf/new"], 5, "no such document"),
+        (&["set", DOC, "limit", "4", "--replicas", "2"], 2, "the mesh has 1"),
         (&["list", "--where", "limit"], 2, "PATH=VALUE"),
         (&["list", "--where", "a..b=1"], 2, "at character 3"),
     ] {
@@ -233,11 +234,14 @@ fn what_is_wrong_is_told_and_changes_nothing() {
     fs::write(&large, json!("x".repeat(900_000)).to_string()).expect("written");
     let large = format!("@{}", large.display());
     docs(&alpha, &["set", DOC, "large", &large]).failed(1, &["too large"]);
+    let list = json!(vec![1; 4_097]).to_string();
+    docs(&alpha, &["set", DOC, "list", &list]).failed(1, &["more than 4096 items"]);
     let message = "m".repeat(1000);
     docs(&alpha, &["set", DOC, "limit", "4", "-m", &message]).failed(1, &["256 bytes"]);
     for (path, body) in [
         ("/v1/docs/set", json!({ "name": DOC, "edits": [] })),
         ("/v1/docs/set", json!({ "name": DOC, "edits": [{ "path": "a" }] })),
+        ("/v1/docs/set", json!({ "name": DOC, "edits": vec![json!({ "path": "a", "value": 1 }); 257] })),
     ] {
         assert_eq!(alpha.call("POST", path, &body).status, 400, "{body}");
     }

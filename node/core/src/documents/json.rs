@@ -7,7 +7,7 @@ use automerge::{
 use data_encoding::BASE64;
 use serde_json::{Map, Number, Value, json};
 use starling_protocols::limits::{
-    DOCUMENT_DEPTH_MAX, DOCUMENT_TEXT_BYTES_MAX, DOCUMENT_VALUES_MAX,
+    DOCUMENT_DEPTH_MAX, DOCUMENT_LIST_ITEMS_MAX, DOCUMENT_TEXT_BYTES_MAX, DOCUMENT_VALUES_MAX,
 };
 
 use crate::guard::guarded;
@@ -27,6 +27,12 @@ pub enum Unreadable {
     /// Keys and texts together are too long. Share it out over several documents.
     #[error("its keys and texts have more than {DOCUMENT_TEXT_BYTES_MAX} bytes together")]
     TooLong,
+    /// Its lists are too long to be written. Use maps: their keys stay what they are.
+    #[error(
+        "its lists have more than {DOCUMENT_LIST_ITEMS_MAX} items together: larger collections are \
+         maps"
+    )]
+    TooManyItems,
     /// A version was asked for that the document has not, by one of its heads.
     #[error("it has no change {0}")]
     UnknownHead(ChangeHash),
@@ -81,7 +87,17 @@ pub(super) fn stored_value(
 
 /// Whether a value fits into a document whose root it is, or stands `depth` deep in.
 pub(super) fn fits(value: &Value, depth: usize) -> Result<(), Unreadable> {
-    Budget::default().value(value, depth)
+    Budget::default().value(value, depth)?;
+    if items(value) > DOCUMENT_LIST_ITEMS_MAX { Err(Unreadable::TooManyItems) } else { Ok(()) }
+}
+
+/// How many items all lists of a value have together; it is not too deep.
+fn items(value: &Value) -> usize {
+    match value {
+        Value::Array(list) => list.len() + list.iter().map(items).sum::<usize>(),
+        Value::Object(map) => map.values().map(items).sum(),
+        _ => 0,
+    }
 }
 
 /// A scalar as JSON.

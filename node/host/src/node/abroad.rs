@@ -179,7 +179,13 @@ pub(super) async fn find(
     }
     let asked = hosts(client, place.host).await?;
     let (rows, missing) = survey(client, &asked, budget.min(HOST_BUDGET)).await?;
-    pick_agent(&rows, place.agent).map_err(|why| match (&why, missing.first()) {
+    let picked = pick_agent(&rows, place.agent);
+    if let (Err(PickError::None { .. }), false) = (&picked, missing.is_empty())
+        && let Some(at) = described(client, place.agent, &rows).await
+    {
+        return Ok(at);
+    }
+    picked.map_err(|why| match (&why, missing.first()) {
         // It may well live there.
         (PickError::None { .. }, Some(Missing { host, why })) => {
             let message = format!("host {host} cannot be reached ({why}), and elsewhere");
@@ -188,6 +194,23 @@ pub(super) async fn find(
         }
         _ => not_picked(&why, "p2p agents; where one lived last: p2p locate"),
     })
+}
+
+/// Where the one agent lives that has this id, name or beginning of an id, by its descriptor, if
+/// that host has answered: the list of its agents may have been cut.
+async fn described(
+    client: &Client,
+    text: &str,
+    rows: &[(HostId, String, AgentSummary)],
+) -> Option<Address> {
+    let located = super::documents::locate(client, text).await.ok()?.items;
+    let addresses = located.iter().filter_map(|row| {
+        let (host, agent) = (row.host.parse().ok()?, row.agent.parse().ok()?);
+        Some(Address { host, agent })
+    });
+    let among = |at: &Address| rows.iter().any(|(host, ..)| *host == at.host);
+    let found: Vec<Address> = addresses.filter(among).collect();
+    if let [one] = found[..] { Some(one) } else { None }
 }
 
 async fn inspect(client: &Client, what: &str) -> Result<Inspection, Problem> {

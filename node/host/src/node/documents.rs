@@ -10,7 +10,7 @@ use starling_core::{
 };
 use starling_protocols::{
     ident::{AgentId, HostId},
-    limits::{BUDGET_DEFAULT, BUDGET_MAX, DOCUMENTS_SCANNED_MAX},
+    limits::{BUDGET_DEFAULT, BUDGET_MAX, DOCUMENT_EDITS_MAX, DOCUMENTS_SCANNED_MAX},
     replica::{Author, DocName, Head},
 };
 use tokio::{sync::oneshot, time::timeout};
@@ -323,7 +323,16 @@ async fn write(client: &Client, set: DocSet) -> Result<DocWritten, Problem> {
     if set.edits.is_empty() {
         return Err(Problem::new(Code::Usage, "there are no edits"));
     }
+    if set.edits.len() > DOCUMENT_EDITS_MAX {
+        let message = format!("one change makes at most {DOCUMENT_EDITS_MAX} edits");
+        return Err(Problem::new(Code::Usage, message).next("set the map that they stand in"));
+    }
     let wanted = set.replicas.unwrap_or(1).max(1) as usize;
+    let hosts = client.with(|node| node.engine.roster().iter().count()).await?;
+    if wanted > hosts {
+        let message = format!("{wanted} hosts cannot have it: the mesh has {hosts}");
+        return Err(Problem::new(Code::Usage, message).next("see them: p2p members"));
+    }
     let patience = set.timeout_ms.map_or(BUDGET_DEFAULT, Duration::from_millis).min(BUDGET_MAX);
     let (answer, replicas) = oneshot::channel();
     let head = client

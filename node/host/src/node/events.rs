@@ -153,7 +153,10 @@ fn of_document(event: &Event) -> Option<String> {
         }
         Event::DocumentDropped { name, lost } => {
             let lost = if lost.is_empty() { "nothing".into() } else { lost.join("; ") };
-            format!("document {name} was begun anew elsewhere; what is lost of it: {lost}")
+            format!(
+                "document {name} was deleted, or begun anew, by others who had not heard of the \
+                 last changes here; what is lost of it: {lost}"
+            )
         }
         Event::DocumentRefused { host, name, why } => {
             format!("document {name} from host {} was refused: {why}", host.short())

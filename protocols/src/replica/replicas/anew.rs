@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     limits::{
-        DESCRIPTOR_BYTES_MAX, DOCUMENT_BASES_MAX, DOCUMENT_CHANGES_KEPT_MIN, DOCUMENT_HEADS_MAX,
+        DESCRIPTOR_BYTES_MAX, DOCUMENT_BASES_MAX, DOCUMENT_CHANGES_KEPT_MIN, DOCUMENT_CHANGES_WEIGHED_MIN,
+        DOCUMENT_HEADS_MAX,
         DOCUMENT_KEPT_PERCENT,
     },
     wire,
@@ -62,9 +63,12 @@ impl Replicas {
         let large = body.is_above(DOCUMENT_KEPT_PERCENT)
             || of_agent && body.len_saved() * 100 > DESCRIPTOR_BYTES_MAX * DOCUMENT_KEPT_PERCENT;
         let long = changes > self.changes_max || changes > DOCUMENT_CHANGES_KEPT_MIN && large;
-        if !long || base.number >= DOCUMENT_BASES_MAX {
+        // Few large changes make a large history of a small value.
+        let may_shrink = large && changes > DOCUMENT_CHANGES_WEIGHED_MIN;
+        if !(long || may_shrink) || base.number >= DOCUMENT_BASES_MAX {
             return None;
         }
+        let saved = body.len_saved();
         let steps = body.steps().ok()?;
         let past =
             Past { base, lineage: revision.lineage.clone(), body: body.save(), pending: false };
@@ -73,6 +77,9 @@ impl Replicas {
         let heads = body.heads();
         let lineage = revision.lineage.then(base, &heads, origins);
         let (new, root) = rooted(&revision.name, base, &lineage, body, &steps)?;
+        if !long && new.len_saved() > saved / 2 {
+            return None;
+        }
         (revision.base, revision.lineage) = (base.after(Some(root)), lineage);
         *body = new;
         Some(past)

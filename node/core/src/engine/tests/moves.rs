@@ -127,8 +127,8 @@ fn what_cannot_be_given_or_taken_up_stays_as_it_is() {
         (
             1,
             agent,
-            "its host host-0 is not known to be gone; move it from there, or say so if you \
-                    know better"
+            "its host host-0 is not known to be gone: move it from there, or, if you know better, \
+                    say so: --its-host-is-gone"
                 .into(),
         ),
     ] {

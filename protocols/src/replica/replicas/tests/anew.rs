@@ -57,6 +57,24 @@ fn begin_anew(place: &mut Place, doc: &DocName) {
 }
 
 #[test]
+fn few_large_changes_of_a_small_value_do_not_fill_a_document() {
+    let mut one = Place::new(1);
+    let doc = name("conf/echo");
+    for number in 0..40 {
+        let text = format!("{number:030000}");
+        one.edit(&doc, |doc| doc.put(ROOT, "text", text));
+    }
+    assert!(one.number(&doc) > 1);
+    // One that is large by its value goes on.
+    let large = name("conf/large");
+    for number in 0..12 {
+        let text = format!("{number:030000}");
+        one.edit(&large, |doc| doc.put(ROOT, format!("text-{number}"), text));
+    }
+    assert_eq!(one.number(&large), 0);
+}
+
+#[test]
 fn a_long_history_is_begun_anew_with_its_value() {
     let (mut one, mut two) = (short(1), short(2));
     let doc = name("conf/echo");

@@ -93,7 +93,8 @@ pub enum MoveError {
     Leaving(AgentId),
     /// Its host seems to live.
     #[error(
-        "its host {0} is not known to be gone; move it from there, or say so if you know better"
+        "its host {0} is not known to be gone: move it from there, or, if you know better, say so: \
+         --its-host-is-gone"
     )]
     Alive(String),
     /// It cannot be started here.
