@@ -241,7 +241,10 @@ fn what_is_wrong_is_told_and_changes_nothing() {
     for (path, body) in [
         ("/v1/docs/set", json!({ "name": DOC, "edits": [] })),
         ("/v1/docs/set", json!({ "name": DOC, "edits": [{ "path": "a" }] })),
-        ("/v1/docs/set", json!({ "name": DOC, "edits": vec![json!({ "path": "a", "value": 1 }); 257] })),
+        (
+            "/v1/docs/set",
+            json!({ "name": DOC, "edits": vec![json!({ "path": "a", "value": 1 }); 257] }),
+        ),
     ] {
         assert_eq!(alpha.call("POST", path, &body).status, 400, "{body}");
     }

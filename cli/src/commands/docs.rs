@@ -129,11 +129,10 @@ fn written(session: &Session, command: &str, written: &DocWritten) -> Result<(),
         0 => "the change is not on any disk yet".to_owned(),
         _ => format!("{replicas} of {wanted} hosts are known to have it by now"),
     };
-    Err(Failure::told(Exit::Partial, message)
-        .next(match replicas {
-            0 => "until it is, this host forgets it if it goes down: see p2p doctor",
-            _ => "it goes to the others by itself when they are there: see p2p members",
-        }))
+    Err(Failure::told(Exit::Partial, message).next(match replicas {
+        0 => "until it is, this host forgets it if it goes down: see p2p doctor",
+        _ => "it goes to the others by itself when they are there: see p2p members",
+    }))
 }
 
 /// The host that made a change; where it is not known any more, what stands for it.

@@ -55,9 +55,8 @@ impl Engine {
             of_row = Some(Mail::Missed { topic: topic.clone(), count });
         }
         let mail = of_row.as_ref().unwrap_or(mail);
-        let number = row.inputs;
+        let (id, number, letter) = (row.id, row.inputs, mail.letter());
         row.inputs += 1;
-        let (id, letter) = (row.id, mail.letter());
         let me = Address { host: self.me, agent: id };
         let mut effects = std::mem::take(&mut self.effects);
         let input = mail.input();

@@ -530,7 +530,7 @@ fn an_agent_that_lives_on_elsewhere_dies_here_and_says_what_is_lost() {
         _ => None,
     });
     let why = "it lives on host-1 now, which does not have its last changes: \
-               fields.room: \"attic\" -> \"cellar\"";
+               fields.room: \"attic\" -> \"cellar\"; its last state here: {\"log\":[]}";
     assert_eq!(died, Some((0, agent.agent, why.to_owned())));
     assert_eq!(mesh.fields(0, agent), r#"{"room":"attic"}"#);
     // Its descriptor goes on without it.

@@ -174,7 +174,7 @@ fn an_agent_whose_host_is_dead_is_taken_up_and_dies_there_when_that_comes_back()
     mesh.advance(Duration::from_secs(5));
     assert_eq!(mesh.homes(agent), [1]);
     let why = "it lives on host-1 now, which does not have its last changes: \
-               fields.room: \"attic\" -> \"garden\"";
+               fields.room: \"attic\" -> \"garden\"; its last state here: {\"log\":[]}";
     assert_eq!(mesh.why_died(0, agent).as_deref(), Some(why));
     mesh.kill(0, 2);
     mesh.advance(Duration::from_secs(5));
@@ -191,7 +191,8 @@ fn an_incarnation_that_nothing_new_is_known_of_dies_as_well() {
     mesh.settle();
     mesh.advance(Duration::from_secs(5));
     assert_eq!(mesh.homes(agent), [1]);
-    assert_eq!(mesh.why_died(0, agent).as_deref(), Some("it lives on host-1 now"));
+    let why = "it lives on host-1 now; its last state here: {\"log\":[]}";
+    assert_eq!(mesh.why_died(0, agent).as_deref(), Some(why));
 }
 
 #[test]

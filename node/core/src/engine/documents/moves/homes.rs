@@ -4,6 +4,7 @@ use serde_json::Value;
 use starling_protocols::{
     exchange::Failure,
     ident::{Address, AgentId},
+    limits::REASON_BYTES_MAX,
     replica::{Content, DocName, Owner},
     wire,
 };
@@ -12,6 +13,7 @@ use super::{GIVEN, INPUTS_PER_HOST, MoveError, UNDER_RESTART};
 use crate::{
     agent::{Notification, Restarted, Shown, partners::read_shown},
     engine::{Counter, Engine, agents::AgentNo},
+    guard::guarded,
 };
 
 /// What others say of where an agent lives.
@@ -96,12 +98,22 @@ impl Engine {
         let partners =
             partners.or_else(|| self.shown(agent).map(|Shown { partners, .. }| partners));
         let name = host.map(|host| self.name_of(host)).unwrap_or_default();
-        self.kill(agent, format!("it lives on {name} now{lost}"));
+        // What it knew and had not told ends with it here: people find it in its journal, too.
+        let state = guarded(|| self.last_state(agent)).unwrap_or_default();
+        self.kill(agent, format!("it lives on {name} now{lost}{state}"));
         let Some(host) = host else { return };
         let body = wire::encode(&Restarted { who: id, at: Address { host, agent: id } });
         for (_, _, partner) in read_shown(&partners.unwrap_or_default()) {
             self.post_from(id, partner, Restarted::NAME, body.clone());
         }
+    }
+
+    fn last_state(&self, agent: AgentNo) -> String {
+        let Some(row) = self.agents.get(agent) else { return String::new() };
+        let state = self.kinds[usize::from(row.kind)].state(&row.ball).to_string();
+        let end = state.floor_char_boundary(REASON_BYTES_MAX / 2);
+        let more = if end < state.len() { "…" } else { "" };
+        format!("; its last state here: {}{more}", &state[..end])
     }
 
     /// Whether an agent of this host was taken up by it after it had the owner that is known: so its
