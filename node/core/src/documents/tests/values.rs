@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use automerge::{AutoCommit, ObjType, ROOT, ReadDoc, ScalarValue, transaction::Transactable};
 use autosurgeon::{Hydrate, Reconcile};
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use starling_protocols::limits::{
-    DOCUMENT_DEPTH_MAX, DOCUMENT_TEXT_BYTES_MAX, DOCUMENT_VALUES_MAX,
+    DOCUMENT_DEPTH_MAX, DOCUMENT_LIST_ITEMS_MAX, DOCUMENT_TEXT_BYTES_MAX, DOCUMENT_VALUES_MAX,
 };
 
 use super::{
@@ -337,11 +337,13 @@ fn deep_documents_are_refused_everywhere() {
 fn nothing_is_written_that_cannot_be_read() {
     let deep = (0..DOCUMENT_DEPTH_MAX).fold(json!(1), |value, _| json!([value]));
     let long = "x".repeat(DOCUMENT_TEXT_BYTES_MAX);
-    let many = vec![0; DOCUMENT_VALUES_MAX - 1];
+    let many: Map<_, _> = (1..DOCUMENT_VALUES_MAX).map(|n| (format!("{n}"), json!(n))).collect();
+    let list = json!([vec![0; DOCUMENT_LIST_ITEMS_MAX / 2], vec![0; DOCUMENT_LIST_ITEMS_MAX / 2]]);
     for (value, why) in [
         (json!({ "a": deep }), Unreadable::TooDeep),
         (json!({ "a": long }), Unreadable::TooLong),
         (json!({ "a": many }), Unreadable::TooManyValues),
+        (json!({ "a": list }), Unreadable::TooManyItems),
     ] {
         let mut doc = empty(1);
         let refused = ReconcileError::TooLarge(why.clone());
