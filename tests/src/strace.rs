@@ -7,6 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use tempfile::TempDir;
+
 use crate::power::{self, Call};
 
 /// Calls that change something on the disk (but for the making of an empty file)…
@@ -24,11 +26,26 @@ pub struct Traced<'a> {
     pub arguments: &'a [&'a str],
 }
 
-/// Whether programs can be traced here.
+/// Whether programs cannot be traced here; then it says so, for a test that is skipped.
+#[expect(clippy::print_stderr, reason = "the output of a test")]
 #[must_use]
-pub fn works() -> bool {
+pub fn is_missing() -> bool {
     let tried = Command::new("strace").args(["-qq", "true"]).output();
-    tried.is_ok_and(|ran| ran.status.success())
+    let missing = !tried.is_ok_and(|ran| ran.status.success());
+    if missing {
+        eprintln!("skipped: strace is not there or may not trace (install strace)");
+    }
+    missing
+}
+
+/// A directory, in memory if there can be one: what a kill leaves behind does not depend on the
+/// disk.
+///
+/// # Panics
+/// When there can be none.
+#[must_use]
+pub fn place() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
 }
 
 impl Traced<'_> {

@@ -30,19 +30,6 @@ const BATCHES: u64 = 20;
 /// Of more writes than these only some are tried.
 const TRIES_MAX: usize = 150;
 
-fn skipped() -> bool {
-    let skipped = !strace::works();
-    if skipped {
-        eprintln!("skipped: strace is not there or may not trace (install strace)");
-    }
-    skipped
-}
-
-/// In memory if there can be one: what a kill leaves behind does not depend on the disk.
-fn place() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
-}
-
 /// A directory of its own for what the program makes, so that a trace is no part of it.
 fn data(place: &TempDir) -> PathBuf {
     let dir = place.path().join("data");
@@ -82,7 +69,7 @@ fn check(file: &Path, said: &str, case: &str) -> u64 {
 /// Kills at each of the calls, or at so many of them. Says how far the writer came each time.
 fn kill_at_each(calls: &str, max: usize, batches: u64, made: bool) -> Vec<u64> {
     let prepare = || {
-        let place = place();
+        let place = strace::place();
         if made {
             let (documents, _) = Documents::open(&file(&place), drop).expect("a file");
             documents.close().expect("closed");
@@ -105,7 +92,7 @@ fn kill_at_each(calls: &str, max: usize, batches: u64, made: bool) -> Vec<u64> {
 
 #[test]
 fn a_writer_that_is_killed_at_any_write_leaves_whole_batches_and_loses_nothing_stored() {
-    if skipped() {
+    if strace::is_missing() {
         return;
     }
     let came = kill_at_each(WRITES, TRIES_MAX, BATCHES, true);
@@ -115,7 +102,7 @@ fn a_writer_that_is_killed_at_any_write_leaves_whole_batches_and_loses_nothing_s
 
 #[test]
 fn a_writer_that_is_killed_at_any_fsync_loses_nothing_stored() {
-    if skipped() {
+    if strace::is_missing() {
         return;
     }
     let came = kill_at_each(SYNCS, usize::MAX, BATCHES, true);
@@ -124,7 +111,7 @@ fn a_writer_that_is_killed_at_any_fsync_loses_nothing_stored() {
 
 #[test]
 fn a_writer_that_is_killed_while_it_makes_the_file_leaves_one_that_opens() {
-    if skipped() {
+    if strace::is_missing() {
         return;
     }
     let came = kill_at_each(&format!("{WRITES},{SYNCS}"), usize::MAX, 0, false);
@@ -133,13 +120,13 @@ fn a_writer_that_is_killed_while_it_makes_the_file_leaves_one_that_opens() {
 
 /// The writer must end, and what it said before must hold.
 fn fail_at_each(calls: &str, max: usize) {
-    let counted = place();
+    let counted = strace::place();
     let log = counted.path().join("trace");
     let all = traced(&counted, BATCHES, |writer| writer.count(calls, &log));
     println!("{all} times {calls}");
     let mut ended = 0;
     for when in (1..=all).step_by(all.div_ceil(max)) {
-        let place = place();
+        let place = strace::place();
         let (said, well) = traced(&place, BATCHES, |writer| writer.harm(calls, "error=EIO", when));
         let case = format!("EIO at {when} of {all} {calls}");
         let last = check(&file(&place), &said, &case);
@@ -151,7 +138,7 @@ fn fail_at_each(calls: &str, max: usize) {
 
 #[test]
 fn a_writer_whose_fsync_or_write_fails_ends_and_promises_nothing_more() {
-    if skipped() {
+    if strace::is_missing() {
         return;
     }
     fail_at_each(SYNCS, usize::MAX);
@@ -160,7 +147,7 @@ fn a_writer_whose_fsync_or_write_fails_ends_and_promises_nothing_more() {
 
 #[test]
 fn a_power_cut_at_any_fsync_loses_nothing_stored() {
-    if skipped() {
+    if strace::is_missing() {
         return;
     }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -169,7 +156,7 @@ fn a_power_cut_at_any_fsync_loses_nothing_stored() {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut entropy = Entropy::from_seed(bytes);
-    let place = place();
+    let place = strace::place();
     let log = place.path().join("trace");
     let calls = traced(&place, BATCHES, |writer| writer.calls(&log));
     let mut disk = Disk::new(&data(&place));
@@ -194,7 +181,7 @@ fn a_power_cut_at_any_fsync_loses_nothing_stored() {
 }
 
 fn check_cut(disk: &Disk, luck: u64, entropy: &mut Entropy, case: &str) -> u64 {
-    let left = place();
+    let left = strace::place();
     disk.cut(if luck == 0 { Luck::None } else { Luck::Some(entropy) }, &data(&left));
     check(&file(&left), &disk.said, case)
 }

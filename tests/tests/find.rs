@@ -1,7 +1,10 @@
 //! Who offers a service, asked of real daemons, one of which is frozen and then dead.
 
+use std::thread;
+
 use serde_json::{Value, json};
-use starling_tests::{Host, Ran, place};
+use starling_protocols::limits::AGENTS_PER_LISTING_MAX;
+use starling_tests::{Host, Ran, call, place};
 
 fn found(from: &Host, service: &str) -> (Ran, Vec<(String, String)>) {
     let ran = from.run(&["find", service, "--format", "json"]);
@@ -11,6 +14,38 @@ fn found(from: &Host, service: &str) -> (Ran, Vec<(String, String)>) {
     let mut rows: Vec<_> = rows.map(|row| (text(&row["host_name"]), text(&row["kind"]))).collect();
     rows.sort_unstable();
     (ran, rows)
+}
+
+#[test]
+fn agents_beyond_those_of_a_list_are_found_by_name_and_id() {
+    let place = place!();
+    let alpha = place.up("alpha");
+    let socket = alpha.socket();
+    let start = |number: usize| {
+        let body = json!({ "kind": "echo", "name": format!("e{number}") }).to_string();
+        let started = call(&socket, "POST", "/v1/agents", &body).expect("an answer");
+        assert_eq!(started.status, 200, "{number}");
+    };
+    let many = AGENTS_PER_LISTING_MAX + 20;
+    thread::scope(|scope| {
+        for first in 0..8 {
+            let start = &start;
+            scope.spawn(move || (first..many).step_by(8).for_each(start));
+        }
+    });
+    let listed = alpha.run(&["agents", "--format", "json"]);
+    assert_eq!(listed.code, 6, "not all fit");
+    let located = alpha.run(&["locate", "e0", "--format", "json"]).well();
+    assert!(located.contains("\"e0\""), "{located}");
+    for number in 0..many {
+        let name = format!("e{number}");
+        let hidden = !listed.out.contains(&format!("\"{name}\""));
+        if hidden {
+            let words = ["request", &name, "echo/say", r#"{"text":"here"}"#, "-q"];
+            assert!(alpha.run(&words).well().contains("here"), "{name}");
+        }
+    }
+    let _ = alpha.run(&["request", "nobody", "echo/say", "{}"]).failed(6, &["no agent"]);
 }
 
 #[test]

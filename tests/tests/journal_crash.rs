@@ -35,19 +35,6 @@ const STEPS: u64 = 22;
 /// Of more writes than these only some are tried.
 const TRIES_MAX: usize = 150;
 
-fn skipped() -> bool {
-    let skipped = !strace::works();
-    if skipped {
-        eprintln!("skipped: strace is not there or may not trace (install strace)");
-    }
-    skipped
-}
-
-/// In memory if there can be one: what a kill leaves behind does not depend on the disk.
-fn place() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
-}
-
 /// Everything that may come back, by the number of the next record.
 struct Standard(BTreeMap<Sequence, Vec<String>>);
 
@@ -96,7 +83,7 @@ fn harm(calls: &str, fault: &str, when: usize, journal: &Path, steps: u64) -> (S
 fn kill_at_each(calls: &str, max: usize, steps: u64, made: bool) -> Vec<Sequence> {
     let standard = Standard::new();
     let prepare = || {
-        let place = place();
+        let place = strace::place();
         if made {
             let journal = place.path().join("journal");
             Journal::open(&journal, Options::default())
@@ -124,7 +111,7 @@ fn kill_at_each(calls: &str, max: usize, steps: u64, made: bool) -> Vec<Sequence
 
 #[test]
 fn a_writer_that_is_killed_at_any_write_loses_nothing_durable() {
-    if skipped() {
+    if strace::is_missing() {
         return;
     }
     let came = kill_at_each(WRITES, TRIES_MAX, STEPS, true);
@@ -134,7 +121,7 @@ fn a_writer_that_is_killed_at_any_write_loses_nothing_durable() {
 
 #[test]
 fn a_writer_that_is_killed_at_any_fsync_loses_nothing_durable() {
-    if skipped() {
+    if strace::is_missing() {
         return;
     }
     let came = kill_at_each(SYNCS, usize::MAX, STEPS, true);
@@ -143,7 +130,7 @@ fn a_writer_that_is_killed_at_any_fsync_loses_nothing_durable() {
 
 #[test]
 fn a_writer_that_is_killed_while_it_makes_a_journal_leaves_one_that_opens() {
-    if skipped() {
+    if strace::is_missing() {
         return;
     }
     let calls = format!("{WRITES},{SYNCS}");
@@ -155,11 +142,11 @@ fn a_writer_that_is_killed_while_it_makes_a_journal_leaves_one_that_opens() {
 /// say: all is durable then.
 fn fail_at_each(calls: &str, max: usize) {
     let standard = Standard::new();
-    let all = count(calls, place().path(), STEPS);
+    let all = count(calls, strace::place().path(), STEPS);
     println!("{all} times {calls}");
     let mut ended = 0;
     for when in (1..=all).step_by(all.div_ceil(max)) {
-        let place = place();
+        let place = strace::place();
         let journal = place.path().join("journal");
         let (said, well) = harm(calls, "error=EIO", when, &journal, STEPS);
         let case = format!("EIO at {when} of {all} {calls}");
@@ -172,7 +159,7 @@ fn fail_at_each(calls: &str, max: usize) {
 
 #[test]
 fn a_writer_whose_fsync_or_write_fails_ends_and_promises_nothing_more() {
-    if skipped() {
+    if strace::is_missing() {
         return;
     }
     fail_at_each(SYNCS, usize::MAX);
@@ -181,7 +168,7 @@ fn a_writer_whose_fsync_or_write_fails_ends_and_promises_nothing_more() {
 
 #[test]
 fn a_power_cut_at_any_fsync_loses_nothing_durable() {
-    if skipped() {
+    if strace::is_missing() {
         return;
     }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -189,7 +176,7 @@ fn a_power_cut_at_any_fsync_loses_nothing_durable() {
     println!("seed {seed}");
     let mut entropy = Entropy::from_seed(seed_of(seed));
     let standard = Standard::new();
-    let place = place();
+    let place = strace::place();
     let log = place.path().join("trace");
     let calls = writer(&place.path().join("journal"), STEPS, |writer| writer.calls(&log));
     let mut disk = Disk::new(&place.path().join("journal"));
@@ -220,7 +207,7 @@ fn a_power_cut_at_any_fsync_loses_nothing_durable() {
 }
 
 fn left_over(disk: &Disk, luck: u64, entropy: &mut Entropy) -> (TempDir, PathBuf) {
-    let left = place();
+    let left = strace::place();
     let journal = left.path().join("journal");
     fs::create_dir(&journal).expect("a directory");
     disk.cut(if luck == 0 { Luck::None } else { Luck::Some(entropy) }, &journal);
