@@ -5,7 +5,11 @@ mod moves;
 mod updates;
 mod words;
 
-use std::{collections::BTreeMap, fmt::Display, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+    time::Duration,
+};
 
 use automerge::{AutoCommit, Automerge};
 use serde_json::{Value, json};
@@ -46,6 +50,9 @@ pub(super) struct Documents {
     watches: BTreeMap<AgentNo, Vec<String>>,
     looks: content::Looks,
     stranded: moves::Stranded,
+    /// Agents that could not be brought back when this host began to live: they may come yet, and
+    /// keep their descriptors. No more than the journal has lives.
+    pub(super) lost: BTreeSet<AgentId>,
     initial: initial::Waiting,
     updates: updates::Updates,
 }
@@ -89,6 +96,7 @@ impl Documents {
             watches: BTreeMap::new(),
             looks: content::Looks::default(),
             stranded: moves::Stranded::default(),
+            lost: BTreeSet::new(),
             initial: initial::Waiting::default(),
             updates: updates::Updates::default(),
         }

@@ -67,6 +67,9 @@ impl Engine {
         }
         self.counters.add(Counter::AgentsLost, 1);
         let (agent, kind) = (head.agent, head.kind.to_string());
+        if let Some(documents) = &mut self.documents {
+            documents.lost.insert(agent);
+        }
         self.tell(Event::AgentLost { agent, kind, why });
     }
 

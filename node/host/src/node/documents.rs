@@ -328,7 +328,8 @@ async fn write(client: &Client, set: DocSet) -> Result<DocWritten, Problem> {
         return Err(Problem::new(Code::Usage, message).next("set the map that they stand in"));
     }
     let wanted = set.replicas.unwrap_or(1).max(1) as usize;
-    let hosts = client.with(|node| node.engine.roster().iter().count()).await?;
+    let hosts =
+        client.with(|node| node.engine.roster().iter().filter(|host| !host.left).count()).await?;
     if wanted > hosts {
         let message = format!("{wanted} hosts cannot have it: the mesh has {hosts}");
         return Err(Problem::new(Code::Usage, message).next("see them: p2p members"));

@@ -12,7 +12,7 @@ use starling_protocols::{
 use super::{GIVEN, INPUTS_PER_HOST, MoveError, UNDER_RESTART};
 use crate::{
     agent::{Notification, Restarted, Shown, partners::read_shown},
-    engine::{Counter, Engine, agents::AgentNo},
+    engine::{Engine, agents::AgentNo},
     guard::guarded,
 };
 
@@ -36,8 +36,8 @@ impl Engine {
             (Some(_), true) => {}
             (None, true) => {
                 // Those that could not be brought back may come yet, with another program.
-                let lost = self.counters.get(Counter::AgentsLost) > 0;
-                if !lost && !self.is_taking_up(agent) {
+                let may_come = self.documents.as_ref().is_some_and(|all| all.lost.contains(&agent));
+                if !may_come && !self.is_taking_up(agent) {
                     self.is_not_here(agent, &name);
                 }
             }
