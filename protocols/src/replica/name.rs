@@ -4,8 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{ident::AgentId, limits::DOCUMENT_NAME_BYTES_MAX};
 
-/// Names a document: parts of small letters, digits, `-`, `_` and `.` with `/` between them, as
-/// `conf/echo`. The descriptor of an agent is `agent/` and its id.
+/// Names a document: parts of small letters, digits, `-`, `_` and `.` with `/` between them, each
+/// with a letter or a digit first, as `conf/echo`. The descriptor of an agent is `agent/` and its id.
 ///
 /// For people it is written as text. Between hosts that of a descriptor is the id, which takes half
 /// as many bytes.
@@ -31,6 +31,9 @@ pub enum DocNameError {
     /// Something else than small letters, digits and three signs.
     #[error("the name of a document has small letters, digits, '-', '_' and '.', not {0:?}")]
     BadCharacter(char),
+    /// A part of it looks like an option of a command, or like a place in a file system.
+    #[error("each part of the name of a document begins with a small letter or a digit, not {0:?}")]
+    BadStart(char),
     /// It begins as that of a descriptor, and goes on otherwise.
     #[error("{AGENT:?} is followed by the whole id of an agent: 26 letters and digits")]
     NoAgent,
@@ -80,6 +83,10 @@ impl FromStr for DocName {
         }
         if text.split('/').any(str::is_empty) {
             return Err(DocNameError::Empty);
+        }
+        let mut starts = text.split('/').filter_map(|part| part.chars().next());
+        if let Some(bad) = starts.find(|c| "-_.".contains(*c)) {
+            return Err(DocNameError::BadStart(bad));
         }
         let agent = text.strip_prefix(AGENT).map(str::parse::<AgentId>);
         match agent {
@@ -177,6 +184,13 @@ mod tests {
         }
         assert_eq!(parse("conf/Echo"), DocNameError::BadCharacter('E'));
         assert_eq!(parse("conf echo"), DocNameError::BadCharacter(' '));
+        for (control, bad) in [("a\nb", '\n'), ("a\u{1b}[31m", '\u{1b}'), ("a\0", '\0')] {
+            assert_eq!(parse(control), DocNameError::BadCharacter(bad));
+            assert!(!parse(control).to_string().contains(bad), "{}", parse(control));
+        }
+        for (start, bad) in [("../x", '.'), ("conf/..", '.'), ("-x", '-'), ("a/_b", '_')] {
+            assert_eq!(parse(start), DocNameError::BadStart(bad), "{start}");
+        }
         assert_eq!(parse(&"a".repeat(129)), DocNameError::TooLong(129));
         assert_eq!(parse("agent/visits"), DocNameError::NoAgent);
         // The last of 26 letters stands for three bits: some of its 32 values are none.
