@@ -116,9 +116,19 @@ pub enum BodyError {
     /// They are not a document as hosts write it.
     #[error("these bytes are not a document: {0}")]
     Malformed(&'static str),
-    /// The document would be larger than one may be. It must be begun anew from its value.
-    #[error("the document would be too large: too many {0}")]
-    TooLarge(&'static str),
+    /// The document would be larger than one may be. Make it smaller, or share it out.
+    #[error(
+        "the document would be too large: it would have {found} {what}, {most} are the most; make \
+         it smaller, or share it out over several documents"
+    )]
+    TooLarge {
+        /// What there would be too many of.
+        what: &'static str,
+        /// How many there would be.
+        found: u64,
+        /// How many there may be: fewer for a change that is made on this host.
+        most: usize,
+    },
     /// Changes before these are missing. Get them first.
     #[error("changes before these are missing")]
     Gap,
@@ -317,9 +327,7 @@ impl Body {
         if next.heads != [head] || next.size.changes != self.size.changes + 1 {
             return Err(ChangeError::Meddled);
         }
-        if let Some(what) = next.size.exceeds(DOCUMENT_OWN_PERCENT) {
-            return Err(BodyError::TooLarge(what).into());
-        }
+        next.size.within(DOCUMENT_OWN_PERCENT)?;
         *self = next;
         Ok(Some(head))
     }

@@ -16,10 +16,7 @@ use super::{
 };
 use crate::{
     ident::{AgentId, HostId, MeshId, SecretKey},
-    limits::{
-        DESCRIPTOR_BYTES_MAX, DOCUMENT_BASES_MAX, DOCUMENT_CHANGES_KEPT_MAX, DOCUMENT_HEADS_MAX,
-        DOCUMENTS_MAX,
-    },
+    limits::{DOCUMENT_BASES_MAX, DOCUMENT_CHANGES_KEPT_MAX, DOCUMENT_HEADS_MAX, DOCUMENTS_MAX},
     reconcile::{Prints, Sums},
     wire,
 };
@@ -328,10 +325,7 @@ impl Replicas {
         let changed = body.change(&pen.author, change);
         if let Ok(Some(_)) = changed {
             let past = self.begin_anew(&mut revision, &mut body);
-            if name.agent().is_some() && body.len_saved() > DESCRIPTOR_BYTES_MAX {
-                let why = BodyError::TooLarge("bytes of a descriptor");
-                return Err(WriteError::Change(why.into()));
-            }
+            take::fits(name, &body).map_err(|why| WriteError::Change(why.into()))?;
             revision.heads = body.heads();
             revision.content = Content::Whole(body.save());
             revision.sign(pen.key, self.mesh);

@@ -19,13 +19,16 @@ const BYTES_KEY: &str = "base64";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// Maps and lists stand in each other too deep. Flatten it.
-    #[error("it is nested deeper than {DOCUMENT_DEPTH_MAX} maps and lists")]
+    #[error("it is nested deeper than {DOCUMENT_DEPTH_MAX} maps and lists: flatten it")]
     TooDeep,
     /// There are too many values. Share it out over several documents.
-    #[error("it has more than {DOCUMENT_VALUES_MAX} values")]
+    #[error("it has more than {DOCUMENT_VALUES_MAX} values: share it out over several documents")]
     TooManyValues,
     /// Keys and texts together are too long. Share it out over several documents.
-    #[error("its keys and texts have more than {DOCUMENT_TEXT_BYTES_MAX} bytes together")]
+    #[error(
+        "its keys and texts have more than {DOCUMENT_TEXT_BYTES_MAX} bytes together: share it out \
+         over several documents"
+    )]
     TooLong,
     /// Its lists are too long to be written. Use maps: their keys stay what they are.
     #[error(

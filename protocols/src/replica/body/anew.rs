@@ -64,7 +64,7 @@ impl Body {
 
     /// How much of its caps it uses: whether anything is above so many percent.
     pub(in crate::replica) fn is_above(&self, percent: usize) -> bool {
-        self.size.exceeds(percent).is_some()
+        self.size.within(percent).is_err()
     }
 
     /// A document with the same value and one change, its root. Of values that were written at the

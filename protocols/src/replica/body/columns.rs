@@ -16,7 +16,7 @@ pub(super) fn malformed<T>(what: &'static str) -> Result<T> {
 pub(super) fn bounded(count: u64, max: usize, what: &'static str) -> Result<usize> {
     match usize::try_from(count) {
         Ok(count) if count <= max => Ok(count),
-        _ => Err(BodyError::TooLarge(what)),
+        _ => Err(BodyError::TooLarge { what, found: count, most: max }),
     }
 }
 

@@ -32,8 +32,8 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// What of it is above this many percent of its cap.
-    pub(super) fn exceeds(&self, percent: usize) -> Option<&'static str> {
+    /// Refuses what is above this many percent of its cap.
+    pub(super) fn within(&self, percent: usize) -> Result<()> {
         let used = [
             (self.bytes, DOCUMENT_BYTES_MAX, "bytes"),
             (self.changes, DOCUMENT_CHANGES_MAX, "changes"),
@@ -42,8 +42,10 @@ impl Size {
             (self.deps, DOCUMENT_DEPS_MAX, "dependencies"),
             (self.text, DOCUMENT_TEXT_BYTES_MAX, "bytes of names"),
         ];
-        let beyond = used.into_iter().find(|(used, max, _)| used * 100 > max * percent);
-        beyond.map(|(_, _, what)| what)
+        let mut used = used.into_iter();
+        used.try_for_each(|(used, max, what)| {
+            bounded(used as u64, max * percent / 100, what).map(drop)
+        })
     }
 }
 
@@ -144,7 +146,7 @@ fn change(data: &[u8], total: &mut Size) -> Result<()> {
     total.deps += deps.len();
     total.text += rows.text();
     rows.finish()?;
-    total.exceeds(100).map_or(Ok(()), |what| Err(super::BodyError::TooLarge(what)))
+    total.within(100)
 }
 
 fn document(data: &[u8], bytes: usize) -> Result<Size> {

@@ -165,7 +165,10 @@ fn a_change_that_fails_changes_nothing() {
         document.put(ROOT, "kind", "x".repeat(900_000)).expect("it may be put");
         Ok(())
     });
-    assert_eq!(failed, Err(ChangeError::Body(BodyError::TooLarge("bytes"))));
+    let Err(ChangeError::Body(BodyError::TooLarge { what: "bytes", found, most })) = failed else {
+        panic!("{failed:?}");
+    };
+    assert!(found > 900_000 && most == crate::limits::DOCUMENT_BYTES_MAX, "{found} of {most}");
     let long = Author { message: "x".repeat(257), ..author(5) };
     assert_eq!(body.change::<()>(&long, |_| Ok(())), Err(ChangeError::Message));
     assert_eq!(state(&body), before);

@@ -303,9 +303,12 @@ fn sane(revision: &mut Revision) -> Result<(), Refused> {
 }
 
 /// The descriptor of an agent is small.
-fn fits(name: &DocName, body: &Body) -> Result<(), BodyError> {
-    let large = name.agent().is_some() && body.len_saved() > DESCRIPTOR_BYTES_MAX;
-    if large { Err(BodyError::TooLarge("bytes of a descriptor")) } else { Ok(()) }
+pub(super) fn fits(name: &DocName, body: &Body) -> Result<(), BodyError> {
+    let (found, most) = (body.len_saved() as u64, DESCRIPTOR_BYTES_MAX);
+    if name.agent().is_some() && found > most as u64 {
+        return Err(BodyError::TooLarge { what: "bytes of a descriptor", found, most });
+    }
+    Ok(())
 }
 
 /// Whether the history begins with the root that it says, and with that alone, and the root with

@@ -233,8 +233,12 @@ fn lengths_that_are_not_there_are_refused() {
         }
     }
     let long = vec![0; crate::limits::DOCUMENT_BYTES_MAX + 1];
-    assert_eq!(refusal(&body, &long), BodyError::TooLarge("bytes"));
+    assert_eq!(refusal(&body, &long), too_large(long.len(), long.len() - 1, "bytes"));
     assert!(Body::load(&[]).is_err());
+}
+
+fn too_large(found: usize, most: usize, what: &'static str) -> BodyError {
+    BodyError::TooLarge { what, found: found as u64, most }
 }
 
 fn nest(document: &mut AutoCommit, levels: usize) {
@@ -246,7 +250,7 @@ fn nest(document: &mut AutoCommit, levels: usize) {
 
 #[test]
 fn deep_nesting_is_refused() {
-    let deep = BodyError::TooLarge("levels");
+    let deep = too_large(65, 64, "levels");
     let mut body = rich();
     let heads = body.heads();
     let mut changes = |levels| {
@@ -282,8 +286,10 @@ fn actors_are_of_sixteen_bytes_and_not_too_many() {
         many.put(ROOT, "a", number as u64).expect("it may be put");
         many.commit();
     }
-    let refused = BodyError::TooLarge("actors");
+    let refused = too_large(DOCUMENT_ACTORS_MAX + 1, DOCUMENT_ACTORS_MAX, "actors");
     assert_eq!(refusal(&body, &many.save_nocompress()), refused);
+    // Those that are here already are counted, too.
+    let refused = too_large(DOCUMENT_ACTORS_MAX + 5, DOCUMENT_ACTORS_MAX, "actors");
     assert_eq!(refusal(&body, &many.save_after(&[])), refused);
 }
 
@@ -295,7 +301,8 @@ fn histories_that_are_too_long_are_refused() {
         document.put(ROOT, "a", number as u64).expect("it may be put");
         document.commit();
     }
-    assert_eq!(refusal(&body, &document.save_nocompress()), BodyError::TooLarge("changes"));
+    let refused = too_large(DOCUMENT_CHANGES_MAX + 1, DOCUMENT_CHANGES_MAX, "changes");
+    assert_eq!(refusal(&body, &document.save_nocompress()), refused);
 }
 
 /// The same change with other numbers; whose checksum is good.
