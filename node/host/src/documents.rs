@@ -26,6 +26,9 @@ use store::Store;
 
 use crate::database::{self, Batched, Desk, Trouble};
 
+/// The file of the copies, in its directory.
+pub const FILE: &str = "documents.db";
+
 /// What a row costs in the queue beside its text and bytes.
 const ROW_BYTES: usize = 64;
 
@@ -172,6 +175,15 @@ impl Documents {
     pub fn close(self) -> Result<(), DocumentsError> {
         self.desk.close()
     }
+}
+
+/// How many bytes the file in this directory has, with its write-ahead log; `None` when it is gone.
+#[must_use]
+pub fn bytes_of(dir: &Path) -> Option<u64> {
+    let file = dir.join(FILE);
+    let length = |path: &Path| std::fs::metadata(path).map(|about| about.len());
+    let log = length(&database::file::beside(&file, "-wal")).unwrap_or_default();
+    Some(length(&file).ok()? + log)
 }
 
 /// Damaged files of documents that were set aside in this directory and are still there.

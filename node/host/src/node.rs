@@ -71,6 +71,8 @@ struct Node {
     storing: Vec<(u64, tokio::sync::oneshot::Sender<()>)>,
     /// Why documents cannot be written now, if they cannot.
     documents_full: Option<String>,
+    /// The first copies of documents that could not be read when this daemon started.
+    unread_copies: Vec<String>,
     /// Host records to be kept; the latest wins.
     peers: watch::Sender<Vec<Signed<HostRecord>>>,
     jobs: mpsc::Sender<Job>,

@@ -18,7 +18,7 @@ const FREE_BYTES_WARN: u64 = 256 * 1024 * 1024;
 /// Looks at everything that this host can see of itself and of the others. It works when the
 /// mesh does not.
 pub(super) fn look(node: &Node) -> Vec<Finding> {
-    let mut findings = vec![storage(node), journal(node), letters(node)];
+    let mut findings = vec![storage(node), journal(node), documents(node), letters(node)];
     findings.extend([space(node), addresses(node), certificate(node), mesh(node)]);
     findings.extend(counted(node));
     findings
@@ -63,6 +63,68 @@ fn journal(node: &Node) -> Finding {
         return finding("journal", Verdict::Fail, seen, fix);
     }
     finding("journal", Verdict::Pass, seen, "")
+}
+
+/// The copies of documents, and the file that they are in.
+fn documents(node: &Node) -> Finding {
+    let check = "documents";
+    let dir = node.config.documents_dir(node.engine.credential().mesh());
+    let (copies, lost) = node.copies();
+    let (copies, waits) = (count(copies, "copy", "copies"), node.documents.waiting_bytes());
+    let Some(bytes) = crate::documents::bytes_of(&dir) else {
+        let seen = format!("{} is gone; this daemon still has {copies}", dir.display());
+        let fix = "what is changed now is lost here when the daemon ends: read what no other host \
+                   has (p2p docs get), then p2p down and p2p up; the rest comes from the others";
+        return finding(check, Verdict::Fail, seen, fix);
+    };
+    let seen = format!("{copies}, {}; {waits} bytes wait", size(bytes));
+    if !node.documents.has_room() {
+        let fix = "the disk is too slow, or takes nothing: p2p logs --level warn";
+        return finding(check, Verdict::Fail, seen, fix);
+    }
+    if let Some(first) = lost.first() {
+        let damaged = count(lost.len(), "copy is", "copies are");
+        let seen = format!("{damaged} damaged, {first} among them; {seen}");
+        let fix = "each is replaced when a host that has it is linked: p2p members";
+        return finding(check, Verdict::Warn, seen, fix);
+    }
+    let damaged = crate::documents::set_aside(&dir);
+    if let Some(first) = damaged.first() {
+        let names = damaged.iter().filter_map(|path| path.file_name());
+        let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+        let seen = format!("damaged and set aside: {}; {seen}", names.join(", "));
+        let fix = format!(
+            "copies that were lost come back from hosts that have them; when nothing of it is \
+             needed any more, move it away: {}",
+            first.display()
+        );
+        return finding(check, Verdict::Warn, seen, &fix);
+    }
+    finding(check, Verdict::Pass, seen, "")
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn size(bytes: u64) -> String {
+    const MIB: u64 = 1024 * 1024;
+    if bytes < MIB {
+        format!("{} KiB", bytes.div_ceil(1024))
+    } else {
+        format!("{} MiB", bytes / MIB)
+    }
+}
+
+impl Node {
+    /// How many copies of documents there are, and those that were damaged and not replaced yet.
+    fn copies(&self) -> (usize, Vec<String>) {
+        let Some(all) = self.engine.replicas() else { return (0, Vec::new()) };
+        let found = all.damaged().map(|(name, _)| name.to_string());
+        let is_back = |name: &&String| name.parse().is_ok_and(|name| all.base(&name).is_some());
+        let unread = self.unread_copies.iter().filter(|name| !is_back(name)).cloned();
+        (all.names(None).count(), found.chain(unread).collect())
+    }
 }
 
 /// Letters for hosts that do not take them.

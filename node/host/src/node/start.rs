@@ -24,7 +24,7 @@ use crate::{
     config::Config,
     control::{ControlError, Handle, Journals, Server},
     disk::{Disk, DiskError},
-    documents::{Documents, DocumentsError},
+    documents::{self, Documents, DocumentsError},
     journal::{self, Journal, JournalError},
     net::{self, JoinError, Joined, Net, NetConfig, NetError},
 };
@@ -290,7 +290,7 @@ impl Node {
         let (key, credential) = identity(&disk, &config)?;
         let net = Net::new(&net_config(&config)?, &key, credential.clone())?;
         let (journal, recording) = open_journal(&config)?;
-        let (documents, replicas) = open_documents(&config, credential.mesh())?;
+        let (documents, replicas, unread_copies) = open_documents(&config, credential.mesh())?;
         let clock = Clock::after(recording.found.moment);
         let written = recording.found.next;
         let engine =
@@ -306,6 +306,7 @@ impl Node {
             journal,
             documents,
             documents_full: None,
+            unread_copies,
             document_batches: (0, 0),
             storing: Vec::new(),
             peers,
@@ -400,15 +401,25 @@ fn open_journal(config: &Config) -> Result<(Journal, Recording), NodeError> {
     Ok((journal, recording))
 }
 
+/// Copies that cannot be read of which the names are kept.
+const UNREAD_MAX: usize = 100;
+
 /// Opens the documents of this mesh; what is damaged comes back from other hosts.
-fn open_documents(config: &Config, mesh: MeshId) -> Result<(Documents, Replicas), NodeError> {
+/// Gives also the names of copies that cannot be read.
+fn open_documents(
+    config: &Config,
+    mesh: MeshId,
+) -> Result<(Documents, Replicas, Vec<String>), NodeError> {
     let dir = config.documents_dir(mesh);
     std::fs::create_dir_all(&dir).map_err(NodeError::System)?;
     let mut replicas = Replicas::new(mesh);
     let mut unread = Vec::new();
-    let (documents, opened) = Documents::open(&dir.join("documents.db"), |kept| {
-        if let Err(why) = replicas.restore(&kept.bytes) {
-            unread.push(format!("{}: {why}", kept.name));
+    let (documents, opened) = Documents::open(&dir.join(documents::FILE), |kept| {
+        if let Err(why) = replicas.restore(&kept.bytes)
+            && unread.len() < UNREAD_MAX
+        {
+            tracing::error!(name = kept.name, %why, "a copy of a document cannot be read");
+            unread.push(kept.name);
         }
     })?;
     if let Some(damage) = &opened.damage {
@@ -417,11 +428,11 @@ fn open_documents(config: &Config, mesh: MeshId) -> Result<(Documents, Replicas)
     if let Some(doubt) = &opened.doubt {
         tracing::warn!(?doubt, "after a power cut or a full disk it may be nothing");
     }
-    if opened.damaged.count > 0 || !unread.is_empty() {
-        let names = opened.damaged.names.iter().chain(&unread).cloned().collect::<Vec<_>>();
-        tracing::error!(?names, "copies of documents are damaged; they come back from others");
+    unread.extend(opened.damaged.names);
+    if !unread.is_empty() {
+        tracing::error!(names = ?unread, "copies of documents are damaged; they come from others");
     }
-    Ok((documents, replicas))
+    Ok((documents, replicas, unread))
 }
 
 fn engine(
