@@ -1,5 +1,7 @@
 //! JSON given as an argument: in place, from a file (`@file`) or from standard input (`-`).
 
+mod exact;
+
 use std::{
     fs::File,
     io::{self, Read},
@@ -49,8 +51,9 @@ fn read(from: impl Read, source: &str) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn parse(source: &str, text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text).map_err(|error| {
+/// The value that a JSON text stands for. What would not be kept as it was written is refused.
+pub(crate) fn parse(source: &str, text: &str) -> Result<Value, Failure> {
+    let parsed = exact::parse(text).map_err(|error| {
         let reason = error.to_string();
         let reason = reason.split(" at line ").next().unwrap_or_default();
         let (line, column) = (error.line().max(1), error.column().max(1));
@@ -59,11 +62,36 @@ fn parse(source: &str, text: &str) -> Result<Value, Failure> {
         } else {
             format!("column {column}")
         };
+        if reason == exact::OUT_OF_RANGE {
+            return inexact(source, &format!("a number ({place})"));
+        }
         let shown = text.lines().nth(line - 1).unwrap_or_default();
         let message = format!("{source} is not valid JSON: {reason} ({place})");
         Failure::usage(format!("{message}\n{}", pointed(shown, column)))
             .next(r#"quote JSON for the shell, as '{"text": "hello"}'; @FILE and - read it"#)
-    })
+    })?;
+    match exact::too_long(text) {
+        Some(number) => {
+            Err(inexact(source, &number.chars().take(EXCERPT_CHARS).collect::<String>()))
+        }
+        None => Ok(parsed),
+    }
+}
+
+/// The value that a text stands for, or nothing if it is no JSON.
+pub(crate) fn parse_if_json(source: &str, text: &str) -> Result<Option<Value>, Failure> {
+    if exact::is_json(text) { parse(source, text).map(Some) } else { Ok(None) }
+}
+
+fn inexact(source: &str, number: &str) -> Failure {
+    let message = format!(
+        "{source} has {number} that is not kept as it is written: whole numbers are from {} to {}, \
+         others up to {:e}",
+        i64::MIN,
+        u64::MAX,
+        f64::MAX,
+    );
+    Failure::usage(message).next("shorten it; or quote it, which makes it a text: '\"1e400\"'")
 }
 
 /// The line, cut to what matters, and a caret below the byte `column` (from 1).

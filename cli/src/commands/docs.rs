@@ -93,12 +93,19 @@ fn query(parts: &[(&str, Option<&str>)]) -> String {
     given.collect::<Vec<_>>().join("&")
 }
 
-/// The JSON that an argument is, or the text that it otherwise is.
+/// The JSON that an argument is, or the text that it otherwise is. JSON that would not stand there
+/// as it was written is refused.
 fn value(arg: &str) -> Result<Value, Failure> {
     if arg == "-" || arg.starts_with('@') {
         return json::argument(Some(arg));
     }
-    Ok(serde_json::from_str(arg).unwrap_or_else(|_| Value::from(arg)))
+    Ok(json::parse_if_json("the value", arg)?.unwrap_or_else(|| Value::from(arg)))
+}
+
+/// How many are asked for: none makes no sense.
+fn some(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "a number from 1 on is expected".to_owned())
 }
 
 /// A value on one line of a table.
@@ -115,23 +122,31 @@ fn short(value: &Value) -> String {
 fn written(session: &Session, command: &str, written: &DocWritten) -> Result<(), Failure> {
     let out = &session.out;
     let DocWritten { head, replicas, wanted } = written;
+    let is_known = replicas >= wanted;
     if out.is_json() {
         out.envelope(command, written)?;
     } else if let Some(head) = head {
         out.line(&text::plain(if out.quiet { head } else { &head[..head.len().min(8)] }))?;
-    } else {
+    } else if is_known {
         out.note("it says so already: nothing was changed");
     }
-    if replicas >= wanted {
+    if is_known {
         return Ok(());
     }
+    let what = match head {
+        Some(_) => "the change was made",
+        None => "nothing was changed, it says so already",
+    };
     let message = match replicas {
-        0 => "the change is not on any disk yet".to_owned(),
-        _ => format!("{replicas} of {wanted} hosts are known to have it by now"),
+        0 => format!("{what}, but it is not on any disk yet"),
+        _ => format!("{what}, but only {replicas} of {wanted} hosts are known to have it by now"),
     };
     Err(Failure::told(Exit::Partial, message).next(match replicas {
         0 => "until it is, this host forgets it if it goes down: see p2p doctor",
-        _ => "it goes to the others by itself when they are there: see p2p members",
+        _ => {
+            "the others get it by themselves when they are there: see p2p members; to wait for \
+             them, say it again with a longer --timeout"
+        }
     }))
 }
 
@@ -152,6 +167,9 @@ mod tests {
             [("3", json!(3)), ("room", json!("room")), ("\"3\"", json!("3")), ("", json!(""))]
         {
             assert_eq!(value(arg), Ok(wanted), "{arg}");
+        }
+        for arg in ["1e400", "[-1e999]", "18446744073709551616", r#"{"a": 1, "a": 2}"#] {
+            assert_eq!(value(arg).map_err(|why| why.exit()), Err(Exit::Usage), "{arg}");
         }
     }
 

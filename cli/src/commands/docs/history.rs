@@ -1,7 +1,7 @@
 use clap::Args;
 use starling_node::api::documents::{ChangeView, HistoryPage};
 
-use super::{made_by, query};
+use super::{made_by, query, some};
 use crate::{
     failure::Failure,
     session::Session,
@@ -19,7 +19,7 @@ pub(crate) struct History {
     /// The document
     name: String,
     /// How many, at most
-    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 50)]
+    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 50, value_parser = some)]
     count: usize,
     /// Only those before this one: its head, or the first digits
     #[arg(long, value_name = "HEAD")]

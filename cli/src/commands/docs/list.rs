@@ -2,7 +2,7 @@ use clap::Args;
 use serde_json::Value;
 use starling_node::api::documents::{DocPage, DocRow};
 
-use super::{query, short, value};
+use super::{query, short, some, value};
 use crate::{
     failure::Failure,
     session::Session,
@@ -28,7 +28,7 @@ pub(crate) struct List {
     #[arg(long = "where", value_name = "PATH=VALUE", value_parser = condition)]
     conditions: Vec<(String, Value)>,
     /// How many, at most
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = some)]
     limit: usize,
     /// Only those after this name
     #[arg(long, value_name = "NAME")]
@@ -36,9 +36,13 @@ pub(crate) struct List {
 }
 
 fn condition(text: &str) -> Result<(String, Value), String> {
-    let (path, wanted) =
-        text.split_once('=').ok_or_else(|| "PATH=VALUE is expected, as kind=room".to_owned())?;
-    Ok((path.to_owned(), value(wanted).unwrap_or_else(|_| Value::from(wanted))))
+    let pair = text.split_once('=').filter(|(path, _)| !path.is_empty());
+    let (path, wanted) = pair.ok_or_else(|| "PATH=VALUE is expected, as kind=room".to_owned())?;
+    match value(wanted) {
+        Ok(value) => Ok((path.to_owned(), value)),
+        Err(Failure::Told { message, .. }) => Err(message),
+        Err(_) => Err("the value cannot be read".to_owned()),
+    }
 }
 
 impl List {

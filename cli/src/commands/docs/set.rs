@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 use starling_node::api::documents::{DocEdit, DocSet, DocWritten};
 
-use super::{value, written};
+use super::{some, value, written};
 use crate::{failure::Failure, json, session::Session};
 
 /// More than the daemon takes beyond the time it is given.
@@ -17,11 +17,12 @@ pub(super) struct How {
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
     /// How many hosts are to have it on their disks; the exit code is 6 when fewer have in time
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    replicas: u32,
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = some)]
+    replicas: usize,
     /// How long to wait for them, as 500ms or 10s
     #[arg(long, value_name = "TIME", default_value = "10s",
-          value_parser = humantime::parse_duration)]
+          value_parser = duration)]
     timeout: Duration,
 }
 
@@ -36,12 +37,16 @@ impl How {
             name,
             edits,
             message: self.message.unwrap_or_default(),
-            replicas: Some(self.replicas),
+            replicas: Some(u32::try_from(self.replicas).unwrap_or(u32::MAX)),
             timeout_ms: u64::try_from(self.timeout.as_millis()).ok(),
         };
         let within = self.timeout.saturating_add(GRACE);
         session.client()?.post_within("/v1/docs/set", &set, within).await
     }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "a time is expected, as 500ms or 10s".to_owned())
 }
 
 /// Set values in a document, or make it
@@ -85,6 +90,9 @@ impl Set {
                 (_, true) => Value::from(arg.as_str()),
                 _ => value(arg)?,
             };
+            if value.is_string() && !text && arg.starts_with(['{', '[']) {
+                session.out.note(&format!("what {path:?} is set to is no JSON: it is a text then"));
+            }
             Ok(DocEdit { path: path.clone(), value: Some(value), ..DocEdit::default() })
         });
         let edits = edits.collect::<Result<Vec<_>, Failure>>()?;

@@ -84,12 +84,16 @@ async fn list(
             "prefix" => prefix = value,
             "after" => after = Some(value),
             "limit" => {
-                let wrong = |_| usage(format!("limit: {value:?} is no number"));
-                limit = value.parse().map_err(wrong)?;
+                let number = value.parse().ok().filter(|limit| *limit > 0);
+                let wrong = || usage(format!("limit: {value:?} is no number from 1 on"));
+                limit = number.ok_or_else(wrong)?;
             }
             "where" => {
-                let (path, json) = value.split_once('=').ok_or_else(|| {
-                    usage(format!("where: {value:?} is not of the form PATH=JSON"))
+                let pair = value.split_once('=').filter(|(path, _)| !path.is_empty());
+                let (path, json) = pair.ok_or_else(|| {
+                    usage(format!(
+                        "where: {value:?} is not of the form PATH=JSON, as kind=\"room\""
+                    ))
                 })?;
                 fields.push((path.to_owned(), json.to_owned()));
             }
@@ -110,6 +114,9 @@ async fn read(extract::State(state): Context, Asked(asked): Asked<Get>) -> Answe
 async fn history(extract::State(state): Context, Asked(asked): Asked<History>) -> Answer {
     let History { name, older_than, count } = asked;
     let count = count.unwrap_or(HISTORY_DEFAULT);
+    if count == 0 {
+        return Err(Problem::new(Code::Usage, "count: a number from 1 on is expected").into());
+    }
     ask(state, DocsCommand::History { name, older_than, count }).await
 }
 
