@@ -45,7 +45,8 @@
 //! set(&mut doc, &"fields.limit".parse()?, &"many".into())?;
 //! assert_eq!(
 //!     read::<EchoConfig>(&doc).unwrap_err().to_string(),
-//!     "fields.limit: invalid type: string \"many\", expected u32; there stands a text: \"many\"",
+//!     "fields.limit: a whole number from 0 to 4294967295 is expected; \
+//!      there stands a text: \"many\"",
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -69,6 +70,7 @@ mod reconcile;
 mod tests;
 mod typed;
 mod update;
+mod wanted;
 
 /// The library that documents are made of, in the version that all of this takes.
 pub use automerge::{AutoCommit, Automerge, ChangeHash};

@@ -3,7 +3,7 @@ use std::fmt::Display;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::typed::Document;
+use super::{typed::Document, wanted::in_words};
 use crate::guard::guarded;
 
 type Change = fn(Value) -> Result<Value, String>;
@@ -42,8 +42,13 @@ where
     From: DeserializeOwned,
     To: Serialize + TryFrom<From, Error: Display>,
 {
-    let from: From =
-        serde_path_to_error::deserialize(value).map_err(|why| format!("fields.{why}"))?;
+    let from: From = serde_path_to_error::deserialize(value).map_err(|why| {
+        let said = in_words(&why.inner().to_string());
+        match why.path().iter().len() {
+            0 => format!("fields: {said}"),
+            _ => format!("fields.{}: {said}", why.path()),
+        }
+    })?;
     let to = To::try_from(from).map_err(|why| why.to_string())?;
     serde_json::to_value(to).map_err(|why| why.to_string())
 }

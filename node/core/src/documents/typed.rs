@@ -11,6 +11,7 @@ use super::{
     migrate::{self, Migration, StepError},
     path::{Path, Step, find, kind_of},
     reconcile::{ReconcileError, contained, reconcile_json},
+    wanted::in_words,
 };
 use crate::guard::guarded;
 
@@ -362,7 +363,7 @@ fn typed<D: Document>(fields: &Value) -> Result<D, ReadError> {
     let found = below.of(fields).map(described);
     let root = [Step::Key(FIELDS_KEY.into())];
     let path = Path::new(root.into_iter().chain(below.steps().iter().cloned()));
-    let why = cut(&why.inner().to_string(), WHY_CHARS).into_owned();
+    let why = cut(&in_words(&why.inner().to_string()), WHY_CHARS).into_owned();
     Err(ReadError::Field { path, why, found })
 }
 

@@ -315,7 +315,7 @@ fn what_does_not_fit_is_told_and_the_last_good_configuration_stays_in_force() {
     let clerk = mesh.settle_in(1, "clerk", "ada");
     assert_eq!(write(&mut mesh, 1, CONF, "fields.limit", 4.into()), Ok(()));
     let refused = write(&mut mesh, 1, CONF, "fields.limit", "many".into());
-    let why = "fields.limit: invalid type: string \"many\", expected u32; \
+    let why = "fields.limit: a whole number from 0 to 4294967295 is expected; \
                there stands a text: \"many\"";
     assert_eq!(refused, Err(DocumentError::Refused(why.into())));
     assert_eq!(write(&mut mesh, 0, CONF, "fields.limit", "many".into()), Ok(()));
