@@ -13,7 +13,8 @@ use crate::{
 /// Show where an agent lives, or lived last
 ///
 /// It is known from the agent's descriptor, which every host has: no other host is asked, and an
-/// agent whose host is gone is found too. All agents that are meant are listed. The exit code is 5
+/// agent whose host is gone is found too. One that goes from one host to another is `moving`: it
+/// answers again in a moment. All agents that are meant are listed. The exit code is 5
 /// when there is none.
 #[derive(Debug, Args)]
 #[command(before_help = "  p2p locate visits             by its name
@@ -42,7 +43,8 @@ impl Locate {
 fn grid(rows: &[Located]) -> Grid {
     let mut grid = Grid::new(&["NAME", "AGENT", "KIND", "HOST", "HOST ID", "INSTANCE", "STATE"]);
     for row in rows {
-        let tone = match row.state.as_str() {
+        let state = if row.moving { "moving" } else { row.state.as_str() };
+        let tone = match state {
             "self" | "linked" => Tone::Good,
             "dialling" | "known" => Tone::Plain,
             _ => Tone::Warn,
@@ -54,7 +56,7 @@ fn grid(rows: &[Located]) -> Grid {
             field(&row.host_name),
             id(&row.host),
             number(row.instance),
-            field(&row.state).tone(tone),
+            field(state).tone(tone),
         ]);
     }
     grid

@@ -1,9 +1,14 @@
 //! `p2p move`, `p2p take-up`
 
+use std::time::Duration;
+
 use clap::Args;
 use starling_node::api::{self, Moved};
 
 use crate::{failure::Failure, session::Session, text};
+
+/// More than the daemons take to give an agent away.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Give an agent to another host
 ///
@@ -46,7 +51,8 @@ pub(crate) struct TakeUp {
 impl Move {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let ask = api::Move { agent: self.agent, to: self.to };
-        let moved: Moved = session.client()?.post("/v1/agents/move", &ask).await?;
+        let client = session.client()?;
+        let moved: Moved = client.post_within("/v1/agents/move", &ask, PATIENCE).await?;
         told(session, "move", &moved)
     }
 }

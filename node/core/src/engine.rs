@@ -38,7 +38,7 @@ pub use agents::Start;
 pub use counters::{Counter, Counters};
 pub use documents::{
     CanGive, Describe, DescribeOn, DocumentChanged, DocumentError, DocumentPage, DocumentView,
-    FindDocuments, GiveAgent, MoveError, TakeUpAgent, TookUp, WatchDocuments, Writing,
+    FindDocuments, GiveAgent, MOVING, MoveError, TakeUpAgent, TookUp, WatchDocuments, Writing,
 };
 pub use event::Event;
 pub use io::{GossipId, Input, LinkChange, Now, Output, Save, Ticket, Verdict};
@@ -46,8 +46,8 @@ pub use journal::{Recording, Storage};
 pub use mesh::{HostState, HostView};
 pub use outside::Published;
 pub use service::{
-    AgentDetail, AgentSummary, DocumentHeads, Inspect, ListAgents, ListKinds, ListTypes, Listed,
-    StartAgent, StartError, StopAgent,
+    AgentDetail, AgentSummary, DocumentHeads, DocumentMisfit, Inspect, ListAgents, ListKinds,
+    ListTypes, Listed, StartAgent, StartError, StopAgent,
 };
 pub use services::{FindProviders, HostsAbout, ListHosts, Provider, Providers};
 

@@ -11,8 +11,8 @@ pub use counter::{Add, Changed, Counter, Read};
 pub use echo::{Echo, Said, Say};
 pub use guest::{Arrived, Greet, Guest, Talk};
 pub use host::{
-    AgentsHere, DocumentHere, GiveHere, Host, InspectHere, KindsHere, ProvidersHere, StartHere,
-    StopHere, TakeUpHere, TypesHere,
+    AgentsHere, DocumentHere, GiveHere, Host, InspectHere, KindsHere, MisfitHere, ProvidersHere,
+    StartHere, StopHere, TakeUpHere, TypesHere,
 };
 pub use pick::{PickError, Place, pick_agent, pick_host};
 

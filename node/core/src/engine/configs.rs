@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use automerge::AutoCommit;
+use automerge::{AutoCommit, ReadDoc};
 use serde_json::Value;
 use starling_protocols::{
     exchange::Codec,
@@ -71,7 +71,7 @@ impl Configs {
 
 impl Expected {
     /// What is wrong with a document, if its type is known here.
-    fn violated(&self, doc: &AutoCommit) -> Option<String> {
+    fn violated(&self, doc: &impl ReadDoc) -> Option<String> {
         let by_name = self.configuration.as_ref().map(|of| of.schema);
         let by_type =
             || type_of(doc).ok().flatten().and_then(|name| self.types.get(&*name).copied());
@@ -103,6 +103,14 @@ impl Engine {
     #[must_use]
     pub fn not_in_force(&self, name: &DocName) -> Option<&str> {
         self.configs.by_name.get(name)?.wrong.as_deref()
+    }
+
+    /// Why a document does not fit its type, as far as that is known here.
+    #[must_use]
+    pub fn misfit(&mut self, name: &DocName) -> Option<String> {
+        let expected = self.expected(name);
+        let documents = self.documents.as_mut()?;
+        documents.read(name, |doc| expected.violated(doc))?.ok()?
     }
 
     /// What a document of this name has to be.

@@ -24,7 +24,7 @@ use starling_protocols::{
 
 pub(super) use initial::Initial;
 pub(super) use moves::LEAVE;
-pub use moves::{CanGive, GiveAgent, MoveError, TakeUpAgent, TookUp};
+pub use moves::{CanGive, GiveAgent, MOVING, MoveError, TakeUpAgent, TookUp};
 pub use words::{
     Describe, DescribeOn, DocumentChanged, DocumentError, DocumentPage, DocumentView,
     FindDocuments, WatchDocuments, Writing,
@@ -194,7 +194,7 @@ impl Engine {
     ) -> Result<Option<Head>, DocumentError> {
         let whole = self.read_document(name, now, to_json)?;
         let whole = whole.map_err(|why| DocumentError::Refused(why.to_string()))?;
-        let unknown = || DocumentError::Refused("its type is not known to this program".into());
+        let unknown = || DocumentError::Refused("this program does not know its type".into());
         let (_, schema) = self.type_of(name, &whole).ok_or_else(unknown)?;
         self.write_document(name, writing, now, |doc| schema.raise(doc).map(drop))
     }

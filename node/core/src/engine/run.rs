@@ -11,7 +11,7 @@ use super::{
     Counter, Due, Engine, Event,
     agents::{AgentNo, Row, Waiter},
     calls::Caller,
-    documents::LEAVE,
+    documents::{LEAVE, MOVING},
     journal::Held,
     mail::{Mail, Notification, Parcel},
 };
@@ -39,7 +39,7 @@ impl Engine {
             return self.undeliverable(mail, &Failure::NoAgent);
         };
         if row.leaving {
-            let why = Failure::Refused("it is between two hosts".to_owned());
+            let why = Failure::Refused(MOVING.to_owned());
             return self.undeliverable(mail, &why);
         }
         row.waiting = row.waiting.saturating_sub(1);

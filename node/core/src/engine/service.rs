@@ -157,6 +157,16 @@ impl Request for DocumentHeads {
     type Reply = Vec<String>;
 }
 
+/// Asks the engine why a document does not fit its type. None when it does, and when the type is not
+/// known to this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentMisfit(pub String);
+
+impl Request for DocumentMisfit {
+    const NAME: &'static str = "engine/document-misfit";
+    type Reply = Option<String>;
+}
+
 impl Engine {
     pub(super) fn serve(&mut self, name: &str, dialog: Dialog, body: &[u8]) {
         if dialog.codec() == Codec::Json {
@@ -226,6 +236,9 @@ impl Engine {
             FindProviders::NAME => serve(body, |FindProviders(service)| self.providers(&service)),
             ListHosts::NAME => serve(body, |ListHosts(scope)| self.hosts_about(scope)),
             DocumentHeads::NAME => serve(body, |DocumentHeads(name)| self.document_heads(&name)),
+            DocumentMisfit::NAME => serve(body, |DocumentMisfit(name)| {
+                name.parse().ok().and_then(|name| self.misfit(&name))
+            }),
             CanGive::NAME => serve(body, |ask| self.can_give(ask)),
             FindDocuments::NAME => serve(body, |find| self.find(&find)),
             WatchDocuments::NAME => {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     agent::{Init, prelude::*},
     engine::{
-        AgentDetail, DocumentHeads, FindProviders, Inspect, ListAgents, ListHosts, ListKinds,
-        ListTypes, Listed, Start, StartAgent, StopAgent, TakeUpAgent,
+        AgentDetail, DocumentHeads, DocumentMisfit, FindProviders, Inspect, ListAgents, ListHosts,
+        ListKinds, ListTypes, Listed, Start, StartAgent, StopAgent, TakeUpAgent,
     },
 };
 
@@ -107,6 +107,20 @@ impl Request for DocumentHere {
     type Reply = Vec<String>;
 }
 
+/// Asks a host why a document, as it has it, does not fit its type: none when it does, and when the
+/// host does not know the type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MisfitHere {
+    /// The document's name.
+    pub name: String,
+}
+
+impl Request for MisfitHere {
+    const NAME: &'static str = "host/misfit";
+    type Reply = Option<String>;
+}
+
 /// The host agent passes questions on to its engine, and the answers back.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Then {
@@ -136,6 +150,8 @@ pub enum Then {
     TakingUp(Await<TakeUpAgent>, ReplyTo<TakeUpHere>),
     /// Types of documents are being listed.
     Types(Await<ListTypes>, ReplyTo<TypesHere>),
+    /// Whether a document fits its type is being looked up.
+    Misfit(Await<DocumentMisfit>, ReplyTo<MisfitHere>),
 }
 
 impl Agent for Host {
@@ -153,6 +169,7 @@ impl Agent for Host {
         interests.answers::<GiveHere>();
         interests.answers::<TakeUpHere>();
         interests.answers::<TypesHere>();
+        interests.answers::<MisfitHere>();
     }
 }
 
@@ -212,6 +229,12 @@ impl Answers<TypesHere> for Host {
     }
 }
 
+impl Answers<MisfitHere> for Host {
+    fn answer(&mut self, cx: &mut Cx<'_, Self>, here: MisfitHere) -> Answer<MisfitHere> {
+        pass(cx, &DocumentMisfit(here.name), Then::Misfit)
+    }
+}
+
 impl Continuation<Host> for Then {
     fn resume(self, _: &mut Host, cx: &mut Cx<'_, Host>) {
         match self {
@@ -232,6 +255,7 @@ impl Continuation<Host> for Then {
             Self::Giving(step, give, to) => step.go_on(cx, give, to),
             Self::TakingUp(slot, to) => moves::taken_up(cx, slot, to),
             Self::Types(slot, to) => hand_back(cx, slot, to),
+            Self::Misfit(slot, to) => hand_back(cx, slot, to),
         }
     }
 }
@@ -250,6 +274,7 @@ fn hand_back<Q: Request, R: Request<Reply = Q::Reply>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::CanGive;
 
     #[test]
     fn it_passes_a_start_on_and_the_refusal_back() {
@@ -263,5 +288,24 @@ mod tests {
         let why = taken.to_string();
         assert_eq!(cage.answer::<StartAgent>(wait, &Err(taken)), [Effect::refuse(&why)]);
         cage.replay();
+    }
+
+    #[test]
+    fn an_agent_stays_when_the_host_that_is_to_have_it_does_not_answer() {
+        let to = HostId([9; 32]);
+        for (failed, said) in [
+            (
+                Failure::TimedOut,
+                "the other host does not answer: the agent stays where it is; see p2p members, or \
+                 choose another host"
+                    .to_owned(),
+            ),
+            (Failure::Busy, format!("the other host does not take it: {}", Failure::Busy)),
+        ] {
+            let mut cage = Cage::new(Host {});
+            let _ = cage.ask(GiveHere { agent: AgentId(1 << 100), to });
+            let _ = cage.answer::<CanGive>(WaitId(0), &Ok("counter".into()));
+            assert_eq!(cage.fail(WaitId(1), failed), [Effect::refuse(&said)]);
+        }
     }
 }

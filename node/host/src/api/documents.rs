@@ -79,6 +79,22 @@ pub struct DocSeen {
     /// and does not fit its type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_in_force: Option<String>,
+    /// Why else the document does not fit its type, by what this host knows of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub misfit: Option<String>,
+    /// The same, by what other hosts know, where this one does not: asked for with the whole
+    /// document as it is now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misfits: Vec<Misfit>,
+}
+
+/// Another host finds that a document does not fit its type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Misfit {
+    /// The name of that host.
+    pub host: String,
+    /// Why.
+    pub why: String,
 }
 
 /// Write a document in the newest version of its type that this host's program has.
@@ -231,6 +247,9 @@ pub struct Located {
     pub state: String,
     /// How many hosts have had the agent before.
     pub instance: u64,
+    /// Whether it is on its way from one host to another, and answers nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moving: bool,
 }
 
 /// The descriptor of an agent, and who has it.

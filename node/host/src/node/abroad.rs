@@ -4,10 +4,10 @@ use futures::future::join_all;
 use serde_json::Value;
 use starling_core::{
     agent::Request,
-    engine::{AgentDetail, AgentSummary, HostState, HostView, Provider},
+    engine::{AgentDetail, AgentSummary, HostState, HostView, MOVING, Provider},
     society::{
-        AgentsHere, DocumentHere, InspectHere, KindsHere, PickError, Place, ProvidersHere,
-        StartHere, StopHere, pick_agent, pick_host,
+        AgentsHere, DocumentHere, InspectHere, KindsHere, MisfitHere, PickError, Place,
+        ProvidersHere, StartHere, StopHere, pick_agent, pick_host,
     },
 };
 use starling_protocols::{
@@ -18,6 +18,7 @@ use starling_protocols::{
     limits::{BUDGET_DEFAULT, DISCOVERY_WINDOW},
     roster::HostRecord,
 };
+use tokio::time::timeout;
 
 use super::{
     client::{Client, internal},
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     api::{
         self, AgentRow, Code, Inspection, KindRow, Listing, Missing, Problem, ProviderRow,
-        documents::Descriptor,
+        documents::{Descriptor, DocSeen, Located, Misfit},
     },
     control::Command,
     net,
@@ -56,6 +57,9 @@ pub(super) async fn abroad(client: Client, command: Command) -> Answer {
     }
 }
 
+/// Said of a host that has named as many agents as fit into its answer.
+const MORE_AGENTS: &str = "more agents live there";
+
 type Rows = Vec<(HostId, String, AgentSummary)>;
 
 /// The agents of some hosts; those that did not answer are listed apart.
@@ -78,7 +82,7 @@ async fn survey(
 fn cut(record: &HostRecord, said: usize, total: u64) -> Option<Missing> {
     let more = total.saturating_sub(said as u64);
     let missing = |more| Missing { host: record.name.clone(), why: more };
-    (more > 0).then(|| missing(format!("{more} more agents live there")))
+    (more > 0).then(|| missing(format!("{more} {MORE_AGENTS}")))
 }
 
 /// What some hosts answer to one question; those that did not are listed apart.
@@ -180,10 +184,11 @@ pub(super) async fn find(
     let asked = hosts(client, place.host).await?;
     let (rows, missing) = survey(client, &asked, budget.min(HOST_BUDGET)).await?;
     let picked = pick_agent(&rows, place.agent);
-    if let (Err(PickError::None { .. }), false) = (&picked, missing.is_empty())
-        && let Some(at) = described(client, place.agent, &rows).await
+    if let Err(PickError::None { .. }) = &picked
+        && let Some(found) = described(client, place.agent).await
+        && let Some(answer) = by_descriptor(&found, &asked, &missing)
     {
-        return Ok(at);
+        return answer;
     }
     picked.map_err(|why| match (&why, missing.first()) {
         // It may well live there.
@@ -196,21 +201,41 @@ pub(super) async fn find(
     })
 }
 
-/// Where the one agent lives that has this id, name or beginning of an id, by its descriptor, if
-/// that host has answered: the list of its agents may have been cut.
-async fn described(
-    client: &Client,
-    text: &str,
-    rows: &[(HostId, String, AgentSummary)],
-) -> Option<Address> {
-    let located = super::documents::locate(client, text).await.ok()?.items;
-    let addresses = located.iter().filter_map(|row| {
-        let (host, agent) = (row.host.parse().ok()?, row.agent.parse().ok()?);
-        Some(Address { host, agent })
-    });
-    let among = |at: &Address| rows.iter().any(|(host, ..)| *host == at.host);
-    let found: Vec<Address> = addresses.filter(among).collect();
-    if let [one] = found[..] { Some(one) } else { None }
+/// The one agent that has this id, name or beginning of an id, by its descriptor.
+async fn described(client: &Client, text: &str) -> Option<Located> {
+    let located = timeout(HOST_BUDGET, super::documents::locate(client, text)).await.ok()?;
+    let mut found = located.ok()?.items;
+    if found.len() == 1 { found.pop() } else { None }
+}
+
+/// What can be said of an agent that none of the hosts that were asked has named. Nothing, if they
+/// know better than its descriptor.
+fn by_descriptor(
+    found: &Located,
+    asked: &[HostView],
+    missing: &[Missing],
+) -> Option<Result<Address, Problem>> {
+    let Located { agent, host, host_name, moving, .. } = found;
+    let short: String = agent.chars().take(8).collect();
+    if *moving {
+        let next = format!("see where it is: p2p locate {short}");
+        return Some(Err(Problem::new(Code::Busy, MOVING).next(next)));
+    }
+    let at = Address { host: host.parse().ok()?, agent: agent.parse().ok()? };
+    if asked.iter().all(|view| view.record.host != at.host) {
+        let message = format!("agent {short} lives on {host_name}, not there");
+        let next = format!("see where it is: p2p locate {short}");
+        return Some(Err(Problem::new(Code::NotFound, message).next(next)));
+    }
+    let silent = missing.iter().find(|missing| missing.host == *host_name)?;
+    if silent.why.ends_with(MORE_AGENTS) {
+        // The list of its agents was cut.
+        return Some(Ok(at));
+    }
+    let message = format!("agent {short} lives on {host_name}, which cannot be reached");
+    let next = format!("if {host_name} is gone for good: p2p take-up {short}");
+    let problem = Problem::new(Code::Unreachable, format!("{message}: {}", silent.why));
+    Some(Err(problem.next(next)))
 }
 
 async fn inspect(client: &Client, what: &str) -> Result<Inspection, Problem> {
@@ -267,6 +292,21 @@ async fn descriptor(client: &Client, agent: AgentId) -> Result<Option<Descriptor
     Ok(Some(Descriptor { row, replicas, behind, missing }))
 }
 
+/// Asks those hosts that may know the type of a document whether it fits, where this one does not.
+pub(super) async fn misfits(client: &Client, seen: &mut DocSeen) -> Result<(), Problem> {
+    let says = seen.value.get("type").is_some_and(Value::is_string);
+    if seen.misfit.is_some() || !(says || seen.name.starts_with("conf/")) {
+        return Ok(());
+    }
+    let mut hosts = client.with(|node| node.engine.hosts()).await?;
+    hosts.retain(|view| view.state == HostState::Linked);
+    let here = MisfitHere { name: seen.name.clone() };
+    let (answers, _) = ask_each(client, &hosts, &here, UNLINKED_BUDGET).await?;
+    let told = answers.into_iter().filter_map(|(record, why)| Some((record, why?)));
+    seen.misfits = told.map(|(record, why)| Misfit { host: record.name.clone(), why }).collect();
+    Ok(())
+}
+
 async fn start(client: &Client, start: api::Start) -> Result<api::Started, Problem> {
     let view = match &start.host {
         Some(text) => hosts(client, Some(text)).await?.into_iter().next(),
@@ -316,7 +356,8 @@ async fn request(client: &Client, ask: api::Ask) -> Result<api::Answered, Proble
     let at = find(client, &ask.to, budget).await?;
     let body = serde_json::to_vec(&ask.body).map_err(internal)?;
     let left = budget.saturating_sub(begun.elapsed());
-    let reply = client.ask(at, ask.request, body, left).await?.map_err(failed)?;
+    let reply = client.ask(at, ask.request, body, left).await?;
+    let reply = reply.map_err(|why| failed_of(&ask.to, why))?;
     let reply = serde_json::from_slice(&reply).map_err(internal)?;
     Ok(api::Answered { agent: at.agent.to_string(), host: at.host.to_string(), reply })
 }
@@ -325,7 +366,8 @@ async fn request(client: &Client, ask: api::Ask) -> Result<api::Answered, Proble
 async fn post(client: &Client, post: api::Post) -> Result<api::Posted, Problem> {
     let at = find(client, &post.to, HOST_BUDGET).await?;
     let body = serde_json::to_vec(&post.body).map_err(internal)?;
-    let number = client.post(at, post.name, body).await?.map_err(failed)?;
+    let number = client.post(at, post.name, body).await?;
+    let number = number.map_err(|why| failed_of(&post.to, why))?;
     let number = serde_json::from_slice(&number).map_err(internal)?;
     Ok(api::Posted { agent: at.agent.to_string(), host: at.host.to_string(), number })
 }
@@ -372,12 +414,25 @@ fn not_picked(why: &PickError, list: &str) -> Problem {
         PickError::None { .. } => {
             Problem::new(Code::NotFound, why.to_string()).next(format!("see what there is: {list}"))
         }
-        PickError::Several { .. } => Problem::new(Code::Usage, why.to_string())
-            .next("say which one: NAME@HOST, or more letters of the id"),
+        PickError::Several { text, .. } => Problem::new(Code::Usage, why.to_string())
+            .next(format!("say which one: {text}@HOST, or more letters of the id")),
     }
 }
 
+/// The same, of an agent that was called so.
+fn failed_of(agent: &str, why: Failure) -> Problem {
+    let is_unknown = matches!(why, Failure::Unknown(_));
+    let problem = failed(why);
+    if is_unknown {
+        return problem.next(format!("see what it understands: p2p inspect {agent}"));
+    }
+    problem
+}
+
 pub(super) fn failed(why: Failure) -> Problem {
+    if why == Failure::Refused(MOVING.to_owned()) {
+        return Problem::new(Code::Busy, MOVING);
+    }
     let code = match &why {
         Failure::Refused(_) => Code::Refused,
         Failure::Busy => Code::Busy,
@@ -389,7 +444,6 @@ pub(super) fn failed(why: Failure) -> Problem {
     };
     let problem = Problem::new(code, why.to_string());
     match why {
-        Failure::Unknown(_) => problem.next("see what it understands: p2p inspect AGENT"),
         Failure::NoAgent => problem.next("see what there is: p2p agents"),
         Failure::Gone | Failure::TimedOut | Failure::Unreachable => {
             problem.next("see how its host is: p2p members")

@@ -17,6 +17,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     Node,
+    abroad::misfits,
     client::Client,
     serve::{Answer, json, member},
 };
@@ -52,14 +53,20 @@ pub(super) async fn documents(client: Client, command: DocsCommand) -> Answer {
             json(&client.with(move |node| node.list_documents(&find)).await??)
         }
         DocsCommand::Get { name, path, at } => {
-            json(&client.with(move |node| node.get_document(&name, &path, at)).await??)
+            let is_whole = path.is_empty() && at.is_none();
+            let get = move |node: &mut Node| node.get_document(&name, &path, at);
+            let mut seen = client.with(get).await??;
+            if is_whole {
+                misfits(&client, &mut seen).await?;
+            }
+            json(&seen)
         }
         DocsCommand::Set(set) => json(&write(&client, set).await?),
         DocsCommand::Delete(delete) => json(&self::delete(&client, delete.name).await?),
         DocsCommand::History { name, older_than, count } => {
             let look = move |node: &mut Node| {
                 let page = node.look(&name, |doc| history(doc, older_than.as_deref(), count))?;
-                let mut page = page.map_err(|why| no_head(&why))?;
+                let mut page = page.map_err(|why| no_head(&name, &why))?;
                 for change in &mut page.changes {
                     change.host = node.made_by(&change.actor);
                 }
@@ -136,7 +143,7 @@ impl Node {
             let Some(head) = &head else {
                 return get(doc, &place).map(|value| (value, doc.get_heads())).map_err(unreadable);
             };
-            let head = find_head(doc, head).map_err(|why| no_head(&why))?;
+            let head = find_head(doc, head).map_err(|why| no_head(name, &why))?;
             let value = at(doc, &[head]).map_err(unreadable)?;
             Ok((place.of(&value).cloned(), vec![head]))
         })??;
@@ -147,10 +154,13 @@ impl Node {
         let known = doc_name(name)?;
         let owner = self.owner_of(&known);
         let not_in_force = self.engine.not_in_force(&known).map(str::to_owned);
+        let is_checked = head.is_none() && not_in_force.is_none();
+        let misfit = if is_checked { self.engine.misfit(&known) } else { None };
         let mut heads: Vec<String> = heads.iter().map(ToString::to_string).collect();
         heads.sort_unstable();
         let path = place.to_string();
-        Ok(DocSeen { name: name.into(), path, value, heads, owner, not_in_force })
+        let name = name.into();
+        Ok(DocSeen { name, path, value, heads, owner, not_in_force, misfit, misfits: Vec::new() })
     }
 
     fn diff_document(
@@ -160,7 +170,7 @@ impl Node {
         to: Option<String>,
     ) -> Result<DocDiff, Problem> {
         self.look(name, |doc| {
-            let head = |text: &str| find_head(doc, text).map_err(|why| no_head(&why));
+            let head = |text: &str| find_head(doc, text).map_err(|why| no_head(name, &why));
             // Without any versions, what the last change did.
             let last = history(doc, None, 1).ok().and_then(|mut page| page.changes.pop());
             let last = last.filter(|_| from.is_none() && to.is_none());
@@ -279,6 +289,7 @@ impl Node {
         let DocRow { name, value, owner, .. } = row;
         let (agent, owner) = (name.parse::<DocName>().ok()?.agent()?, owner?);
         let view = self.engine.host_view(owner.host.parse().ok()?);
+        let moving = value["under_restart"] == true;
         let text = |key: &str| value[key].as_str().map(str::to_owned);
         Some(Located {
             agent: agent.to_string(),
@@ -288,6 +299,7 @@ impl Node {
             host_name: owner.host_name,
             state: view.map_or_else(|| "unknown".into(), |view| member(view).state),
             instance: owner.instance,
+            moving,
         })
     }
 }
@@ -307,7 +319,7 @@ fn apply(doc: &mut AutoCommit, path: &Path, edit: &DocEdit) -> Result<(), String
     let value = match &edit.shown {
         Some(shown) => {
             let now = get(doc, path).map_err(|why| said(&why))?;
-            let now = now.ok_or_else(|| format!("nothing stands at {path:?} any more"))?;
+            let now = now.ok_or_else(|| format!("nothing stands at {path} any more"))?;
             merge_values(Some(shown), edit.value.as_ref(), Some(&now))
         }
         None => edit.value.clone(),
@@ -381,7 +393,7 @@ async fn resolved(client: &Client, asked: DocResolve) -> Result<DocWritten, Prob
                 let stand = conflicts(doc).map_err(unreadable)?;
                 let choice = chosen(&stand, &path, &asked.choice);
                 let choice = choice.unwrap_or_else(|| asked.choice.clone());
-                find_head(doc, &choice).map_err(|why| no_head(&why))
+                find_head(doc, &choice).map_err(|why| no_head(&asked.name, &why))
             })??;
             let (ticket, now) = (node.ticket(), node.clock.now());
             let message = format!("conflict at {path} resolved");
@@ -470,12 +482,12 @@ pub(super) fn unreadable(why: Unreadable) -> Problem {
     Problem::new(Code::Damaged, format!("the document cannot be read: {why}"))
 }
 
-fn no_head(why: &HeadError) -> Problem {
+fn no_head(name: &str, why: &HeadError) -> Problem {
     let code = match why {
         HeadError::Unknown(_) => Code::NotFound,
         HeadError::NotHex(_) | HeadError::Ambiguous { .. } => Code::Usage,
     };
-    Problem::new(code, why.to_string()).next("see its versions: p2p docs history NAME")
+    Problem::new(code, why.to_string()).next(format!("see its versions: p2p docs history {name}"))
 }
 
 pub(super) fn refused(why: &DocumentError) -> Problem {

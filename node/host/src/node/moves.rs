@@ -24,7 +24,15 @@ pub(super) async fn move_agent(client: &Client, ask: api::Move) -> Result<api::M
     let view = hosts(client, Some(&ask.to)).await?.into_iter().next();
     let Some(HostView { record, .. }) = view else { return Err(internal("a host vanished")) };
     let give = GiveHere { agent: at.agent, to: record.host };
-    let arrived = client.ask_host(at.host, &give, GIVE_BUDGET).await?.map_err(failed)?;
+    let arrived = client.ask_host(at.host, &give, GIVE_BUDGET).await?;
+    let arrived = arrived.map_err(|why| {
+        let in_doubt = why.is_in_doubt();
+        let problem = failed(why);
+        match in_doubt {
+            true => problem.next(format!("see where it is: p2p locate {}", at.agent.short())),
+            false => problem,
+        }
+    })?;
     let (agent, host) = (at.agent.to_string(), record.host.to_string());
     Ok(api::Moved { agent, host, host_name: record.name, arrived })
 }
@@ -51,7 +59,8 @@ async fn known(client: &Client, text: &str) -> Result<AgentId, Problem> {
             .next("see whose descriptors there are: p2p docs list agent/")),
         several => {
             let message = format!("{} agents are called {text:?}", several.len());
-            Err(Problem::new(Code::Usage, message).next("say which one by its id: p2p locate"))
+            Err(Problem::new(Code::Usage, message)
+                .next(format!("say which one by its id: p2p locate {text}")))
         }
     }
 }

@@ -34,10 +34,25 @@ impl Node {
         let now = self.clock.now();
         let whole = self.engine.read_document(&place, now, to_json);
         let whole = whole.map_err(|why| refused(&why))?.map_err(unreadable)?;
-        self.engine.type_of(&place, &whole).ok_or_else(|| {
-            let message = format!("the program of this host does not know the type of {name}");
-            Problem::new(Code::NotFound, message)
-                .next("ask a host whose program has the document's type")
+        if let Some(found) = self.engine.type_of(&place, &whole) {
+            return Ok(found);
+        }
+        let says = whole["type"].as_str().filter(|_| whole["version"].is_u64());
+        Err(match says {
+            Some(of) => {
+                let message = format!("the program of this host does not know {of:?}, its type");
+                Problem::new(Code::NotFound, format!("{name} cannot be raised here: {message}"))
+                    .next("raise it on a host whose program has that type")
+            }
+            None => {
+                let is_empty = whole.as_object().is_some_and(serde_json::Map::is_empty);
+                let why = match is_empty {
+                    true => "it is empty",
+                    false => "it does not say of what type it is, and in which version",
+                };
+                Problem::new(Code::Conflict, format!("{name} cannot be raised: {why}"))
+                    .next(format!("see what it says: p2p docs get {name}"))
+            }
         })
     }
 }
@@ -61,8 +76,9 @@ pub(super) async fn raise(client: &Client, asked: DocRaise) -> Result<DocRaised,
             words.push_str(", and more");
         }
         let message = format!("version {to} of {} is not known to be read by {words}", schema.name);
-        return Err(Problem::new(Code::Conflict, message)
-            .next("update these hosts; or, if you know better: p2p docs raise --force"));
+        return Err(Problem::new(Code::Conflict, message).next(format!(
+            "update these hosts; or, if you know better: p2p docs raise {name} --force"
+        )));
     }
     let (answer, stored) = oneshot::channel();
     let asked = name.clone();
@@ -79,7 +95,8 @@ pub(super) async fn raise(client: &Client, asked: DocRaise) -> Result<DocRaised,
         })
         .await??;
     if stored.await.unwrap_or(0) == 0 {
-        return Err(Problem::new(Code::TimedOut, "the change is not on the disk yet"));
+        return Err(Problem::new(Code::TimedOut, "the change is not on the disk yet")
+            .next("see how the disk is: p2p doctor"));
     }
     let head = head.map(|head| data_encoding::HEXLOWER.encode(&head.0));
     Ok(DocRaised { name, from, to, head })

@@ -63,6 +63,9 @@ pub(super) struct Stranded {
 /// before, so that nothing is drawn twice when it comes back to one of them.
 const INPUTS_PER_HOST: u64 = 1 << 32;
 
+/// Why an agent that goes from one host to another answers nothing: nothing was carried out.
+pub const MOVING: &str = "the agent is on its way to another host: ask again in a moment";
+
 /// The engine tells itself that all that an agent asked for with its last input is done.
 pub(in crate::engine) const LEAVE: &str = "engine/leave";
 
@@ -82,6 +85,9 @@ impl Engine {
         }
         if !self.roster.is_member(to, self.wall) {
             return Err(MoveError::UnknownHost(to));
+        }
+        if !self.seems_alive(to) {
+            return Err(MoveError::OutOfReach(self.name_of(to)));
         }
         if !kind.is_described() {
             return Err(MoveError::NotDescribed(kind.name().to_owned()));

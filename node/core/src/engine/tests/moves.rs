@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use starling_protocols::replica::DocName;
 
 use super::{partners::Tell, *};
-use crate::documents::to_json;
+use crate::{documents::to_json, engine::MOVING};
 
 impl Mesh {
     /// Asks the host agent of a host.
@@ -148,7 +148,9 @@ fn what_cannot_be_given_or_taken_up_stays_as_it_is() {
     let strange = "the other host does not know the kind \"sitter\"";
     assert_eq!(mesh.give(0, agent, there), refused(strange));
     mesh.cut(0, 1);
-    assert!(mesh.give(0, agent, there).is_err());
+    let away = "host host-1 cannot be reached: the agent stays where it is; see p2p members, or \
+                choose another host";
+    assert_eq!(mesh.give(0, agent, there), refused(away));
     assert_eq!(mesh.take_up(1, agent, true).map_err(|why| why.contains("unknown kind")), Err(true));
     assert_eq!(mesh.homes(agent), [0]);
     assert_eq!(mesh.said(0, agent)["instance"], 0);
@@ -252,7 +254,8 @@ fn a_gift_outlives_a_crash_of_either_host() {
 #[test]
 fn a_gift_to_a_host_that_is_away_waits_for_it() {
     let mut mesh = Mesh::with_documents(3);
-    let agent = mesh.settle_in(0, "sitter", "ada").agent;
+    let old = mesh.settle_in(0, "sitter", "ada");
+    let agent = old.agent;
     mesh.cut(1, 2);
     let to = mesh.host(1);
     // It goes away when it has said that it knows the kind.
@@ -266,6 +269,8 @@ fn a_gift_to_a_host_that_is_away_waits_for_it() {
     mesh.advance(Duration::from_secs(20));
     assert_eq!(mesh.homes(agent), [0; 0]);
     assert_eq!(mesh.said(2, agent)["under_restart"], true);
+    let asked = mesh.ask(0, old, "sitter/say", r#""{}""#);
+    assert_eq!(mesh.answers[&asked], refused(MOVING));
     // Who asked from outside has not waited so long.
     assert_eq!(mesh.answers.get(&ticket), Some(&Err(Failure::TimedOut)));
     // Only it may take it up, or the one that gave it, as long as that lives.

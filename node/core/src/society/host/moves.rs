@@ -91,7 +91,15 @@ impl Giving {
                     cx.request(engine, &gift, |slot| Then::Giving(Self::Given(slot), give, to));
                 }
                 Ok(_) => cx.refuse(to, &format!("the other host does not know the kind {kind:?}")),
-                Err(why) => cx.refuse(to, &format!("the other host does not answer: {why}")),
+                // It has not been asked for anything yet.
+                Err(Failure::TimedOut | Failure::Gone | Failure::Unreachable) => {
+                    cx.refuse(
+                        to,
+                        "the other host does not answer: the agent stays where it is; \
+                                   see p2p members, or choose another host",
+                    );
+                }
+                Err(why) => cx.refuse(to, &format!("the other host does not take it: {why}")),
             },
             Self::Given(slot) => match flat(cx.take(slot)) {
                 Ok(()) => {

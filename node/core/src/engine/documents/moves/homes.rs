@@ -9,7 +9,7 @@ use starling_protocols::{
     wire,
 };
 
-use super::{GIVEN, INPUTS_PER_HOST, MoveError, UNDER_RESTART};
+use super::{GIVEN, INPUTS_PER_HOST, MOVING, MoveError, UNDER_RESTART};
 use crate::{
     agent::{Notification, Restarted, Shown, partners::read_shown},
     engine::{Engine, agents::AgentNo},
@@ -131,9 +131,7 @@ impl Engine {
             Some(host) if host != self.me => {
                 Failure::Refused(format!("it lives on {} now", self.name_of(host)))
             }
-            Some(_) if self.may_be_given(&name) => {
-                Failure::Refused("it is between two hosts".to_owned())
-            }
+            Some(_) if self.may_be_given(&name) => Failure::Refused(MOVING.to_owned()),
             _ => Failure::NoAgent,
         }
     }

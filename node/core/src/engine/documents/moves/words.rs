@@ -106,6 +106,12 @@ pub enum MoveError {
     /// This host cannot read or write its descriptor.
     #[error("its descriptor: {0}")]
     Document(DocumentError),
+    /// It is to be given to a host that is out of reach.
+    #[error(
+        "host {0} cannot be reached: the agent stays where it is; see p2p members, or choose \
+         another host"
+    )]
+    OutOfReach(String),
 }
 
 impl From<DocumentError> for MoveError {
