@@ -1,7 +1,8 @@
 //! Documents on real daemons: written on one and read on others, through kills, and in conflict.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use starling_tests::{Host, Place, Ran, place, until};
 
@@ -142,7 +143,9 @@ fn a_change_waits_for_as_many_hosts_as_are_wanted() {
     gamma.kill();
     alpha.sees("gamma", "unreachable");
     let words = ["set", DOC, "limit", "2", "--replicas", "3", "--timeout", "1s"];
-    docs(&alpha, &words).failed(6, &["2 of 3 hosts"]);
+    docs(&alpha, &words).failed(6, &["the change was made, but only 2 of 3 hosts"]);
+    let again = docs(&alpha, &words).failed(6, &["nothing was changed", "--timeout"]);
+    assert!(again.err.contains("it says so already, but only 2 of 3 hosts"), "{again:?}");
     comes(&beta, &json!({ "limit": 2 }));
 }
 
@@ -172,6 +175,9 @@ fn what_is_known_of_an_agent_outlives_its_host() {
     foreign.failed(4, &["only the host that an agent lives on", "it lives on gamma"]);
     docs(&alpha, &["delete", &name]).failed(4, &["only the host that an agent lives on"]);
 
+    // As one that is given away says.
+    let _ = docs(&gamma, &["set", &name, "under_restart", "true"]).well();
+    until("it is moving", || (alpha.data(&["locate", agent])[0]["moving"] == true).then_some(()));
     gamma.kill();
     for (other, what) in [(&alpha, "visits"), (&beta, agent), (&beta, &agent[..8])] {
         other.sees("gamma", "unreachable");
@@ -182,7 +188,65 @@ fn what_is_known_of_an_agent_outlives_its_host() {
         assert_eq!((&row["state"], &row["name"]), (&json!("unreachable"), &json!("visits")));
         assert_eq!(says(other, &name).expect("it is readable")["kind"], "counter");
     }
+    assert!(alpha.run(&["locate", "visits"]).well().contains("moving"));
+    let asked = alpha.run(&["request", "visits", "counter/read"]);
+    asked.failed(1, &["on its way to another host: ask again in a moment", "p2p locate"]);
     alpha.run(&["locate", "nobody"]).failed(5, &["no agent \"nobody\" is known"]);
+}
+
+/// What `p2p doctor` finds of documents: the verdict, and what is seen.
+fn checked(host: &Host) -> (String, String) {
+    let ran = host.run(&["doctor", "--format", "json"]);
+    let all: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let rows = all["data"].as_array().expect("findings").iter();
+    let found = rows.clone().find(|row| row["check"] == "documents").expect("one of documents");
+    let text = |key: &str| found[key].as_str().expect("a text").to_owned();
+    (text("verdict"), text("seen"))
+}
+
+fn documents_file(host: &Host) -> PathBuf {
+    let mut meshes = fs::read_dir(host.data_dir.join("documents")).expect("it is there");
+    meshes.next().expect("a mesh").expect("readable").path().join("documents.db")
+}
+
+#[test]
+fn the_doctor_looks_at_the_documents() {
+    let place = place!();
+    let mut alpha = place.up("alpha");
+    set(&alpha, "limit", "3");
+    let file = documents_file(&alpha);
+    let (verdict, seen) = checked(&alpha);
+    assert!(verdict == "pass" && seen.starts_with("1 copy, "), "{seen}");
+    alpha.kill();
+
+    // One copy is another than it was.
+    let database = Connection::open(&file).expect("it opens");
+    let damage = "UPDATE documents SET bytes = zeroblob(40)";
+    assert_eq!(database.execute(damage, []).expect("it is written"), 1);
+    drop(database);
+    alpha.up();
+    let (verdict, seen) = checked(&alpha);
+    assert_eq!(verdict, "warn", "{seen}");
+    assert!(seen.starts_with("1 copy is damaged, conf/echo among them; 0 copies, "), "{seen}");
+    set(&alpha, "limit", "4");
+    assert_eq!(checked(&alpha).0, "pass", "it is there again");
+
+    // The whole file is none any more.
+    alpha.down();
+    fs::write(&file, "no database").expect("written");
+    alpha.up();
+    let (verdict, seen) = checked(&alpha);
+    assert_eq!(verdict, "warn", "{seen}");
+    assert!(seen.starts_with("damaged and set aside: documents-damaged-1.db; 0 copies"), "{seen}");
+
+    fs::remove_file(&file).expect("removed");
+    let (verdict, seen) = checked(&alpha);
+    assert!(
+        verdict == "fail" && seen.contains(" is gone; this daemon still has 0 copies"),
+        "{seen}"
+    );
+    let told = alpha.run(&["doctor"]);
+    assert!(told.code == 7 && told.out.contains("documents: what is changed now"), "{told:?}");
 }
 
 #[test]
@@ -225,6 +289,21 @@ fn what_is_wrong_is_told_and_changes_nothing() {
         (&["conflicts", "conf/new"], 5, "no such document"),
         (&["set", DOC, "limit", "4", "--replicas", "2"], 2, "the mesh has 1"),
         (&["list", "--where", "limit"], 2, "PATH=VALUE"),
+        (&["list", "--where", "=4"], 2, "PATH=VALUE is expected, as kind=room"),
+        (&["list", "--where", "limit=1e400"], 2, "not kept as it is written"),
+        (&["list", "--limit", "0"], 2, "a number from 1 on is expected"),
+        (&["history", DOC, "-n", "0"], 2, "a number from 1 on is expected"),
+        (&["history", DOC, "--older-than", "xyz"], 2, "p2p docs history conf/echo"),
+        (&["set", DOC, "limit", "1e400"], 2, "a number (column 5) that is not kept"),
+        (&["set", DOC, "limit", "18446744073709551616"], 2, "from -9223372036854775808 to"),
+        (&["set", DOC, "", r#"{"a": 1, "a": 2}"#], 2, "the key \"a\" stands there twice"),
+        (&["set", DOC, "limit", "4", "--timeout", "soon"], 2, "as 500ms or 10s"),
+        (&["set", DOC, "limit", "4", "--replicas", "0"], 2, "a number from 1 on"),
+        (&["set", "../x", "limit", "4"], 2, "begins with a small letter or a digit, not '.'"),
+        (&["set", "--", "-x", "limit", "4"], 2, "begins with a small letter or a digit"),
+        (&["get", "a//b"], 2, "one here is empty"),
+        (&["get", "a\u{1b}[31m"], 2, "not '\\u{1b}'"),
+        (&["raise", DOC], 1, "conf/echo cannot be raised: it does not say of what type it is"),
         (&["list", "--where", "a..b=1"], 2, "at character 3"),
     ] {
         let _ = docs(&alpha, words).failed(code, &[said]);
@@ -233,7 +312,8 @@ fn what_is_wrong_is_told_and_changes_nothing() {
     let large = place.dir().join("large.json");
     fs::write(&large, json!("x".repeat(900_000)).to_string()).expect("written");
     let large = format!("@{}", large.display());
-    docs(&alpha, &["set", DOC, "large", &large]).failed(1, &["too large"]);
+    docs(&alpha, &["set", DOC, "large", &large])
+        .failed(1, &["too large: it would have 90", "bytes, 786432 are the most", "share it out"]);
     let list = json!(vec![1; 4_097]).to_string();
     docs(&alpha, &["set", DOC, "list", &list]).failed(1, &["more than 4096 items"]);
     let message = "m".repeat(1000);
@@ -248,11 +328,24 @@ fn what_is_wrong_is_told_and_changes_nothing() {
     ] {
         assert_eq!(alpha.call("POST", path, &body).status, 400, "{body}");
     }
-    for path in ["/v1/docs?limit=many", "/v1/docs?where=a", "/v1/docs?wher=a=1"] {
+    for path in [
+        "/v1/docs?limit=many",
+        "/v1/docs?where=a",
+        "/v1/docs?wher=a=1",
+        "/v1/docs?limit=0",
+        "/v1/docs?where=%3D4",
+        "/v1/docs/history?name=conf/echo&count=0",
+    ] {
         assert_eq!(alpha.call("GET", path, &Value::Null).status, 400, "{path}");
     }
     assert_eq!(says(&alpha, DOC), Some(json!({ "limit": 3 })));
     assert_eq!(says(&alpha, "conf/new"), None);
+}
+
+/// How many texts are kept that were typed in an editor.
+fn drafts(place: &Place) -> usize {
+    let all = fs::read_dir(place.dir()).expect("a directory").flatten();
+    all.filter(|entry| entry.file_name().to_string_lossy().starts_with("p2p-edit-")).count()
 }
 
 /// Runs `p2p docs edit` with a shell script as the editor.
@@ -282,20 +375,36 @@ fn an_edit_keeps_what_others_have_changed_meanwhile() {
     let heads = data(&alpha, &["get", DOC])["heads"].clone();
     let unchanged = edits(&place, &alpha, "true");
     assert!(unchanged.err.contains("nothing was changed"), "{unchanged:?}");
-    edits(&place, &alpha, "sed -i s/Ahoy/Bye/ \"$1\"; exit 3").failed(1, &["failed"]);
-    let broken = edits(&place, &alpha, "echo '{\"a\" 1}' > \"$1\"");
-    let broken = broken.failed(1, &["no JSON", "what you have written is in"]);
-    let kept = broken.err.lines().find_map(|line| line.split("written is in ").nth(1));
-    let kept = fs::read_to_string(kept.expect("a place")).expect("the file is kept");
-    assert_eq!(kept, "{\"a\" 1}\n");
+    edits(&place, &alpha, "rm \"$1\"").failed(1, &["left no file; nothing was changed"]);
+    edits(&place, &alpha, "touch \"$1~\"; exit 3").failed(1, &["failed (exit status: 3)"]);
+    assert_eq!(drafts(&place), 0, "nothing is left of those");
+    for (script, said, kept) in [
+        ("echo '{\"a\" 1}' > \"$1\"", "not valid JSON: expected `:` (column 6)", "{\"a\" 1}\n"),
+        ("echo '[]' > \"$1\"", "a document is a map", "[]\n"),
+        ("echo '{\"a\": 1e400}' > \"$1\"", "is not kept as it is written", "{\"a\": 1e400}\n"),
+        ("echo typed > \"$1\"; exit 3", "failed (exit status: 3)", "typed\n"),
+    ] {
+        let failed =
+            edits(&place, &alpha, script).failed(1, &[said, "what you have written is in"]);
+        let place = failed.err.lines().find_map(|line| line.split("written is in ").nth(1));
+        let place = place.expect("a place");
+        assert_eq!(fs::read_to_string(place).expect("it is kept"), kept);
+        assert!(failed.err.contains(&format!("docs set conf/echo '' @{place}")), "{failed:?}");
+    }
+    assert_eq!(drafts(&place), 4);
     let seen = data(&alpha, &["get", DOC]);
     assert_eq!((&seen["value"], &seen["heads"]), (&same, &heads));
-    edits(&place, &alpha, "echo '[]' > \"$1\"").failed(1, &["a document is a map"]);
     // One that is deleted meanwhile does not come back by halves.
     let deleted = meanwhile.replace("set conf/echo limit 4", "delete conf/echo");
     let gone = edits(&place, &alpha, &format!("{deleted}\nsed -i s/Ahoy/Bye/ \"$1\""));
-    gone.failed(5, &["no such document", "what you have written is in"]);
+    let gone =
+        gone.failed(5, &["deleted meanwhile", "what you have written is in", "make it anew"]);
     assert_eq!(says(&alpha, DOC), None);
+    let again = gone.err.split("make it anew: p2p ").nth(1).expect("what to do").trim();
+    let again = format!("{} {again}", env!("CARGO_BIN_EXE_p2p-under-test"));
+    let made = Command::new("/bin/sh").args(["-c", &again]).status().expect("a shell");
+    assert!(made.success(), "{again}");
+    assert_eq!(says(&alpha, DOC), Some(json!({ "limit": 4, "greeting": "Bye" })));
 }
 
 /// The only place where an agent of this name lives, by what all hosts say of their agents.
@@ -354,6 +463,12 @@ fn an_agent_of_a_host_that_is_gone_for_good_is_taken_up_and_dies_when_that_comes
     let aside = place.dir().join("aside");
     fs::rename(&gamma.data_dir, &aside).expect("its directory is gone");
     beta.sees("gamma", "unreachable");
+    let lost = ["which cannot be reached", "if gamma is gone for good: p2p take-up"];
+    beta.run(&["request", "visits", "counter/read"]).failed(6, &lost);
+    let _ = beta.start("counter", "stays");
+    let stays = beta.run(&["move", "stays", "--to", "gamma"]);
+    let stays = stays.failed(1, &["host gamma cannot be reached: the agent stays where it is"]);
+    assert!(!stays.err.contains("may or may not"), "{stays:?}");
     let told = beta.run(&["take-up", "visits"]).well();
     assert!(told.contains("lives on beta now"), "{told}");
     alpha.sees("gamma", "unreachable");

@@ -71,13 +71,18 @@ fn what_is_set_on_another_host_reaches_agents_at_once() {
 
     // What does not fit is refused where it is known, and otherwise not in force.
     let refused = docs(&beta, &["set", DOC, "fields.limit", "many"]);
-    refused.failed(1, &["fields.limit: invalid type", "expected u32"]);
+    refused.failed(1, &["fields.limit: a whole number from 0 to 4294967295 is expected"]);
     let _ = docs(&alpha, &["set", DOC, "fields.limit", "many"]).well();
     let event = beta.event("not-configured", |event| event["details"]["document"] == DOC);
     assert!(event["text"].as_str().is_some_and(|text| text.contains("fields.limit")), "{event}");
     assert_eq!(beta.metric("configurations_refused"), 1);
     let told = docs(&beta, &["get", DOC]);
     assert!(told.err.contains("go on with an earlier version: fields.limit"), "{told:?}");
+    let told = until("one that knows its type is asked", || {
+        let told = docs(&alpha, &["get", DOC]).err;
+        told.contains("which gamma knows").then_some(told)
+    });
+    assert!(told.contains("its type, which beta knows: fields.limit: a whole number"), "{told}");
     greets(&alpha, "bob", "Ahoy, Ada (3)");
     beta.kill();
     beta.up();
@@ -103,6 +108,13 @@ fn what_is_set_on_another_host_reaches_agents_at_once() {
     beta.sees("alpha", "linked");
     greets(&alpha, "bob", "Hello, Ada (3)");
     assert!(seen(&alpha, DOC).is_none() && seen(&beta, DOC).is_none());
+
+    // So is one that is no configuration, by its type.
+    let _ = docs(&alpha, &["set", "greeted", "fields.count", "many"]).well();
+    until("it is seen not to fit", || {
+        let told = docs(&gamma, &["get", "greeted", "fields"]).err;
+        told.contains("it does not fit its type: fields.count: ").then_some(())
+    });
 }
 
 #[test]
@@ -124,6 +136,10 @@ fn a_document_is_raised_when_all_hosts_read_it() {
     assert!(done.err.contains("in version 1 already"), "{done:?}");
     docs(&beta, &["raise", DOC]).failed(1, &["not known to be read by alpha (up to 1)"]);
     docs(&beta, &["raise", "conf/none"]).failed(5, &["no such document"]);
+    let _ = docs(&beta, &["set", "plain", "a", "1"]).well();
+    docs(&beta, &["raise", "plain"]).failed(1, &["does not say of what type", "get plain"]);
+    let _ = docs(&beta, &["remove", "plain", "a"]).well();
+    docs(&beta, &["raise", "plain"]).failed(1, &["plain cannot be raised: it is empty"]);
     alpha.down();
     beta.sees("alpha", "left");
     docs(&beta, &["raise", DOC]).failed(1, &["alpha (it cannot be asked)"]);

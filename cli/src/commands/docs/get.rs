@@ -1,6 +1,6 @@
 use clap::Args;
 use serde_json::Value;
-use starling_node::api::documents::DocSeen;
+use starling_node::api::documents::{DocSeen, Misfit};
 
 use super::query;
 use crate::{failure::Failure, session::Session, text};
@@ -35,6 +35,12 @@ impl Get {
         let out = &session.out;
         if let Some(why) = &seen.not_in_force {
             out.note(&format!("agents here go on with an earlier version: {why}"));
+        }
+        if let Some(why) = &seen.misfit {
+            out.note(&format!("it does not fit its type: {why}"));
+        }
+        for Misfit { host, why } in &seen.misfits {
+            out.note(&format!("it does not fit its type, which {host} knows: {why}"));
         }
         match &seen.value {
             _ if out.is_json() => out.envelope("docs-get", &seen),
