@@ -40,7 +40,7 @@ fn a_name_that_several_have_is_ambiguous() {
         let _ = host.start("counter", "visits");
     }
     let read = |whom: &str| alpha.run(&["request", whom, "counter/read", "{}"]);
-    let several = read("visits").failed(2, &["visits", "NAME@HOST"]);
+    let several = read("visits").failed(2, &["visits", "visits@HOST"]);
     assert!(["alpha", "beta"].iter().all(|host| several.err.contains(host)), "{several:?}");
     assert_eq!(read("visits@beta").well(), "0");
     alpha.run(&["start", "counter", "--name", "visits"]).failed(1, &["visits"]);

@@ -304,8 +304,9 @@ mod tests {
         ] {
             let mut cage = Cage::new(Host {});
             let _ = cage.ask(GiveHere { agent: AgentId(1 << 100), to });
-            let _ = cage.answer::<CanGive>(WaitId(0), &Ok("counter".into()));
-            assert_eq!(cage.fail(WaitId(1), failed), [Effect::refuse(&said)]);
+            let _ = cage.answer::<CanGive>(cage.waits()[0], &Ok("counter".into()));
+            assert_eq!(cage.fail(cage.waits()[0], failed), [Effect::refuse(&said)]);
+            cage.replay();
         }
     }
 }

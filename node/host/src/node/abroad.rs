@@ -218,14 +218,12 @@ fn by_descriptor(
     let Located { agent, host, host_name, moving, .. } = found;
     let short: String = agent.chars().take(8).collect();
     if *moving {
-        let next = format!("see where it is: p2p locate {short}");
-        return Some(Err(Problem::new(Code::Busy, MOVING).next(next)));
+        return Some(Err(Problem::new(Code::Busy, MOVING).next(seen_at(&short))));
     }
     let at = Address { host: host.parse().ok()?, agent: agent.parse().ok()? };
     if asked.iter().all(|view| view.record.host != at.host) {
         let message = format!("agent {short} lives on {host_name}, not there");
-        let next = format!("see where it is: p2p locate {short}");
-        return Some(Err(Problem::new(Code::NotFound, message).next(next)));
+        return Some(Err(Problem::new(Code::NotFound, message).next(seen_at(&short))));
     }
     let silent = missing.iter().find(|missing| missing.host == *host_name)?;
     if silent.why.ends_with(MORE_AGENTS) {
@@ -421,12 +419,20 @@ fn not_picked(why: &PickError, list: &str) -> Problem {
 
 /// The same, of an agent that was called so.
 fn failed_of(agent: &str, why: Failure) -> Problem {
-    let is_unknown = matches!(why, Failure::Unknown(_));
-    let problem = failed(why);
-    if is_unknown {
-        return problem.next(format!("see what it understands: p2p inspect {agent}"));
+    let next = match &why {
+        Failure::Unknown(_) => Some(format!("see what it understands: p2p inspect {agent}")),
+        Failure::Refused(why) if why == MOVING => Some(seen_at(agent)),
+        _ => None,
+    };
+    match (failed(why), next) {
+        (problem, Some(next)) => problem.next(next),
+        (problem, None) => problem,
     }
-    problem
+}
+
+fn seen_at(agent: &str) -> String {
+    let agent = agent.split('@').next().unwrap_or_default();
+    format!("see where it is: p2p locate {agent}")
 }
 
 pub(super) fn failed(why: Failure) -> Problem {
