@@ -201,6 +201,16 @@ fn a_change_may_not_commit_or_take_another_name() {
 }
 
 #[test]
+fn who_has_written_before_may_write_after_others() {
+    let mut body = Body::empty();
+    for (number, actor) in [1, 2, 1, 3, 2, 1].into_iter().enumerate() {
+        put(&mut body, actor, "a", &number.to_string());
+    }
+    assert_eq!((body.len_changes(), body.heads().len()), (6, 1));
+    assert_eq!(Body::load(&body.save()).expect("it is good").heads(), body.heads());
+}
+
+#[test]
 fn a_change_says_who_when_and_why() {
     let mut body = Body::empty();
     let author = Author { message: "moved".into(), ..author(5) };
