@@ -2,7 +2,10 @@
 //!
 //! Bytes from elsewhere are looked at before automerge sees them (`scan`); automerge runs on a copy
 //! that is thrown away when anything goes wrong, a panic included; and what it made of them must
-//! come out the same when it is saved and loaded, or nothing has changed.
+//! be what came, or nothing has changed: a whole document is the same when it is saved again, and
+//! changes have the same hashes when they are put together again from what is kept of them, which
+//! is what a host does that loads the document. To load all of it for every change would take
+//! longer the longer its history is.
 //!
 //! Of a document of at most [`DOCUMENT_BYTES_MAX`](crate::limits::DOCUMENT_BYTES_MAX) automerge is
 //! given at most [`DOCUMENT_OPS_MAX`](crate::limits::DOCUMENT_OPS_MAX) operations in
@@ -17,7 +20,7 @@ mod scan;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
 };
@@ -227,11 +230,30 @@ impl Body {
         })?
     }
 
-    /// A document that automerge has changed, if it is sound.
+    /// A document that automerge has made, if it is sound.
     fn settle(mut document: AutoCommit) -> Result<Self, BodyError> {
         let (saved, heads) = contained(|| (document.save_nocompress(), heads(&mut document)))?;
         let again = Self::load(&saved)?;
         if again.heads == heads { Ok(again) } else { Err(BodyError::Unsound) }
+    }
+
+    /// This document, to which automerge has added these changes, if it is sound.
+    fn followed(
+        &self,
+        mut document: AutoCommit,
+        added: &BTreeSet<ChangeHash>,
+    ) -> Result<Self, BodyError> {
+        let before: Vec<ChangeHash> = self.heads.iter().copied().map(hash).collect();
+        let (saved, heads, again) = contained(|| {
+            let again: BTreeSet<ChangeHash> =
+                document.get_changes(&before).iter().map(Change::hash).collect();
+            (document.save_nocompress(), heads(&mut document), again)
+        })?;
+        let Sent::Document(size) = scan(&saved)? else { return Err(BodyError::Unsound) };
+        if again != *added || size.changes != self.size.changes + added.len() {
+            return Err(BodyError::Unsound);
+        }
+        Ok(Self { document, heads, saved, size })
     }
 
     /// The changes that no other follows, in ascending order. Two documents with the same heads say
@@ -245,6 +267,11 @@ impl Body {
     #[must_use]
     pub fn len_changes(&self) -> usize {
         self.size.changes
+    }
+
+    /// How many of its changes follow no other.
+    pub(super) fn len_firsts(&self) -> usize {
+        self.size.firsts
     }
 
     /// The whole document, to be [loaded](Self::load) or [taken](Self::take). Not compressed.
@@ -323,10 +350,12 @@ impl Body {
             Ok(Some(made.filter(|_| own).ok_or(ChangeError::Meddled)?))
         })?;
         let Some(head) = done? else { return Ok(None) };
-        let next = Self::settle(document)?;
-        if next.heads != [head] || next.size.changes != self.size.changes + 1 {
+        let (after, before) = contained(|| (heads(&mut document), before(&mut document, head)))?;
+        // It follows its author's last change, too, also where others have followed that since.
+        if after != [head] || !self.heads.iter().all(|head| before.contains(head)) {
             return Err(ChangeError::Meddled);
         }
+        let next = self.followed(document, &BTreeSet::from([hash(head)]))?;
         next.size.within(DOCUMENT_OWN_PERCENT)?;
         *self = next;
         Ok(Some(head))
@@ -355,12 +384,13 @@ impl Body {
         if changes.is_empty() {
             return Ok(false);
         }
+        let added = changes.iter().map(Change::hash).collect();
         let applied = contained(|| {
             let mut document = self.document.clone();
             document.apply_changes(changes).map_err(refused)?;
             Ok(document)
         })?;
-        *self = Self::settle(applied?)?;
+        *self = self.followed(applied?, &added)?;
         Ok(true)
     }
 
@@ -412,7 +442,17 @@ impl Body {
 }
 
 fn heads(document: &mut AutoCommit) -> Vec<Head> {
-    let mut heads: Vec<Head> = document.get_heads().iter().map(|head| Head(head.0)).collect();
+    sorted(&document.get_heads())
+}
+
+/// What a change follows.
+fn before(document: &mut AutoCommit, change: Head) -> Vec<Head> {
+    let about = document.get_change_meta_by_hash(&hash(change));
+    about.map(|about| sorted(&about.deps)).unwrap_or_default()
+}
+
+fn sorted(hashes: &[ChangeHash]) -> Vec<Head> {
+    let mut heads: Vec<Head> = hashes.iter().map(|hash| Head(hash.0)).collect();
     heads.sort_unstable();
     heads
 }

@@ -208,5 +208,15 @@ mod tests {
         }
         assert!(long.covered.len() <= LINEAGE_HISTORIES_MAX && long.from == 2);
         assert!(long.covers(&origin(2, 9, 9)) && !long.covers(&origin(99, 9, 9)));
+        // Many actors of one history count as many.
+        let actor = |number: u64| {
+            let mut actor = [0; 16];
+            actor[..8].copy_from_slice(&number.to_be_bytes());
+            Origin { actor, ..origin(2, 1, 1) }
+        };
+        let crowd = |count: usize| first.then(base(2), &[], (0..count as u64).map(actor).collect());
+        let (full, over) = (crowd(LINEAGE_ACTORS_MAX), crowd(LINEAGE_ACTORS_MAX + 1));
+        assert_eq!((full.covered.len(), full.known_from), (2, 2));
+        assert_eq!((over.covered.len(), over.known_from), (0, 3));
     }
 }

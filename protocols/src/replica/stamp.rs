@@ -69,3 +69,32 @@ impl Signable for Stamp {
     const CONTEXT: &'static str = "starling stamp 1";
     const BYTES_MAX: usize = 8 * 1024;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_histories_all_choose_the_same() {
+        let live = |number, root: Option<u8>| {
+            let root = root.map(|byte| Head([byte; 32]));
+            Base { number, gone: false, root }
+        };
+        let gone = |number| Base { number, gone: true, root: None };
+        let rising = [
+            live(0, None),
+            gone(1),
+            live(2, None),
+            live(2, Some(1)),
+            live(2, Some(2)),
+            gone(2),
+            live(3, Some(1)),
+            gone(3),
+        ];
+        for (place, base) in rising.iter().enumerate() {
+            for (other_place, other) in rising.iter().enumerate() {
+                assert_eq!(base.outranks(other), place.cmp(&other_place), "{base:?} {other:?}");
+            }
+        }
+    }
+}

@@ -17,7 +17,7 @@ use starling_protocols::{
     exchange::Codec,
     ident::{Address, AgentId, HostId},
     limits::{DOCUMENT_WATCHES_PER_AGENT_MAX, DOCUMENTS_PER_PAGE_MAX, DOCUMENTS_SCANNED_MAX},
-    replica::{self, Author, DocName, Head, Pen, Replicas, Replicated, Replication, Title},
+    replica::{self, Author, DocName, Head, Pen, Replicas, Replicated, Replication},
     time::Time,
     wire,
 };
@@ -300,7 +300,7 @@ impl Engine {
             let written = self.bear(agent, say(0));
             return self.undescribed(agent, written);
         }
-        if !self.owns(&name) && !self.entitle(agent) {
+        if !self.owns(&name) {
             return;
         }
         let owner = self.replicas().and_then(|all| all.owner(&name));
@@ -340,21 +340,6 @@ impl Engine {
         let pen = Pen { key: &self.key, author: self.author(String::new()) };
         let documents = self.documents.as_mut().ok_or(DocumentError::NotKept)?;
         Ok(documents.at.bear(agent, &pen, change)?)
-    }
-
-    /// Begins anew the descriptor of an agent that was born here.
-    fn entitle(&mut self, agent: AgentId) -> bool {
-        let taken =
-            self.replicas().is_some_and(|all| all.owner(&DocName::of_agent(agent)).is_some());
-        if taken || !agent.is_born_on(self.me) {
-            return false;
-        }
-        let title = Title::of_birth(&self.key, self.credential.mesh(), agent);
-        let pen = Pen { key: &self.key, author: self.author(String::new()) };
-        let Some(documents) = &mut self.documents else { return false };
-        let (me, roster, wall) = (self.me, &self.roster, self.wall);
-        let is_member = |host| host == me || roster.is_member(host, wall);
-        documents.at.entitle(&title, is_member, &pen).is_ok()
     }
 
     /// An agent says what others are to know of it.

@@ -126,6 +126,8 @@ pub(super) enum Held {
     Took { letter: LetterId, refused: Option<Failure> },
     /// A letter that was posted.
     Posted { to: HostId, number: u64, ticket: Option<Ticket> },
+    /// An agent that was taken up has handled that.
+    SettledIn { id: AgentId },
 }
 
 /// What an agent's row keeps of its journal.
@@ -424,6 +426,7 @@ impl Engine {
             Held::Answer { dialog, outcome } => self.answer(dialog, outcome),
             Held::Took { letter, refused } => self.took(letter, refused),
             Held::Posted { to, number, ticket } => self.posted(to, number, ticket),
+            Held::SettledIn { id } => self.has_settled_in(id),
         }
     }
 

@@ -166,7 +166,8 @@ impl Engine {
             self.has_stopped(*asked);
         }
         if let Mail::TakenUp(_) = mail {
-            self.has_settled_in(id);
+            // Its descriptor says that it is between two hosts until its journal knows better.
+            self.hold_or_carry_on(held_until, Held::SettledIn { id });
         }
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Size {
     pub(super) actors: usize,
     pub(super) deps: usize,
     pub(super) text: usize,
+    /// Changes that follow no other: these have no cap.
+    pub(super) firsts: usize,
 }
 
 impl Size {
@@ -166,9 +168,9 @@ fn document(data: &[u8], bytes: usize) -> Result<Size> {
     if !from.is_empty() {
         return malformed("it is too long");
     }
-    let (deps, count) = (changes.deps, changes.last.len());
+    let (deps, count, firsts) = (changes.deps, changes.last.len(), changes.firsts);
     let (ops, text) = operations(&table, &changes)?;
-    Ok(Size { bytes, changes: count, ops, actors, deps, text })
+    Ok(Size { bytes, changes: count, ops, actors, deps, text, firsts })
 }
 
 /// The changes of a document, as far as its operations must agree with them.
@@ -179,6 +181,7 @@ struct Changes {
     ranges: Vec<Vec<(usize, usize)>>,
     ops: usize,
     deps: usize,
+    firsts: usize,
 }
 
 impl Changes {
@@ -190,7 +193,8 @@ impl Changes {
         let (mut counts, mut deps) =
             (Runs::<u64>::new(table.column(0x40)), Deltas::new(table.column(0x43)));
         let mut extra = Runs::<u64>::new(table.column(0x56));
-        let mut all = Self { last: Vec::new(), ranges: vec![Vec::new(); actors], ops: 0, deps: 0 };
+        let ranges = vec![Vec::new(); actors];
+        let mut all = Self { last: Vec::new(), ranges, ops: 0, deps: 0, firsts: 0 };
         let mut seqs = vec![0; actors];
         while !of_actor.is_done() {
             let actor = bounded(of_actor.expect()?, DOCUMENT_ACTORS_MAX, "actors")?;
@@ -207,7 +211,9 @@ impl Changes {
             if extra.expect()? != 7 {
                 return malformed("a change has something that no host here writes");
             }
-            let before = Self::before(&all.last, &mut all.deps, counts.expect()?, &mut deps)?;
+            let count = counts.expect()?;
+            all.firsts += usize::from(count == 0);
+            let before = Self::before(&all.last, &mut all.deps, count, &mut deps)?;
             let max = max.expect(DOCUMENT_OPS_MAX, NUMBERS)?;
             let overlaps = ranges.last().is_some_and(|(_, last)| *last > before);
             if max < before || overlaps {

@@ -9,6 +9,7 @@ use automerge::{ROOT, ReadDoc as _, transaction::Transactable as _};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::limits::DOCUMENT_BYTES_MAX;
 
 pub(super) fn author(number: u8) -> Author {
     let wall = WallTime::from_millis(1_790_000_000_000 + u64::from(number));
@@ -177,6 +178,28 @@ fn a_change_that_fails_changes_nothing() {
 }
 
 #[test]
+fn changes_made_here_leave_room_for_those_made_elsewhere() {
+    let room = DOCUMENT_BYTES_MAX * DOCUMENT_OWN_PERCENT / 100;
+    let mut body = Body::empty();
+    put(&mut body, 1, "x", &"y".repeat(room - 1000));
+    let before = state(&body);
+    let more = "y".repeat(2000);
+    let refused = body.change(&author(1), |document| document.put(ROOT, "more", more.as_str()));
+    let most = crate::limits::DOCUMENT_BYTES_MAX * crate::limits::DOCUMENT_OWN_PERCENT / 100;
+    let Err(ChangeError::Body(BodyError::TooLarge { what: "bytes", most: own, .. })) = refused
+    else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(own, most);
+    assert_eq!(state(&body), before);
+    // What another host has made at the same time is taken.
+    let mut other = Body::empty();
+    put(&mut other, 2, "z", &more);
+    assert_eq!(body.take(&other.save()), Ok(true));
+    assert!(body.len_saved() > room);
+}
+
+#[test]
 fn a_change_may_not_commit_or_take_another_name() {
     let mut body = rich();
     let before = state(&body);
@@ -201,6 +224,16 @@ fn a_change_may_not_commit_or_take_another_name() {
         assert_eq!(failed, Err(ChangeError::Meddled));
         assert_eq!(state(&body), before);
     }
+}
+
+#[test]
+fn who_has_written_before_may_write_after_others() {
+    let mut body = Body::empty();
+    for (number, actor) in [1, 2, 1, 3, 2, 1].into_iter().enumerate() {
+        put(&mut body, actor, "a", &number.to_string());
+    }
+    assert_eq!((body.len_changes(), body.heads().len()), (6, 1));
+    assert_eq!(Body::load(&body.save()).expect("it is good").heads(), body.heads());
 }
 
 #[test]

@@ -128,7 +128,8 @@ impl Replicas {
             return self.lacking(&revision);
         }
         revision.lineage = known.lineage;
-        if !begins_as_said(&revision, &mut body) {
+        // It begins with its root, as it did before; nothing else may stand beside that.
+        if revision.base.root.is_some() && body.len_firsts() != 1 {
             return Err(Refused::Heads);
         }
         revision.heads = body.heads();

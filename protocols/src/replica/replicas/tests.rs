@@ -344,6 +344,43 @@ fn a_revision_that_holds_something_else_than_it_says_is_refused() {
 }
 
 #[test]
+fn a_document_that_too_many_have_begun_takes_no_further_head() {
+    let mut one = Place::new(1);
+    let doc = name("conf/echo");
+    let begun = |number: u8| {
+        let mut other = Place::new(number);
+        other.set(&doc, &format!("by-{number}"), 1);
+        other.all.whole(&doc).expect("it is there")
+    };
+    for number in 2..66 {
+        assert_eq!(one.take(begun(number)), Ok(NEW), "head {number}");
+    }
+    assert_eq!(one.take(begun(66)), Err(Refused::TooManyHeads(65)));
+    assert_eq!(one.all.heads(&doc).len(), DOCUMENT_HEADS_MAX);
+}
+
+#[test]
+fn a_host_that_is_full_neither_takes_nor_makes_another_document() {
+    let (mut one, mut two) = (Place::new(1), Place::new(2));
+    let doc = name("conf/echo");
+    one.set(&doc, "limit", 5);
+    two.pull(&one, &doc);
+    let held = one.all.held[&doc].clone();
+    for number in 1..DOCUMENTS_MAX {
+        one.all.held.insert(name(&format!("doc/{number}")), held.clone());
+    }
+    let other = name("conf/other");
+    two.set(&other, "limit", 5);
+    assert_eq!(one.take(two.all.whole(&other).unwrap()), Err(Refused::Full));
+    assert_eq!(one.try_set(&other, "limit", 5), Err(WriteError::Full));
+    assert_eq!(one.all.len(), DOCUMENTS_MAX);
+    // What it has goes on.
+    two.set(&doc, "limit", 6);
+    assert_eq!(one.pull(&two, &doc), NEW);
+    assert_eq!(one.get(&doc, "limit"), Some(6));
+}
+
+#[test]
 fn a_deletion_outranks_what_is_written_at_the_same_time_and_says_what_is_dropped() {
     let (mut one, mut two) = (Place::new(1), Place::new(2));
     let doc = name("conf/echo");
@@ -445,6 +482,53 @@ fn a_damaged_copy_counts_as_missing_until_a_good_one_comes() {
     assert!(matches!(two.try_set(&doc, "limit", 6), Err(WriteError::Damaged(_))));
     assert_eq!(two.pull(&one, &doc), NEW);
     assert_eq!((two.get(&doc, "limit"), two.all.damaged().count()), (Some(5), 0));
+}
+
+#[test]
+fn damage_is_found_when_a_revision_comes_and_what_is_set_aside_is_not_written_over() {
+    let (mut one, mut two) = (Place::new(1), Place::new(2));
+    let doc = name("conf/echo");
+    let first = one.set(&doc, "limit", 5);
+    let mut kept = one.all.whole(&doc).unwrap();
+    kept.content = Content::Whole(b"rubbish".to_vec());
+    let on_disk = OnDisk { revision: kept, pasts: Vec::new(), gone_since: None };
+    let _ = two.all.restore(&wire::encode(&on_disk)).expect("it is a revision");
+    one.set(&doc, "limit", 6);
+    let mut difference = one.all.whole(&doc).unwrap();
+    let since = Body::load(&content(&difference)).unwrap().since(&[first]).unwrap();
+    difference.content = Content::Since(since);
+    assert_eq!(two.take(difference), Ok(Taken::Lacking(Vec::new())), "the whole is needed");
+    assert!(matches!(two.pull(&one, &doc), Taken::New { .. }));
+    assert_eq!(two.get(&doc, "limit"), Some(6));
+    // Though it could be unpacked, it may lack what others have.
+    two.all.set_aside(&doc, "its disk says so");
+    assert_eq!(two.try_set(&doc, "x", 1), Err(WriteError::Damaged("its disk says so".into())));
+}
+
+#[test]
+fn a_deleted_descriptor_is_made_again_by_its_owner() {
+    let (mut one, mut two) = (Place::new(1), Place::new(2));
+    let (doc, _) = one.born(7);
+    one.set(&doc, "load", 5);
+    assert!(one.delete(&doc));
+    assert_eq!(two.pull(&one, &doc), NEW);
+    one.set(&doc, "load", 6);
+    let base = one.all.base(&doc).expect("it is there");
+    assert_eq!((base.number, base.gone), (2, false));
+    assert_eq!(two.pull(&one, &doc), NEW);
+    assert_eq!(two.get(&doc, "load"), Some(6));
+}
+
+#[test]
+fn what_is_shorter_whole_goes_out_whole() {
+    let mut one = Place::new(1);
+    let doc = name("conf/echo");
+    let first = one.set(&doc, "limit", 0);
+    for value in 1..30 {
+        one.set(&doc, "limit", value);
+    }
+    let whole = one.all.whole(&doc).expect("it is there");
+    assert_eq!(one.since(&doc, &[first]), whole);
 }
 
 #[test]

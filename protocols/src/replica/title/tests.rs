@@ -96,6 +96,28 @@ fn nobody_but_the_owner_gives_an_agent_away_and_to_nobody_else() {
     assert_eq!(again, Err(TitleError::NotGiven(3)));
 }
 
+/// A statement under the signature of another one.
+fn under_the_seal_of<T: Signable + Clone>(said: &Signed<T>, other: &T) -> Signed<T> {
+    let seal = said.seal(&said.unchecked().expect("it was encoded here")).expect("it says so");
+    Signed::sealed(&seal, other)
+}
+
+#[test]
+fn what_a_tenure_rests_on_was_signed_as_it_stands() {
+    let (_, title) = agent();
+    let owner = opened(&title);
+    let release = Release { tenure: last(&title), to: host(3) };
+    let given = Signed::new(&key(1), MESH, &release);
+    let forged = under_the_seal_of(&given, &Release { to: host(2), ..release });
+    let taken = title.taken_up(&owner, &key(2), MESH, Right::Gift(forged), is_member);
+    assert_eq!(taken, Err(TitleError::NotGiven(1)));
+    let obituary = Obituary { host: host(1), incarnation: Incarnation(3) };
+    let witnesses = vec![under_the_seal_of(&says_dead(2, host(3)), &obituary)];
+    let right = Right::Inheritance { before: last(&title), witnesses };
+    let taken = title.taken_up(&owner, &key(2), MESH, right, is_member);
+    assert_eq!(taken, Err(TitleError::NotDead(1)));
+}
+
 #[test]
 fn a_host_is_dead_when_other_members_say_so() {
     let (_, title) = agent();

@@ -462,6 +462,10 @@ impl Engine {
 
     /// An agent has handled its first input on this host: it is not between hosts any more.
     pub(in crate::engine) fn has_settled_in(&mut self, agent: AgentId) {
+        // It may have ended before its journal was durable.
+        if self.agents.find(agent).is_none() {
+            return;
+        }
         let name = DocName::of_agent(agent);
         let written =
             self.write(&name, String::new(), None, |doc| put(doc, UNDER_RESTART, &Value::Null));

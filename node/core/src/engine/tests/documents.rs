@@ -1,5 +1,6 @@
 //! Descriptors of agents and other documents, on several hosts.
 
+mod lives;
 mod typed;
 
 use starling_protocols::{
@@ -195,12 +196,13 @@ impl Mesh {
     }
 
     /// The same, and nobody is linked with it afterwards.
-    fn kill_alone(&mut self, host: usize, life: u64) {
+    pub(super) fn kill_alone(&mut self, host: usize, life: u64) {
         let others = (0..self.engines.len()).filter(|other| *other != host);
         others.for_each(|other| self.cut(host, other));
         if let (Some(shelf), Some(disk)) = (&mut self.shelves[host], &mut self.disks[host]) {
             shelf.waiting.clear();
             disk.waiting.clear();
+            (shelf.stalled, disk.stalled) = (false, false);
         }
         self.engines[host] = self.engine(host, life);
         self.settle();

@@ -1,5 +1,7 @@
 //! Agents that go from one host to another, and those that turn out to live on two.
 
+mod interrupted;
+
 use serde_json::{Value, json};
 use starling_protocols::replica::DocName;
 
@@ -153,8 +155,10 @@ fn what_cannot_be_given_or_taken_up_stays_as_it_is() {
     assert_eq!(mesh.give(0, agent, there), refused(away));
     assert_eq!(mesh.take_up(1, agent, true).map_err(|why| why.contains("unknown kind")), Err(true));
     assert_eq!(mesh.homes(agent), [0]);
-    assert_eq!(mesh.said(0, agent)["instance"], 0);
-    assert_eq!(mesh.said(0, agent).get("under_restart"), None);
+    for host in 0..2 {
+        assert_eq!(mesh.said(host, agent)["instance"], 0);
+        assert_eq!(mesh.said(host, agent).get("under_restart"), None);
+    }
 }
 
 #[test]
@@ -248,7 +252,12 @@ fn a_gift_outlives_a_crash_of_either_host() {
     // Of the one that takes it up: its descriptor is lost there, and comes again.
     mesh.kill(1, 2);
     mesh.advance(Duration::from_secs(6));
-    assert_eq!(mesh.homes(agent).len(), 1);
+    assert_eq!(mesh.homes(agent), [1]);
+    for host in 0..2 {
+        let said = mesh.said(host, agent);
+        assert_eq!(said["host"], to.to_string(), "host {host}");
+        assert_eq!((said.get("given"), said.get("under_restart")), (None, None), "host {host}");
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Good bytes that are damaged at random, with checksums that are good again.
 
-use automerge::ReadDoc as _;
+use automerge::{
+    ExpandedChange, ReadDoc as _,
+    legacy::{ElementId, Key, ObjectId, OpId},
+};
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{
@@ -30,6 +33,8 @@ fn survives(bytes: &[u8]) {
         match copy.take(bytes) {
             Ok(_) => {
                 is_good(&copy);
+                put(&mut copy, 9, "kind", "after it");
+                is_good(&copy);
                 assert!(body.heads().iter().all(|head| copy.knows(*head)));
             }
             Err(_) => assert_eq!(state(&copy), state(&body)),
@@ -43,6 +48,44 @@ fn good() -> impl Strategy<Value = Vec<u8>> {
     let changes = after.since(&[]).expect("all of them");
     let all = contained(|| after.document.save_after(&[])).expect("it can be saved");
     prop_oneof![Just(before.save()), Just(after.save()), Just(change), Just(changes), Just(all),]
+}
+
+const KEYS: [&str; 4] = ["kind", "list", "text", "up"];
+
+/// An actor; most operations are of the first.
+fn one_of_these() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => Just(1), 1 => 2..7_u8]
+}
+
+/// A change whose operations are about something else than they were, of an actor that has made
+/// none yet or of one that has.
+fn about_other_things(actor: u8, changes: &[(Index, u8, u64, u8)]) -> Vec<u8> {
+    let (_, sent, _) = one_change();
+    let change = Change::try_from(sent.as_slice()).expect("it is good");
+    let mut change: ExpandedChange = change.decode();
+    let id = |number: u64, actor: u8| OpId::new(number, &ActorId::from([actor; 16]));
+    for (at, what, number, actor) in changes {
+        let operation = at.index(change.operations.len());
+        let operation = &mut change.operations[operation];
+        let of = id(*number, *actor);
+        match what {
+            0 => operation.obj = ObjectId::Root,
+            1 => operation.obj = ObjectId::Id(of),
+            2 => operation.key = Key::Seq(ElementId::Head),
+            3 => operation.key = Key::Seq(ElementId::Id(of)),
+            4 => operation.key = Key::Map(KEYS[*number as usize % KEYS.len()].into()),
+            5 => operation.pred = vec![of].into(),
+            6 => operation.pred = operation.pred.iter().cloned().chain([of]).collect(),
+            7 => operation.pred = Vec::new().into(),
+            8 => operation.insert = !operation.insert,
+            _ => {
+                let other = change.operations[(*number as usize) % change.operations.len()].clone();
+                change.operations.push(other);
+            }
+        }
+    }
+    (change.actor_id, change.hash) = (ActorId::from([actor; 16]), None);
+    Change::from(change).raw_bytes().to_vec()
 }
 
 proptest! {
@@ -102,6 +145,14 @@ proptest! {
         let to = (from + put.len()).min(column.len());
         column.splice(from..to, put);
         survives(&parts.whole());
+    }
+
+    #[test]
+    fn operations_about_other_things(
+        actor in 5..8_u8,
+        changes in vec((any::<Index>(), 0..10_u8, 1..36_u64, one_of_these()), 1..3),
+    ) {
+        survives(&about_other_things(actor, &changes));
     }
 
     #[test]

@@ -6,7 +6,10 @@ use super::{
     super::super::{Base, Covered, Stamp},
     *,
 };
-use crate::limits::{DOCUMENT_BASES_MAX, TOMBSTONE_KEPT};
+use crate::limits::{
+    DOCUMENT_BASES_MAX, DOCUMENT_PASTS_PENDING_MAX, LINEAGE_ACTORS_MAX, LINEAGE_HISTORIES_MAX,
+    TOMBSTONE_KEPT,
+};
 
 fn short(number: u8) -> Place {
     let mut place = Place::new(number);
@@ -280,6 +283,80 @@ fn a_hostile_member_cannot_make_up_histories() {
 }
 
 #[test]
+fn what_says_more_than_it_may_is_refused_whatever_it_holds() {
+    let (mut one, mut two) = (Place::new(1), Place::new(2));
+    let doc = name("conf/echo");
+    let head = one.set(&doc, "a", 1);
+    two.pull(&one, &doc);
+    let mut twice = one.all.whole(&doc).unwrap();
+    twice.heads.push(head);
+    twice.sign(&key(1), MESH);
+    assert_eq!(two.take(twice), Err(Refused::Heads), "one head twice");
+    one.delete(&doc);
+    let deletion = one.all.whole(&doc).unwrap();
+    let mut rooted = deletion.clone();
+    rooted.base.root = Some(Head([1; 32]));
+    rooted.sign(&key(1), MESH);
+    assert_eq!(two.take(rooted), Err(Refused::Heads), "a deletion with a root");
+    let covered = |number| Covered { number, base: 0, heads: Vec::new(), clock: Vec::new() };
+    let mut long = deletion.clone();
+    long.lineage.covered = (0..=LINEAGE_HISTORIES_MAX as u64).map(covered).collect();
+    assert_eq!(two.take(long), Err(Refused::Heads), "too many histories");
+    let mut crowded = deletion.clone();
+    let clock = vec![([1; 16], 1); LINEAGE_ACTORS_MAX + 1];
+    crowded.lineage.covered = vec![Covered { clock, ..covered(0) }];
+    assert_eq!(two.take(crowded), Err(Refused::Heads), "too many actors");
+    assert_eq!(two.get(&doc, "a"), Some(1));
+    assert!(matches!(two.take(deletion), Ok(Taken::New { .. })));
+}
+
+/// What somebody has made of an earlier history of a document.
+fn late(before: &Revision, by: u8) -> Revision {
+    let mut other = Place::new(by);
+    other.take(before.clone()).expect("it is good");
+    other.set(&before.name, &format!("late-{by}"), 1);
+    other.all.whole(&before.name).unwrap()
+}
+
+#[test]
+fn changes_of_an_earlier_history_are_kept_of_members_only_and_not_without_end() {
+    let mut one = short(1);
+    let doc = name("conf/echo");
+    one.set(&doc, "a", 1);
+    let before = one.all.whole(&doc).unwrap();
+    begin_anew(&mut one, &doc);
+    assert_eq!(one.take(late(&before, 200)), Err(Refused::Unvouched));
+    assert!(!one.all.is_pending(&doc));
+    let pending = u8::try_from(DOCUMENT_PASTS_PENDING_MAX).expect("few");
+    for by in 2..2 + pending {
+        assert_eq!(one.take(late(&before, by)), Ok(NEW), "host {by}");
+    }
+    // Whoever is told that it is older repeats it by itself.
+    let one_more = late(&before, 2 + pending);
+    assert_eq!(one.take(one_more.clone()), Ok(Taken::Older));
+    assert_eq!(one.carry(&doc).dropped, []);
+    assert_eq!(one.get(&doc, "late-2"), Some(1));
+    assert_eq!(one.take(one_more), Ok(NEW));
+}
+
+#[test]
+fn a_descriptor_does_not_go_on_from_an_earlier_history() {
+    let mut one = short(1);
+    let (doc, _) = one.born(7);
+    one.set(&doc, "load", 1);
+    let mut lost = Replicas::new(MESH);
+    let _ = lost.restore(&one.all.kept(&doc).unwrap()).expect("it was kept so");
+    begin_anew(&mut one, &doc);
+    // In a life that ended in a crash its host had written something else.
+    let author = Author { actor: [7; 16], wall: WallTime::from_millis(1), message: String::new() };
+    let pen = Pen { key: &key(1), author };
+    let written = lost.write(&doc, &pen, |doc| doc.put(ROOT, "load", 9));
+    assert!(written.is_ok_and(|head| head.is_some()));
+    assert_eq!(one.take(lost.whole(&doc).unwrap()), Ok(Taken::Older));
+    assert_eq!((one.get(&doc, "load"), one.all.is_pending(&doc)), (Some(1), false));
+}
+
+#[test]
 fn the_last_history_there_may_be_ends_in_nothing_worse_than_an_error() {
     let last = Base { number: u64::MAX, gone: false, root: None };
     assert_eq!(last.deleted(), Base { gone: true, ..last });
@@ -372,11 +449,44 @@ fn who_was_away_doubts_all_but_what_only_it_can_have() {
 }
 
 #[test]
+fn what_counts_less_is_not_wished_for_and_ends_doubt() {
+    let mut one = short(1);
+    let doc = name("conf/echo");
+    one.set(&doc, "a", 1);
+    let old = one.all.offer(&doc).expect("it is there");
+    begin_anew(&mut one, &doc);
+    one.all.doubt(key(9).host(), WallTime::from_millis(1_000_000));
+    assert_eq!(one.all.doubtful().count(), 1);
+    assert_eq!(one.all.wish(&old), None);
+    assert_eq!(one.all.doubtful().count(), 0);
+}
+
+#[test]
+fn what_a_former_owner_has_begun_anew_is_not_kept() {
+    let (mut one, mut two) = (short(1), Place::new(2));
+    let (doc, title) = one.born(7);
+    one.set(&doc, "load", 5);
+    two.pull(&one, &doc);
+    begin_anew(&mut one, &doc);
+    let mut three = Place::new(3);
+    three.all.restore(&two.all.kept(&doc).unwrap()).unwrap();
+    assert!(matches!(three.pull(&one, &doc), Taken::New { .. }));
+    assert_eq!(three.all.held[&doc].pasts.len(), 1);
+    two.all.entitle(&given(&title, 2), is_member, &Place::pen(&key(2), 0)).unwrap();
+    assert!(matches!(three.pull(&two, &doc), Taken::New { .. }));
+    assert_eq!(three.all.held[&doc].pasts, []);
+}
+
+#[test]
 fn whoever_has_a_copy_vouches_for_what_those_have_written_who_left() {
     let (mut one, mut left) = (Place::new(1), Place::new(5));
     let doc = name("conf/echo");
     left.set(&doc, "a", 1);
     one.pull(&left, &doc);
+    // For a descriptor only the word of its owner counts.
+    let (descriptor, _) = left.born(7);
+    left.set(&descriptor, "load", 1);
+    one.pull(&left, &descriptor);
     let still_there = |of: HostId| is_member(of) && of != key(5).host();
     let mut newcomer = Place::new(3);
     let whole = one.all.whole(&doc).unwrap();
@@ -384,6 +494,9 @@ fn whoever_has_a_copy_vouches_for_what_those_have_written_who_left() {
     assert_eq!(one.all.vouch(&Place::pen(&key(1), 0), is_member), []);
     assert_eq!(one.all.vouch(&Place::pen(&key(5), 0), still_there), [], "it has left itself");
     let print = one.all.print(&doc);
+    one.all.doubt(key(1).host(), WallTime::from_millis(1_000_000));
+    assert_eq!(one.all.vouch(&Place::pen(&key(1), 0), still_there), [], "it may be deleted");
+    assert_eq!(one.all.decide(false), []);
     assert_eq!(one.all.vouch(&Place::pen(&key(1), 0), still_there), std::slice::from_ref(&doc));
     assert_eq!(one.all.vouch(&Place::pen(&key(1), 0), still_there), []);
     assert_eq!(one.all.print(&doc), print);
@@ -391,6 +504,23 @@ fn whoever_has_a_copy_vouches_for_what_those_have_written_who_left() {
     assert_eq!(newcomer.all.take(whole, still_there), Ok(NEW));
     let stamp: Stamp = newcomer.all.whole(&doc).unwrap().stamps[0].open(MESH).unwrap();
     assert_eq!(stamp.heads, one.all.heads(&doc));
+}
+
+#[test]
+fn the_end_of_an_agent_does_not_count_for_who_has_taken_it_up() {
+    let (mut one, mut two) = (Place::new(1), Place::new(2));
+    let (doc, title) = one.born(7);
+    one.set(&doc, "load", 5);
+    two.pull(&one, &doc);
+    let before = two.all.offer(&doc).expect("it is there");
+    two.all.entitle(&given(&title, 2), is_member, &Place::pen(&key(2), 0)).unwrap();
+    assert!(one.delete(&doc));
+    assert_eq!(one.all.deletion_of(&before), one.all.whole(&doc));
+    let offer = two.all.offer(&doc).expect("it is there");
+    assert_eq!(one.all.deletion_of(&offer), None);
+    assert_eq!(one.all.wish(&offer), Some(Want::whole(doc.clone())));
+    assert!(matches!(one.pull(&two, &doc), Taken::New { .. }));
+    assert_eq!(one.get(&doc, "load"), Some(5));
 }
 
 #[test]

@@ -98,6 +98,12 @@ impl Host {
         written.expect("it may");
     }
 
+    pub(super) fn set_text(&mut self, name: &DocName, text: &str) {
+        let Self { key, life, at, .. } = self;
+        let written = at.write(name, &Self::pen(key, *life), None, |doc| doc.put(ROOT, "x", text));
+        written.expect("it may");
+    }
+
     pub(super) fn get(&mut self, name: &DocName, field: &str) -> Option<i64> {
         let read = self.at.read(name, |doc| doc.get(ROOT, field).unwrap()?.0.as_i64());
         read.unwrap_or_else(|why| panic!("{name}: {why}"))

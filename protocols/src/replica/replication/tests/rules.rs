@@ -2,8 +2,11 @@ use std::collections::VecDeque;
 
 use super::{super::*, mesh::*};
 use crate::{
+    ident::{Incarnation, Signed},
+    limits::{DOCUMENT_UNVOUCHED_TRIES_MAX, DOCUMENTS_UNVOUCHED_MAX, DOCUMENTS_WANTED_BYTES_MAX},
     reconcile,
-    replica::{Content, ReadError},
+    replica::{Author, Content, Obituary, ReadError, Right},
+    time::WallTime,
 };
 
 const LONG: Time = Time::from_nanos(3_600_000_000_000);
@@ -79,6 +82,56 @@ fn one_who_waits_is_told_when_enough_hosts_have_it_durably() {
 }
 
 #[test]
+fn only_who_has_it_durably_is_counted() {
+    let mut mesh = Mesh::linked(2);
+    let doc = name("conf/echo");
+    mesh.hosts.iter_mut().for_each(|host| host.quick = false);
+    mesh.set_on(0, &doc, 1, wait(1, 1, LONG));
+    mesh.set_on(0, &doc, 2, wait(2, 1, LONG));
+    let earlier = mesh.hosts[0].at.replicas().heads(&doc)[0].short();
+    // Both in one batch.
+    for ticket in [3, 4] {
+        let value = i64::try_from(ticket).expect("small");
+        let written = mesh.hosts[0].try_set(&doc, "x", value, Some(wait(ticket, 2, LONG)));
+        written.expect("it may");
+    }
+    mesh.drain(0);
+    mesh.hosts[0].change_nothing(&doc, wait(5, 1, LONG));
+    mesh.drain(0);
+    assert_eq!(replicated(mesh.hosts[0].told()), []);
+    for done in [vec![(1, 1)], vec![(2, 1)], vec![(5, 1)]] {
+        assert!(mesh.store(0));
+        assert_eq!(replicated(mesh.hosts[0].told()), done, "batch after batch");
+    }
+    while mesh.deliver(0, 1) || mesh.deliver(1, 0) {}
+    assert_eq!(replicated(mesh.hosts[0].told()), [], "it is on no other disk");
+    let (peer, now) = (key(1).host(), mesh.now);
+    for heads in [vec![], vec![Head([1; 32]).short()], vec![earlier]] {
+        let have = Message::Have(vec![Receipt { name: doc.clone(), heads }]);
+        assert_eq!(mesh.hosts[0].at.heard(peer, have, is_member, now), Ok(()));
+        mesh.drain(0);
+        assert_eq!(replicated(mesh.hosts[0].told()), [], "it has something else");
+    }
+    mesh.settle();
+    assert_eq!(replicated(mesh.hosts[0].told()), [(3, 2), (4, 2)]);
+}
+
+#[test]
+fn a_change_goes_on_to_those_without_a_lane_to_its_writer() {
+    let mut mesh = Mesh::new(3);
+    mesh.link(0, 1);
+    mesh.link(1, 2);
+    mesh.settle();
+    let doc = name("conf/echo");
+    mesh.set(0, &doc, "limit", 5);
+    mesh.run();
+    assert!(mesh.hosts[2].has(&doc));
+    mesh.set(0, &doc, "limit", 6);
+    mesh.run();
+    assert_eq!(mesh.hosts[2].get(&doc, "limit"), Some(6));
+}
+
+#[test]
 fn one_who_waits_for_what_is_everywhere_already_is_told_so() {
     let mut mesh = Mesh::linked(3);
     let doc = name("conf/echo");
@@ -149,17 +202,22 @@ fn a_newcomer_gets_everything_and_who_has_a_part_gets_the_difference() {
     assert!(bytes < whole / 3, "{bytes} bytes for one change, the whole has {whole}");
 }
 
+/// A copy is damaged on the disk of a host, which begins anew.
+fn damage(mesh: &mut Mesh, at: usize, doc: &DocName) {
+    let kept = mesh.hosts[at].disk.get_mut(doc.as_str()).expect("it is kept");
+    // The first bytes of what automerge saves.
+    let body = kept.windows(4).position(|bytes| bytes == [0x85, 0x6f, 0x4a, 0x83]);
+    kept[body.expect("it is there") + 1] ^= 1;
+    mesh.crash(at);
+}
+
 #[test]
 fn a_damaged_copy_is_replaced_from_another_host() {
     let mut mesh = Mesh::linked(2);
     let doc = name("conf/echo");
     mesh.set(0, &doc, "limit", 5);
     mesh.settle();
-    let kept = mesh.hosts[1].disk.get_mut(doc.as_str()).expect("it is kept");
-    // The first bytes of what automerge saves.
-    let body = kept.windows(4).position(|bytes| bytes == [0x85, 0x6f, 0x4a, 0x83]);
-    kept[body.expect("it is there") + 1] ^= 1;
-    mesh.crash(1);
+    damage(&mut mesh, 1, &doc);
     mesh.link(0, 1);
     mesh.run();
     let damaged = mesh.hosts[1].at.read(&doc, |_| ());
@@ -167,6 +225,51 @@ fn a_damaged_copy_is_replaced_from_another_host() {
     mesh.drain(1);
     mesh.run();
     assert_eq!(mesh.hosts[1].get(&doc, "limit"), Some(5));
+}
+
+#[test]
+fn a_damaged_copy_of_what_was_deleted_meanwhile_is_deleted() {
+    let mut mesh = Mesh::linked(2);
+    let doc = name("conf/echo");
+    mesh.set(0, &doc, "limit", 5);
+    mesh.settle();
+    damage(&mut mesh, 1, &doc);
+    let damaged = mesh.hosts[1].at.read(&doc, |_| ());
+    assert!(matches!(damaged, Err(ReadError::Damaged(_))), "{damaged:?}");
+    mesh.delete(0, &doc);
+    mesh.link(0, 1);
+    mesh.run();
+    assert_eq!(mesh.hosts[1].at.read(&doc, |_| ()), Err(ReadError::Unknown));
+    assert_eq!(mesh.hosts[1].at.replicas().damaged().count(), 0);
+}
+
+#[test]
+fn who_changes_what_is_deleted_is_told_so_at_once() {
+    let mut mesh = Mesh::linked(2);
+    let doc = name("conf/echo");
+    mesh.set(0, &doc, "limit", 5);
+    mesh.settle();
+    mesh.delete(0, &doc);
+    mesh.under_way.clear();
+    mesh.set(1, &doc, "limit", 6);
+    mesh.settle();
+    assert!(!mesh.hosts[1].has(&doc) && !mesh.hosts[0].has(&doc));
+}
+
+#[test]
+fn what_is_made_anew_as_its_deletion_is_forgotten_is_kept() {
+    let mut mesh = Mesh::new(1);
+    let doc = name("conf/echo");
+    mesh.set(0, &doc, "limit", 5);
+    mesh.delete(0, &doc);
+    mesh.collect(0, 100);
+    let forgotten = WallTime::from_millis(131 * 24 * 3_600_000);
+    mesh.hosts[0].at.collect(forgotten);
+    assert_eq!(mesh.hosts[0].at.replicas().base(&doc), None);
+    mesh.set(0, &doc, "limit", 6);
+    assert!(mesh.hosts[0].disk.contains_key(doc.as_str()));
+    mesh.crash(0);
+    assert_eq!(mesh.hosts[0].get(&doc, "limit"), Some(6));
 }
 
 #[test]
@@ -324,6 +427,89 @@ fn what_nobody_vouches_for_yet_is_asked_for_again() {
     assert!(matches!(mesh.hosts[1].told().last(), Some(Output::Refused { .. })));
     mesh.run();
     assert_eq!(mesh.hosts[1].get(&doc, "a"), Some(1));
+}
+
+#[test]
+fn a_wish_for_more_than_goes_into_one_answer_is_answered_in_part() {
+    let mut mesh = Mesh::linked(2);
+    mesh.under_way.clear();
+    let docs: Vec<DocName> = (0..20).map(|number| name(&format!("doc/{number}"))).collect();
+    docs.iter().for_each(|doc| mesh.hosts[0].set_text(doc, &"x".repeat(500_000)));
+    mesh.drain(0);
+    let (peer, now) = (key(1).host(), mesh.now);
+    let at = &mut mesh.hosts[0].at;
+    assert_eq!(at.next_deadline(), None);
+    let wanted = docs.iter().cloned().map(Want::whole).collect();
+    assert_eq!(at.heard(peer, Message::Want(wanted), is_member, now), Ok(()));
+    let mut sent = 0;
+    while let Some(output) = at.poll() {
+        let Output::Send { message: Message::Revisions(part), .. } = output else { continue };
+        sent += part.len();
+    }
+    assert_eq!(sent, DOCUMENTS_WANTED_BYTES_MAX / 500_000 + 1);
+    assert_eq!(at.next_deadline(), Some(now + DOCUMENTS_STATE_EVERY), "the rest is found missing");
+}
+
+#[test]
+fn of_what_nobody_ever_vouches_for_only_so_much_is_asked_and_so_often() {
+    let mut mesh = Mesh::linked(2);
+    let (peer, now) = (key(0).host(), mesh.now);
+    let doc = |number: usize| name(&format!("doc/{number}"));
+    let made = 0..DOCUMENTS_UNVOUCHED_MAX + 1;
+    mesh.isolate(0);
+    made.clone().for_each(|number| mesh.set(0, &doc(number), "a", 1));
+    let at = mesh.hosts[0].at.replicas();
+    let whole: Vec<_> = made.map(|number| at.whole(&doc(number)).expect("it is there")).collect();
+    mesh.link(0, 1);
+    mesh.under_way.clear();
+    let (mut asked, most) = (0, DOCUMENTS_UNVOUCHED_MAX * DOCUMENT_UNVOUCHED_TRIES_MAX);
+    for revision in whole {
+        let message = Message::Revisions(vec![revision]);
+        assert_eq!(mesh.hosts[1].at.heard(peer, message, |_| false, now), Ok(()));
+    }
+    while mesh.hosts[1].at.poll().is_some() {}
+    while let Some(due) = mesh.hosts[1].at.next_deadline() {
+        mesh.hosts[1].at.due(due);
+        while let Some(output) = mesh.hosts[1].at.poll() {
+            if let Output::Send { message: Message::Want(wanted), .. } = output {
+                asked += wanted.len();
+                assert!(asked <= most, "it asks without end");
+            }
+        }
+    }
+    assert_eq!(asked, most);
+}
+
+#[test]
+fn an_heir_whose_witnesses_are_not_known_yet_is_asked_again() {
+    let mut mesh = Mesh::linked(3);
+    let doc = mesh.born(0, 7);
+    mesh.run();
+    mesh.isolate(2);
+    let title = mesh.hosts[2].at.replicas().whole(&doc).and_then(|whole| whole.title);
+    let title = title.expect("it has one");
+    let owner = title.unchecked().expect("it is good");
+    let obituary = Obituary { host: key(0).host(), incarnation: Incarnation(1) };
+    let witnesses = vec![Signed::new(&key(2), MESH, &obituary)];
+    let right = Right::Inheritance { before: owner.tenures[0], witnesses };
+    let title = title.taken_up(&owner, &key(2), MESH, right, is_member).expect("it is good");
+    let heir = key(2);
+    let author = Author { actor: [77; 16], wall: WallTime::from_millis(7), message: String::new() };
+    let pen = Pen { key: &heir, author };
+    let _ = mesh.hosts[2].at.entitle(&title, is_member, &pen).expect("it is good");
+    mesh.drain(2);
+    let whole = mesh.hosts[2].at.replicas().whole(&doc).expect("it is there");
+    mesh.isolate(1);
+    mesh.link(1, 2);
+    mesh.under_way.clear();
+    let (now, message) = (mesh.now, Message::Revisions(vec![whole]));
+    let not_yet = |of| is_member(of) && of != heir.host();
+    assert_eq!(mesh.hosts[1].at.heard(heir.host(), message, not_yet, now), Ok(()));
+    mesh.drain(1);
+    let instance = |mesh: &Mesh| mesh.hosts[1].at.replicas().owner(&doc).map(|it| it.instance);
+    assert_eq!(instance(&mesh), Some(0));
+    mesh.run();
+    assert_eq!(instance(&mesh), Some(1));
 }
 
 #[test]

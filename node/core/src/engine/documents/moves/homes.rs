@@ -1,5 +1,8 @@
 //! Where an agent lives, by what its descriptor says, and what follows from that.
 
+use std::convert::Infallible;
+
+use automerge::AutoCommit;
 use serde_json::Value;
 use starling_protocols::{
     exchange::Failure,
@@ -9,7 +12,7 @@ use starling_protocols::{
     wire,
 };
 
-use super::{GIVEN, INPUTS_PER_HOST, MOVING, MoveError, UNDER_RESTART};
+use super::{GIVEN, INPUTS_PER_HOST, MOVING, MoveError, STORE_PATIENCE, UNDER_RESTART, Waiting};
 use crate::{
     agent::{Notification, Restarted, Shown, partners::read_shown},
     engine::{Engine, agents::AgentNo},
@@ -52,8 +55,13 @@ impl Engine {
             return;
         }
         if said[UNDER_RESTART] == true {
-            // The host went down after it had written down that the agent is its own.
-            self.titled(agent, None, 1);
+            // The host went down after it had written down that the agent is its own; or its disk
+            // has taken nothing for long, and perhaps does by now.
+            let waiting = (Waiting::TakeUp { agent, asked: None }, 1, STORE_PATIENCE);
+            let nothing = |_: &mut AutoCommit| Ok::<(), Infallible>(());
+            if let Err(why) = self.write(name, String::new(), Some(waiting), nothing) {
+                self.is_stranded(agent, &why.into());
+            }
         } else {
             // It had ended in an earlier life.
             self.end_descriptor(agent);

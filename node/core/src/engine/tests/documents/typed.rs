@@ -202,10 +202,36 @@ impl Continuation<Clerk> for Then {
     }
 }
 
+/// Tells a clerk of the later program to raise the limit.
+#[derive(Serialize, Deserialize)]
+struct Raise(u32);
+impl Notification for Raise {
+    const NAME: &'static str = "clerk/do";
+}
+
+#[derive(Serialize, Deserialize)]
+enum NewThen {
+    Updated(Await<UpdateDocument>),
+}
+
+impl Continuation<NewClerk> for NewThen {
+    fn resume(self, clerk: &mut NewClerk, cx: &mut Cx<'_, NewClerk>) {
+        let Self::Updated(slot) = self;
+        clerk.log.push(format!("{:?}", cx.take(slot)));
+    }
+}
+
+impl Collects<Raise> for NewClerk {
+    fn collect(&mut self, cx: &mut Cx<'_, Self>, Raise(by): Raise) {
+        cx.update::<NewConfig, _>(CONF, &RaiseLimit(by), NewThen::Updated);
+    }
+}
+
 impl Agent for NewClerk {
     const KIND: &'static str = "clerk";
-    type Then = Never;
+    type Then = NewThen;
     fn interests(interests: &mut Interests<Self>) {
+        interests.collects::<Raise>();
         interests.configured_by::<NewConfig>();
         interests.updates::<NewConfig, RaiseLimit>();
     }
@@ -397,4 +423,28 @@ fn older_and_newer_programs_share_a_configuration_until_it_is_raised() {
     mesh.kinds.insert(0, kinds().kind::<NewClerk>());
     mesh.kill(0, 2);
     assert_eq!(mesh.engines[0].not_in_force(&name(CONF)), None);
+}
+
+#[test]
+fn a_document_is_checked_by_the_type_that_it_names() {
+    let mut mesh = mesh_of(vec![with_clerks()]);
+    let clerk = mesh.settle_in(0, "clerk", "ada");
+    mesh.make(clerk, "clerk/do", r#"["sell","sales",1,1]"#);
+    let refused = write(&mut mesh, 0, "sales", "fields.sold", "many".into());
+    let why = |why: &DocumentError| why.to_string().contains("fields.sold: invalid type");
+    assert!(refused.as_ref().is_err_and(why), "{refused:?}");
+}
+
+#[test]
+fn only_agents_of_its_kind_are_told_of_a_configuration_and_its_defect_is_told_once() {
+    let mut mesh = mesh_of(vec![kinds(), with_clerks()]).joined();
+    let (clerk, sitter) = (mesh.settle_in(1, "clerk", "ada"), mesh.settle_in(1, "sitter", "bob"));
+    assert_eq!(write(&mut mesh, 0, CONF, "fields.limit", "many".into()), Ok(()));
+    assert_eq!(write(&mut mesh, 0, CONF, "remark", 1.into()), Ok(()));
+    assert_eq!(mesh.counted(1, Counter::ConfigurationsRefused), 1);
+    assert_eq!(write(&mut mesh, 0, CONF, "fields", serde_json::Value::Null), Ok(()));
+    delete(&mut mesh, 0, CONF);
+    assert_eq!(write(&mut mesh, 1, CONF, "fields.limit", 4.into()), Ok(()));
+    assert_eq!(mesh.sitter_log(clerk), ["started", "Hello 3", "Hello 4"]);
+    assert_eq!(mesh.sitter_log(sitter), [""; 0]);
 }

@@ -73,6 +73,25 @@ fn hosts_that_begin_apart_make_the_same() {
 }
 
 #[test]
+fn hosts_that_begin_apart_with_something_else_have_both() {
+    let other = ClerkConfig { greeting: "Hi".into(), limit: 1 };
+    let other = with_clerks().document(CONF, &other);
+    let mut mesh = mesh_of(vec![application(), other]).joined();
+    mesh.cut(0, 1);
+    mesh.advance(INITIAL_DOCUMENTS_ALONE);
+    assert_ne!(mesh.engines[0].document_heads(CONF), mesh.engines[1].document_heads(CONF));
+    mesh.connect(0, 1);
+    mesh.settle();
+    mesh.advance(Duration::from_secs(10));
+    let heads = mesh.engines[0].document_heads(CONF);
+    assert_eq!(heads.len(), 2);
+    for host in 0..2 {
+        assert_eq!(mesh.engines[host].document_heads(CONF), heads, "host {host}");
+        assert_ne!(conflicting(&mut mesh, host, CONF), 0, "host {host}");
+    }
+}
+
+#[test]
 fn who_meets_others_asks_before_it_begins() {
     let mut mesh = mesh_of(vec![with_clerks(), application()]).joined();
     assert_eq!(mesh.doc(1, &name(CONF)), Err(DocumentError::Unknown));

@@ -1,5 +1,7 @@
 //! Named updates by agents.
 
+use starling_protocols::limits::DOCUMENT_UPDATES_WAITING_MAX;
+
 use super::*;
 
 fn tell(mesh: &mut Mesh, clerk: Address, what: &str, doc: &str, by: u32, replicas: u32) {
@@ -136,4 +138,28 @@ fn what_an_agent_says_of_itself_is_updated_by_itself_alone() {
     tell(&mut mesh, other, "sell", own.as_str(), 2, 1);
     assert_eq!(last(&mut mesh, other), DocumentError::NotOwner.to_string());
     assert_eq!(mesh.fields(1, clerk), r#"{"sold":7}"#);
+}
+
+#[test]
+fn only_so_many_updates_wait_at_once() {
+    let (mut mesh, clerk) = two();
+    for _ in 0..DOCUMENT_UPDATES_WAITING_MAX {
+        tell(&mut mesh, clerk, "raise", CONF, 1, 1);
+    }
+    assert_eq!(last(&mut mesh, clerk), "Hello 3");
+    tell(&mut mesh, clerk, "raise", CONF, 1, 1);
+    assert_eq!(last(&mut mesh, clerk), "too many updates wait on this host already");
+}
+
+#[test]
+fn an_update_leaves_a_document_in_its_version() {
+    let newer = kinds().kind::<NewClerk>();
+    let mut mesh = mesh_of(vec![with_clerks(), newer]).joined();
+    assert_eq!(write(&mut mesh, 0, CONF, "fields.limit", 4.into()), Ok(()));
+    let clerk = mesh.settle_in(1, "clerk", "ada");
+    mesh.make(clerk, "clerk/do", "7");
+    let said = r#"{"fields":{"greeting":"Hello","limit":11},"type":"clerk/config","version":1}"#;
+    for host in 0..2 {
+        assert_eq!(mesh.doc(host, &name(CONF)), Ok(said.into()), "host {host}");
+    }
 }
