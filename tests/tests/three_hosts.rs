@@ -80,7 +80,7 @@ fn a_request_to_a_host_that_is_gone_ends_as_unreachable() {
     // Nor is an agent said not to be where nobody could be asked.
     for agent in ["echo@beta", "echo"] {
         let words = ["request", agent, "echo/say", r#"{"text":"?"}"#, "--timeout", "500ms"];
-        alpha.run(&words).failed(6, &["host beta cannot be reached", "p2p members"]);
+        alpha.run(&words).failed(6, &["lives on beta, which cannot be reached", "p2p take-up"]);
     }
     // Lists say what is missing from them.
     let agents = alpha.run(&["agents"]).failed(6, &["nothing from beta"]);
