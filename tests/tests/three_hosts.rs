@@ -73,6 +73,8 @@ fn a_request_to_a_host_that_is_gone_ends_as_unreachable() {
     let place = place!();
     let [alpha, mut beta] = place.mesh(["alpha", "beta"]);
     let echo = beta.start("echo", "echo");
+    // What is known of an agent is known where its descriptor is.
+    until("alpha knows of it", || (alpha.run(&["locate", "echo"]).code == 0).then_some(()));
     beta.kill();
     alpha.sees("beta", "unreachable");
     let words = ["request", &echo, "echo/say", r#"{"text":"?"}"#, "--timeout", "500ms"];

@@ -21,6 +21,7 @@ use starling_protocols::{
 use tokio::time::timeout;
 
 use super::{
+    Node,
     client::{Client, internal},
     serve::{Answer, json, member, others},
 };
@@ -57,9 +58,6 @@ pub(super) async fn abroad(client: Client, command: Command) -> Answer {
     }
 }
 
-/// Said of a host that has named as many agents as fit into its answer.
-const MORE_AGENTS: &str = "more agents live there";
-
 type Rows = Vec<(HostId, String, AgentSummary)>;
 
 /// The agents of some hosts; those that did not answer are listed apart.
@@ -82,7 +80,7 @@ async fn survey(
 fn cut(record: &HostRecord, said: usize, total: u64) -> Option<Missing> {
     let more = total.saturating_sub(said as u64);
     let missing = |more| Missing { host: record.name.clone(), why: more };
-    (more > 0).then(|| missing(format!("{more} {MORE_AGENTS}")))
+    (more > 0).then(|| missing(format!("{more} more agents live there")))
 }
 
 /// What some hosts answer to one question; those that did not are listed apart.
@@ -186,7 +184,7 @@ pub(super) async fn find(
     let picked = pick_agent(&rows, place.agent);
     if let Err(PickError::None { .. }) = &picked
         && let Some(found) = described(client, place.agent).await
-        && let Some(answer) = by_descriptor(&found, &asked, &missing)
+        && let Some(answer) = by_descriptor(&found, &asked, &rows, &missing)
     {
         return answer;
     }
@@ -213,6 +211,7 @@ async fn described(client: &Client, text: &str) -> Option<Located> {
 fn by_descriptor(
     found: &Located,
     asked: &[HostView],
+    rows: &[(HostId, String, AgentSummary)],
     missing: &[Missing],
 ) -> Option<Result<Address, Problem>> {
     let Located { agent, host, host_name, moving, .. } = found;
@@ -226,8 +225,8 @@ fn by_descriptor(
         return Some(Err(Problem::new(Code::NotFound, message).next(seen_at(&short))));
     }
     let silent = missing.iter().find(|missing| missing.host == *host_name)?;
-    if silent.why.ends_with(MORE_AGENTS) {
-        // The list of its agents was cut.
+    if rows.iter().any(|(host, ..)| *host == at.host) {
+        // It has answered: the list of its agents was cut.
         return Some(Ok(at));
     }
     let message = format!("agent {short} lives on {host_name}, which cannot be reached");
@@ -296,7 +295,12 @@ pub(super) async fn misfits(client: &Client, seen: &mut DocSeen) -> Result<(), P
     if seen.misfit.is_some() || !(says || seen.name.starts_with("conf/")) {
         return Ok(());
     }
-    let mut hosts = client.with(|node| node.engine.hosts()).await?;
+    let (name, whole) = (seen.name.clone(), seen.value.clone());
+    let others = move |node: &mut Node| {
+        let is_known = |name| node.engine.type_of(&name, &whole).is_some();
+        if name.parse().is_ok_and(is_known) { Vec::new() } else { node.engine.hosts() }
+    };
+    let mut hosts = client.with(others).await?;
     hosts.retain(|view| view.state == HostState::Linked);
     let here = MisfitHere { name: seen.name.clone() };
     let (answers, _) = ask_each(client, &hosts, &here, UNLINKED_BUDGET).await?;
