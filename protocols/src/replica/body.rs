@@ -253,7 +253,13 @@ impl Body {
         if again != *added || size.changes != self.size.changes + added.len() {
             return Err(BodyError::Unsound);
         }
-        Ok(Self { document, heads, saved, size })
+        let next = Self { document, heads, saved, size };
+        // Only when it loads marks automerge looks at their order.
+        if size.marks == 0 || Self::load(&next.saved)?.heads == next.heads {
+            Ok(next)
+        } else {
+            Err(BodyError::Unsound)
+        }
     }
 
     /// The changes that no other follows, in ascending order. Two documents with the same heads say

@@ -34,6 +34,8 @@ pub(super) enum Action {
     MakeMap,
     MakeList,
     Delete,
+    /// Marks a stretch of a text, or ends that.
+    Mark,
     Other,
 }
 
@@ -128,7 +130,8 @@ impl<'a> Rows<'a> {
             0 | 6 => Action::MakeMap,
             2 | 4 => Action::MakeList,
             3 => Action::Delete,
-            1 | 5 | 7 => Action::Other,
+            7 => Action::Mark,
+            1 | 5 => Action::Other,
             _ => return malformed("an operation is of an unknown sort"),
         };
         let linked = self.links()?;

@@ -31,6 +31,8 @@ pub(super) struct Size {
     pub(super) text: usize,
     /// Changes that follow no other: these have no cap.
     pub(super) firsts: usize,
+    /// Operations that mark a stretch of a text. No cap but that of operations.
+    pub(super) marks: usize,
 }
 
 impl Size {
@@ -169,8 +171,8 @@ fn document(data: &[u8], bytes: usize) -> Result<Size> {
         return malformed("it is too long");
     }
     let (deps, count, firsts) = (changes.deps, changes.last.len(), changes.firsts);
-    let (ops, text) = operations(&table, &changes)?;
-    Ok(Size { bytes, changes: count, ops, actors, deps, text, firsts })
+    let Operations { ops, text, marks } = operations(&table, &changes)?;
+    Ok(Size { bytes, changes: count, ops, actors, deps, text, firsts, marks })
 }
 
 /// The changes of a document, as far as its operations must agree with them.
@@ -276,14 +278,23 @@ struct Object {
     depth: usize,
 }
 
-/// Reads the operations of a document; how many there are, and how long their names.
-fn operations(table: &Table<'_>, changes: &Changes) -> Result<(usize, usize)> {
+/// How many operations there are, how long their names are, and how many of them mark a text.
+struct Operations {
+    ops: usize,
+    text: usize,
+    marks: usize,
+}
+
+/// Reads the operations of a document.
+fn operations(table: &Table<'_>, changes: &Changes) -> Result<Operations> {
     let mut actor = Runs::<u64>::new(table.column(0x21));
     let mut number = Deltas::new(table.column(0x23));
     let mut rows = Rows::new(table, 0x80, changes.ranges.len());
     let mut objects = BTreeMap::from([(None, Object { list: false, depth: 0 })]);
     let mut ids: Vec<Id> = Vec::new();
+    let mut marks = 0;
     while let Some(row) = rows.next()? {
+        marks += usize::from(row.action == Action::Mark);
         let its = rows.actor(actor.expect()?)?;
         let id = (number.expect(DOCUMENT_OPS_MAX, NUMBERS)?, its);
         row.follows(id)?;
@@ -303,7 +314,7 @@ fn operations(table: &Table<'_>, changes: &Changes) -> Result<(usize, usize)> {
     ids.dedup();
     // Numbers left out would use up those that are left, and automerge makes room for them.
     if ids.len() == changes.ops && ids.iter().all(|id| changes.has(*id)) {
-        Ok((ids.len(), text))
+        Ok(Operations { ops: ids.len(), text, marks })
     } else {
         malformed("its operations are not those of its changes")
     }
@@ -322,7 +333,7 @@ fn place(objects: &mut BTreeMap<Option<Id>, Object>, id: Id, row: &Row) -> Resul
     if !fits || row.action == Action::Delete {
         return malformed("an operation is in a place that is not for it");
     }
-    if row.action != Action::Other {
+    if matches!(row.action, Action::MakeMap | Action::MakeList) {
         let depth = bounded(within.depth as u64 + 1, DOCUMENT_DEPTH_MAX, "levels")?;
         objects.insert(Some(id), Object { list: row.action == Action::MakeList, depth });
     }

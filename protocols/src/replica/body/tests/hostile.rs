@@ -1,6 +1,10 @@
 //! Bytes made by hand to harm who reads them.
 
-use automerge::{ObjType, ROOT, ScalarValue, transaction::Transactable as _};
+use automerge::{
+    ExpandedChange, ObjType, ROOT, ReadDoc as _, ScalarValue,
+    marks::{ExpandMark, Mark},
+    transaction::Transactable as _,
+};
 
 use super::{
     super::{
@@ -350,6 +354,26 @@ fn a_wrong_checksum_is_refused() {
         let mut copy = body.clone();
         assert_eq!(copy.take(&good), Ok(true));
     }
+}
+
+#[test]
+fn marks_that_end_before_they_begin_are_refused() {
+    let body = rich();
+    let mut after = body.clone();
+    let marked = after.change(&author(6), |document| {
+        let (_, text) = document.get(ROOT, "text")?.expect("it was put");
+        document.mark(&text, Mark::new("bold".into(), true, 0, 4), ExpandMark::Both)
+    });
+    marked.expect("it may be marked");
+    let sent = after.since(&body.heads()).expect("it has those heads");
+    assert_eq!(body.clone().take(&sent), Ok(true));
+    let change = Change::try_from(sent.as_slice()).expect("it is good");
+    let mut change: ExpandedChange = change.decode();
+    let [begin, end] = change.operations.as_mut_slice() else { panic!("a mark is two operations") };
+    std::mem::swap(&mut begin.key, &mut end.key);
+    change.hash = None;
+    let why = refusal(&body, Change::from(change).raw_bytes());
+    assert!(matches!(why, BodyError::Refused(_)), "{why}");
 }
 
 #[test]
