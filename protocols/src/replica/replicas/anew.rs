@@ -181,9 +181,17 @@ impl Replicas {
         let root = revision.base.root.ok_or(BodyError::Gap)?;
         let body = self.body(name)?;
         let before = body.heads();
-        let mut carrier = Carrier::new(body, root, revision.lineage.clone())?;
+        let lineage = revision.lineage.clone();
+        let mut carrier = Carrier::new(body, root, lineage.clone())?;
         carrier.history(past, all)?;
-        let body = carrier.settle()?;
+        let body = match carrier.settle() {
+            Err(BodyError::TooLarge { .. }) => {
+                let mut carrier = Carrier::new(body, root, lineage)?;
+                carrier.sum(past)?;
+                carrier.settle()?
+            }
+            settled => settled?,
+        };
         if body.heads() == before {
             return Ok(());
         }
@@ -292,6 +300,23 @@ impl Carrier {
         };
         self.places.insert(step.head, place);
         Ok(())
+    }
+
+    /// Repeats what a history has come to, and what is missing here of what it began with, as one
+    /// change: when there is no room for all that was done in it.
+    fn sum(&mut self, past: &Past) -> Result<(), BodyError> {
+        let mut source = Body::load(&past.body)?;
+        let heads = source.heads();
+        let Some(last) = heads.first() else { return Ok(()) };
+        let time = source.steps()?.iter().map(|step| step.time).max().unwrap_or_default();
+        let actor = derive("starling summed 1", &(&heads, self.root));
+        let origin = Origin { number: past.base.number, base: past.base.short(), actor, seq: 1 };
+        if self.known.contains_key(&origin) {
+            return Ok(());
+        }
+        let message = origin.message(*last, "");
+        let plan = Planned { actor, time, message, onto: vec![self.root] };
+        self.target.sum(&mut source, past.base.root, &plan).map(drop)
     }
 
     fn onto(&self, deps: &[Head]) -> Vec<Head> {

@@ -182,6 +182,38 @@ fn what_was_done_at_the_same_time_is_repeated_on_the_new_history() {
 }
 
 #[test]
+fn long_splits_with_large_changes_lose_no_value() {
+    let (mut one, mut two) = (Place::new(1), Place::new(2));
+    let doc = name("conf/echo");
+    one.set(&doc, "a", 1);
+    two.pull(&one, &doc);
+    for (place, who) in [(&mut one, "one"), (&mut two, "two")] {
+        place.set(&doc, &format!("first-{who}"), 1);
+        for number in 0..200 {
+            let text = format!("{who}{number:010000}");
+            place.edit(&doc, |doc| doc.put(ROOT, "pad", text));
+        }
+        place.set(&doc, &format!("last-{who}"), 1);
+    }
+    assert!(one.number(&doc) > 3 && two.number(&doc) > 3);
+    // All that the last history of one part holds has no place beside that of the other.
+    let old = two.all.whole(&doc).unwrap();
+    assert_eq!(two.pull(&one, &doc), NEW);
+    assert_eq!(two.carry(&doc).dropped, []);
+    assert_eq!(one.pull(&two, &doc), NEW);
+    // Whoever has it still, and whoever repeats it: it stands there once.
+    if one.take(old) == Ok(NEW) {
+        assert_eq!(one.carry(&doc).dropped, []);
+    }
+    for place in [&mut one, &mut two] {
+        for field in ["a", "first-one", "last-one", "first-two", "last-two"] {
+            assert_eq!(place.get(&doc, field), Some(1), "{field}");
+        }
+    }
+    assert_eq!(one.all.print(&doc), two.all.print(&doc));
+}
+
+#[test]
 fn two_who_begin_anew_at_the_same_time_lose_nothing_and_bring_nothing_back() {
     let (mut one, mut two) = (short(1), short(2));
     let doc = name("conf/echo");
