@@ -1,5 +1,6 @@
 use std::{
     env, fs, io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -98,7 +99,9 @@ struct Draft {
 impl Draft {
     fn new(name: &str, shown: &str) -> Result<Self, Failure> {
         let make = || {
-            let dir = tempfile::Builder::new().prefix("p2p-edit-").tempdir()?;
+            // Others on this machine need not read it.
+            let mine = fs::Permissions::from_mode(0o700);
+            let dir = tempfile::Builder::new().prefix("p2p-edit-").permissions(mine).tempdir()?;
             let file = dir.path().join(name.replace('/', "-") + ".json");
             fs::write(&file, shown)?;
             Ok(Self { dir, file })

@@ -170,6 +170,9 @@ impl Engine {
         now: Now,
         change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
     ) -> Result<Option<Head>, DocumentError> {
+        if self.owns(name) {
+            return Err(DocumentError::Described);
+        }
         self.begin(now);
         let Writing { message, ticket, replicas, patience } = writing;
         let waiting = Some((Waiting::Outside(ticket), replicas, patience));
@@ -202,8 +205,11 @@ impl Engine {
     /// Deletes a document. Gives whether there was one.
     ///
     /// # Errors
-    /// [`DocumentError`].
+    /// [`DocumentError`]; the descriptor of an agent goes with the agent.
     pub fn delete_document(&mut self, name: &DocName, now: Now) -> Result<bool, DocumentError> {
+        if self.owns(name) && name.agent().is_some_and(|agent| self.agents.find(agent).is_some()) {
+            return Err(DocumentError::Described);
+        }
         self.begin(now);
         let deleted = self.delete(name);
         self.finish();

@@ -496,6 +496,10 @@ pub(super) fn refused(why: &DocumentError) -> Problem {
         DocumentError::Unknown => (Code::NotFound, Some("see what there is: p2p docs list")),
         DocumentError::Damaged(_) => (Code::Damaged, None),
         DocumentError::NotOwner => (Code::Denied, None),
+        DocumentError::Described => (
+            Code::Denied,
+            Some("ask the agent: p2p request; or end it, and its descriptor with it: p2p stop"),
+        ),
         DocumentError::Refused(_) => (Code::BadBody, None),
         DocumentError::Doubtful => (Code::Busy, None),
     };

@@ -28,6 +28,10 @@ pub enum DocumentError {
     /// It is the descriptor of an agent that does not live on this host.
     #[error("only the host that an agent lives on changes its descriptor")]
     NotOwner,
+    /// It is the descriptor of an agent: what stands there the agent says, and the host where it
+    /// lives.
+    #[error("what stands in the descriptor of an agent is said by the agent, and by nobody else")]
+    Described,
     /// The change was not made, and why.
     #[error("{0}")]
     Refused(String),

@@ -461,7 +461,7 @@ fn documents_are_found_by_their_names_and_by_what_they_say() {
 }
 
 #[test]
-fn only_its_host_changes_a_descriptor() {
+fn only_its_agent_and_its_host_change_a_descriptor() {
     let mut mesh = Mesh::with_documents(2);
     let agent = mesh.settle_in(0, "sitter", "ada");
     let doc = DocName::of_agent(agent.agent);
@@ -476,6 +476,10 @@ fn only_its_host_changes_a_descriptor() {
     let written = mesh.engines[1].write_document(&doc, writing(), now, change);
     assert_eq!(written, Err(DocumentError::NotOwner));
     assert_eq!(mesh.engines[1].delete_document(&doc, now), Err(DocumentError::NotOwner));
+    // Nor does anybody else there: what an agent is given away with must be its own.
+    let written = mesh.engines[0].write_document(&doc, writing(), now, change);
+    assert_eq!(written, Err(DocumentError::Described));
+    assert_eq!(mesh.engines[0].delete_document(&doc, now), Err(DocumentError::Described));
     let refused = mesh.engines[1].write_document(&name("conf"), writing(), now, |_| Err("no"));
     assert_eq!(refused, Err(DocumentError::Refused("no".into())));
     mesh.advance(Duration::from_secs(6));
