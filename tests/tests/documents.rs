@@ -175,9 +175,9 @@ fn what_is_known_of_an_agent_outlives_its_host() {
     foreign.failed(4, &["only the host that an agent lives on", "it lives on gamma"]);
     docs(&alpha, &["delete", &name]).failed(4, &["only the host that an agent lives on"]);
 
-    // As one that is given away says.
-    let _ = docs(&gamma, &["set", &name, "under_restart", "true"]).well();
-    until("it is moving", || (alpha.data(&["locate", agent])[0]["moving"] == true).then_some(()));
+    for words in [&["set", &name, "kind", "echo"][..], &["delete", &name]] {
+        docs(&gamma, words).failed(4, &["is said by the agent", "p2p stop"]);
+    }
     gamma.kill();
     for (other, what) in [(&alpha, "visits"), (&beta, agent), (&beta, &agent[..8])] {
         other.sees("gamma", "unreachable");
@@ -188,9 +188,8 @@ fn what_is_known_of_an_agent_outlives_its_host() {
         assert_eq!((&row["state"], &row["name"]), (&json!("unreachable"), &json!("visits")));
         assert_eq!(says(other, &name).expect("it is readable")["kind"], "counter");
     }
-    assert!(alpha.run(&["locate", "visits"]).well().contains("moving"));
     let asked = alpha.run(&["request", "visits", "counter/read"]);
-    asked.failed(1, &["on its way to another host: ask again in a moment", "p2p locate"]);
+    asked.failed(6, &["lives on gamma, which cannot be reached", "p2p take-up"]);
     alpha.run(&["locate", "nobody"]).failed(5, &["no agent \"nobody\" is known"]);
 }
 

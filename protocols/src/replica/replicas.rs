@@ -11,8 +11,8 @@ use automerge::{AutoCommit, Automerge};
 use self::held::{Held, OnDisk, Open, Past};
 pub use self::outcome::{Carried, Dropped, ReadError, Refused, Taken, WriteError};
 use super::{
-    Author, Base, Body, BodyError, Content, DocName, Head, Lineage, Offer, Owner, Revision, Short,
-    Title, TitleError, Want,
+    Author, Base, Body, BodyError, Content, Covered, DocName, Head, Lineage, Offer, Owner,
+    Revision, Short, Title, TitleError, Want,
 };
 use crate::{
     ident::{AgentId, HostId, MeshId, SecretKey},
@@ -399,6 +399,16 @@ impl Replicas {
         let owner = self.owner(name).cloned();
         self.put(revision, owner);
         Ok(true)
+    }
+
+    /// Whether those who made the present version knew of all that stood in one that it has
+    /// replaced: then nothing of that is lost but what they meant to be.
+    #[must_use]
+    pub fn knew_of(&self, name: &DocName, dropped: &Dropped) -> bool {
+        let Some(held) = self.held.get(name) else { return false };
+        let knows =
+            |covered: &Covered| dropped.heads.iter().all(|head| covered.heads.contains(head));
+        !dropped.heads.is_empty() && held.revision().lineage.covered.iter().any(knows)
     }
 
     fn put(&mut self, revision: Revision, owner: Option<Owner>) {

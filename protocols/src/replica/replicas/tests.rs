@@ -391,8 +391,9 @@ fn a_deletion_outranks_what_is_written_at_the_same_time_and_says_what_is_dropped
     let head = two.set(&doc, "limit", 6);
     let mine = two.all.whole(&doc).unwrap();
     let body = content(&mine);
-    let dropped = Some(Dropped { owner: None, heads: vec![head], body });
-    assert_eq!(two.pull(&one, &doc), Taken::New { dropped });
+    let dropped = Dropped { owner: None, heads: vec![head], body };
+    assert_eq!(two.pull(&one, &doc), Taken::New { dropped: Some(dropped.clone()) });
+    assert!(!two.all.knew_of(&doc, &dropped));
     assert_eq!(one.take(mine), Ok(Taken::Older));
     for place in [&mut one, &mut two] {
         assert_eq!(place.all.read(&doc, |_| ()), Err(ReadError::Unknown));

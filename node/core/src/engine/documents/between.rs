@@ -151,6 +151,9 @@ impl Engine {
     fn dropped(&mut self, name: &DocName, dropped: &Dropped) {
         let lost = self.lost_by(name, dropped);
         let Some(owner) = dropped.owner.as_ref().filter(|owner| owner.host == self.me) else {
+            if self.replicas().is_some_and(|all| all.knew_of(name, dropped)) {
+                return;
+            }
             return self.tell(Event::DocumentDropped { name: name.to_string(), lost });
         };
         if self.owns(name) {

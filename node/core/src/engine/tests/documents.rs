@@ -546,6 +546,28 @@ fn an_agent_that_lives_on_elsewhere_dies_here_and_says_what_is_lost() {
 }
 
 #[test]
+fn nothing_is_said_to_be_lost_of_what_was_deleted_knowingly() {
+    let mut mesh = Mesh::with_documents(2);
+    let doc = name("conf");
+    let writing = Writing {
+        message: String::new(),
+        ticket: Ticket(900),
+        replicas: 1,
+        patience: Duration::from_secs(5),
+    };
+    let now = mesh.now();
+    let change = |doc: &mut automerge::AutoCommit| set(doc, &path("a"), &1.into()).map(drop);
+    assert!(mesh.engines[0].write_document(&doc, writing, now, change).is_ok());
+    mesh.settle();
+    assert!(mesh.engines[1].replicas().is_some_and(|all| !all.heads(&doc).is_empty()));
+    assert_eq!(mesh.engines[0].delete_document(&doc, now), Ok(true));
+    mesh.settle();
+    assert!(mesh.engines[1].replicas().is_some_and(|all| all.heads(&doc).is_empty()));
+    let dropped = |event: &Event| matches!(event, Event::DocumentDropped { .. });
+    assert!(!mesh.events.iter().any(|(_, event)| dropped(event)), "{:?}", mesh.events);
+}
+
+#[test]
 fn what_a_stranger_vouches_for_is_refused_and_told_of() {
     let mut mesh = Mesh::with_documents(2);
     let mut own = Replication::new(key(9).host(), Replicas::new(mesh.mesh_id()));

@@ -430,6 +430,17 @@ fn a_descriptor_is_small_on_both_sides() {
 }
 
 #[test]
+fn who_deletes_what_all_have_loses_nothing_that_was_not_known() {
+    let (mut one, mut two) = (Place::new(1), Place::new(2));
+    let (doc, _) = one.born(7);
+    one.set(&doc, "load", 5);
+    two.pull(&one, &doc);
+    assert!(one.delete(&doc));
+    let Taken::New { dropped: Some(dropped) } = two.pull(&one, &doc) else { panic!("it is gone") };
+    assert!(two.all.knew_of(&doc, &dropped));
+}
+
+#[test]
 fn a_deletion_is_forgotten_when_it_is_old() {
     let mut one = Place::new(1);
     let (doc, other) = (name("conf/echo"), name("zone"));
