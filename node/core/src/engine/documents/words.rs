@@ -28,10 +28,6 @@ pub enum DocumentError {
     /// It is the descriptor of an agent that does not live on this host.
     #[error("only the host that an agent lives on changes its descriptor")]
     NotOwner,
-    /// It is the descriptor of an agent: what stands there the agent says, and the host where it
-    /// lives.
-    #[error("what stands in the descriptor of an agent is said by the agent, and by nobody else")]
-    Described,
     /// The change was not made, and why.
     #[error("{0}")]
     Refused(String),
@@ -39,6 +35,10 @@ pub enum DocumentError {
     /// have been asked.
     #[error("it may have been deleted while this host was away; try again in some minutes")]
     Doubtful,
+    /// It is the descriptor of an agent: what stands there the agent says, and the host where it
+    /// lives.
+    #[error("what stands in the descriptor of an agent is said by the agent, and by nobody else")]
+    Described,
 }
 
 impl DocumentError {
