@@ -127,26 +127,6 @@ impl Repeating {
         })
     }
 
-    /// Repeats what another document has come to since this change of it, and adds what it has
-    /// and this one has not.
-    pub(in crate::replica) fn sum(
-        &mut self,
-        source: &mut Body,
-        since: Option<Head>,
-        plan: &Planned,
-    ) -> Result<Option<Head>, BodyError> {
-        let before: Vec<ChangeHash> = since.into_iter().map(hash).collect();
-        let after: Vec<ChangeHash> = source.heads().into_iter().map(hash).collect();
-        let from = &mut source.document;
-        let patches = contained(|| from.diff(&before, &after))?;
-        self.make(plan, |doc| {
-            for patch in &patches {
-                let _ = apply(doc, patch);
-            }
-            let _ = add(from, &ROOT, doc, &ROOT);
-        })
-    }
-
     fn make(
         &mut self,
         plan: &Planned,

@@ -57,17 +57,23 @@ fn rooted(
 impl Replicas {
     /// Begins the history anew, if it is long. Gives what it was.
     pub(super) fn begin_anew(&self, revision: &mut Revision, body: &mut Body) -> Option<Past> {
-        let (base, changes) = (revision.base, body.len_changes());
+        let changes = body.len_changes();
         let of_agent = revision.name.agent().is_some();
         let large = body.is_above(DOCUMENT_KEPT_PERCENT)
             || of_agent && body.len_saved() * 100 > DESCRIPTOR_BYTES_MAX * DOCUMENT_KEPT_PERCENT;
         let long = changes > self.changes_max || changes > DOCUMENT_CHANGES_KEPT_MIN && large;
         // Few large changes make a large history of a small value.
         let may_shrink = large && changes > DOCUMENT_CHANGES_WEIGHED_MIN;
-        if !(long || may_shrink) || base.number >= DOCUMENT_BASES_MAX {
+        if long || may_shrink { self.next_history(revision, body, long) } else { None }
+    }
+
+    /// Begins the history anew: if it is not to be done at any rate, only if what it holds is half
+    /// of it at most. Gives what it was.
+    fn next_history(&self, revision: &mut Revision, body: &mut Body, any: bool) -> Option<Past> {
+        let (base, saved) = (revision.base, body.len_saved());
+        if base.number >= DOCUMENT_BASES_MAX {
             return None;
         }
-        let saved = body.len_saved();
         let steps = body.steps().ok()?;
         let past =
             Past { base, lineage: revision.lineage.clone(), body: body.save(), pending: false };
@@ -76,7 +82,7 @@ impl Replicas {
         let heads = body.heads();
         let lineage = revision.lineage.then(base, &heads, origins);
         let (new, root) = rooted(&revision.name, base, &lineage, body, &steps)?;
-        if !long && new.len_saved() > saved / 2 {
+        if !any && new.len_saved() > saved / 2 {
             return None;
         }
         (revision.base, revision.lineage) = (base.after(Some(root)), lineage);
@@ -178,19 +184,17 @@ impl Replicas {
         pen: &Pen<'_>,
     ) -> Result<(), BodyError> {
         let mut revision = self.whole(name).ok_or(BodyError::Gap)?;
-        let root = revision.base.root.ok_or(BodyError::Gap)?;
-        let body = self.body(name)?;
+        let mut body = self.body(name)?.clone();
         let before = body.heads();
-        let lineage = revision.lineage.clone();
-        let mut carrier = Carrier::new(body, root, lineage.clone())?;
-        carrier.history(past, all)?;
-        let body = match carrier.settle() {
-            Err(BodyError::TooLarge { .. }) => {
-                let mut carrier = Carrier::new(body, root, lineage)?;
-                carrier.sum(past)?;
-                carrier.settle()?
+        let mut full = None;
+        let body = match carried(&revision, &mut body, past, all) {
+            Err(why @ BodyError::TooLarge { .. }) => {
+                // There is no room for all that, but beside the present value there is for the
+                // last history, with what that began with.
+                full = Some(self.next_history(&mut revision, &mut body, false).ok_or(why)?);
+                carried(&revision, &mut body, past, &[])?
             }
-            settled => settled?,
+            carried => carried?,
         };
         if body.heads() == before {
             return Ok(());
@@ -200,9 +204,23 @@ impl Replicas {
         revision.sign(pen.key, self.mesh);
         let owner = self.owner(name).cloned();
         self.put(revision, owner);
+        self.keep_past(name, full);
         self.open.put(name.clone(), body);
         Ok(())
     }
+}
+
+/// A document with what another history of it has in addition.
+fn carried(
+    revision: &Revision,
+    body: &mut Body,
+    past: &Past,
+    all: &[Past],
+) -> Result<Body, BodyError> {
+    let root = revision.base.root.ok_or(BodyError::Gap)?;
+    let mut carrier = Carrier::new(body, root, revision.lineage.clone())?;
+    carrier.history(past, all)?;
+    carrier.settle()
 }
 
 /// Only the owner of a descriptor says what it holds.
@@ -285,7 +303,7 @@ impl Carrier {
             self.onto(&heads)
         } else {
             // What it was made of is not known any more: only what is missing here is added.
-            let actor = derive("starling filled 1", &(step.head, self.root));
+            let actor = derive("starling filled 1", &step.head);
             let seq = step.seq;
             let origin = Origin { number: past.base.number, base: past.base.short(), actor, seq };
             let text = origin.message(step.head, "");
@@ -293,6 +311,7 @@ impl Carrier {
             let plan = Planned { actor, time: step.time, message: text, onto };
             match self.known.get(&origin) {
                 Some(twin) => vec![*twin],
+                None if self.lineage.covers(&origin) => plan.onto,
                 None => {
                     self.target.fill(source, step.head, &plan)?.map_or(plan.onto, |it| vec![it])
                 }
@@ -300,23 +319,6 @@ impl Carrier {
         };
         self.places.insert(step.head, place);
         Ok(())
-    }
-
-    /// Repeats what a history has come to, and what is missing here of what it began with, as one
-    /// change: when there is no room for all that was done in it.
-    fn sum(&mut self, past: &Past) -> Result<(), BodyError> {
-        let mut source = Body::load(&past.body)?;
-        let heads = source.heads();
-        let Some(last) = heads.first() else { return Ok(()) };
-        let time = source.steps()?.iter().map(|step| step.time).max().unwrap_or_default();
-        let actor = derive("starling summed 1", &(&heads, self.root));
-        let origin = Origin { number: past.base.number, base: past.base.short(), actor, seq: 1 };
-        if self.known.contains_key(&origin) {
-            return Ok(());
-        }
-        let message = origin.message(*last, "");
-        let plan = Planned { actor, time, message, onto: vec![self.root] };
-        self.target.sum(&mut source, past.base.root, &plan).map(drop)
     }
 
     fn onto(&self, deps: &[Head]) -> Vec<Head> {
