@@ -198,3 +198,8 @@ pub const DOCUMENT_DIFFERENCES_MAX: usize = 1000;
 /// Places of a document where several values stand that are told, and the values told of each. At
 /// the cap the rest is counted.
 pub const DOCUMENT_CONFLICTS_MAX: usize = 256;
+
+/// Values in conflict that are kept as such when a history is begun anew: each is a change there,
+/// and those are to be fewer than [`DOCUMENT_CHANGES_KEPT_MIN`]. Of a place for whose values there
+/// is no room only the one that is shown is kept.
+pub const DOCUMENT_CONFLICTS_KEPT_MAX: usize = 48;

@@ -14,6 +14,7 @@
 
 mod anew;
 mod columns;
+mod copying;
 mod rows;
 mod scan;
 #[cfg(test)]
@@ -31,8 +32,11 @@ use automerge::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::anew::{Planned, Repeating, Step};
 use self::scan::{Sent, Size, scan};
+pub(super) use self::{
+    anew::{Planned, Repeating, Step, derive},
+    copying::Maker,
+};
 use crate::{
     ident::{HostId, Incarnation},
     limits::{CHANGE_MESSAGE_BYTES_MAX, DOCUMENT_OWN_PERCENT, REASON_BYTES_MAX},

@@ -80,8 +80,8 @@ pub enum ResolveError {
     Write(#[from] ReconcileError),
 }
 
-/// All places where several concurrent values stand. Within maps and lists that are themselves one
-/// of several values, only those shown are looked through.
+/// All places where several concurrent values stand that are not the same. Within maps and lists
+/// that are themselves one of several values, only those shown are looked through.
 ///
 /// # Errors
 /// If the document cannot be read.
@@ -166,7 +166,17 @@ impl<'a> Seeker<'a> {
                 shown: n == 0,
             }
         };
-        let values = told.map(candidate).collect();
+        let mut values: Vec<Candidate> = Vec::new();
+        for candidate in told.map(candidate) {
+            // Who wrote the same does not contradict.
+            let same = |other: &Candidate| other.value.is_some() && other.value == candidate.value;
+            if !values.iter().any(same) {
+                values.push(candidate);
+            }
+        }
+        if values.len() + more < 2 {
+            return;
+        }
         let path = Path::new(self.at.iter().cloned());
         self.found.places.push(Conflict { path, values, more });
     }

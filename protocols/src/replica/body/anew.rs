@@ -2,14 +2,19 @@
 
 use automerge::{
     ActorId, AutoCommit, AutomergeError, ChangeHash, ObjId, ObjType, Patch, PatchAction, Prop,
-    ROOT, ReadDoc as _, ScalarValue, Value,
+    ROOT, ReadDoc as _, Value,
     marks::{ExpandMark, Mark},
     transaction::{CommitOptions, Transactable as _},
 };
 
-use super::{Body, BodyError, Head, contained, hash, heads, refused};
+use super::{
+    Body, BodyError, Head, contained,
+    copying::{Copying, Maker, fresh},
+    hash, heads, refused,
+};
+use crate::{limits::DOCUMENT_CONFLICTS_KEPT_MAX, wire};
 
-type Done<T = ()> = std::result::Result<T, AutomergeError>;
+pub(super) type Done<T = ()> = std::result::Result<T, AutomergeError>;
 
 /// One change of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +35,15 @@ pub(in crate::replica) struct Planned {
     pub(in crate::replica) message: String,
     /// What it follows.
     pub(in crate::replica) onto: Vec<Head>,
+}
+
+/// The actor of a change that is the same whoever makes it.
+pub(in crate::replica) fn derive(what: &'static str, of: &impl serde::Serialize) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key(what);
+    hasher.update(&wire::encode(of));
+    let mut actor = [0; 16];
+    hasher.finalize_xof().fill(&mut actor);
+    actor
 }
 
 /// A document in which changes of others are repeated. They count when it is
@@ -67,26 +81,33 @@ impl Body {
         self.size.within(percent).is_err()
     }
 
-    /// A document with the same value and one change, its root. Of values that were written at the
-    /// same time the one that is shown is kept.
+    /// A document with the same value and one change, its root; on which the values stand that are
+    /// in conflict, each by a change of its own: by whom, for the change that wrote it first and
+    /// its number among them. Of more than [`DOCUMENT_CONFLICTS_KEPT_MAX`] values only those are
+    /// kept that are shown.
     pub(in crate::replica) fn anew(
         &mut self,
-        actor: [u8; 16],
-        time: i64,
-        message: &str,
+        root: Maker,
+        maker: impl Fn(Head, usize) -> Maker,
     ) -> Result<(Self, Head), BodyError> {
         let from = &self.document;
         let made = contained(|| {
             let mut to = AutoCommit::new();
-            to.set_actor(ActorId::from(actor));
-            copy(from, &ROOT, &mut to, &ROOT)?;
-            let options = || CommitOptions::default().with_time(time).with_message(message);
+            to.set_actor(ActorId::from(root.actor));
+            let mut copying = Copying::with_conflicts(from, &mut to, DOCUMENT_CONFLICTS_KEPT_MAX);
+            copying.object(&ROOT, &ROOT)?;
+            let (time, message) = (root.time, root.message);
+            let options = || CommitOptions::default().with_time(time).with_message(&message);
             // Of an empty document, too, there is a root.
-            let root = to.commit_with(options()).unwrap_or_else(|| to.empty_change(options()));
-            Ok((to, Head(root.0)))
+            let root = copying.to.commit_with(options());
+            let root = Head(root.unwrap_or_else(|| copying.to.empty_change(options())).0);
+            copying.stand(root, maker)?;
+            Ok((to, root))
         })?;
         let (document, root) = made.map_err(refused)?;
-        Ok((Self::settle(document)?, root))
+        let mut all = Repeating(document);
+        all.join(1)?;
+        Ok((all.settle()?, root))
     }
 
     pub(in crate::replica) fn repeating(&self) -> Result<Repeating, BodyError> {
@@ -123,7 +144,7 @@ impl Repeating {
     ) -> Result<Option<Head>, BodyError> {
         let from = contained(|| source.document.fork_at(&[hash(root)]))?.map_err(refused)?;
         self.make(plan, |doc| {
-            let _ = add(&from, &ROOT, doc, &ROOT);
+            let _ = Copying::shown(&from, doc).missing(&ROOT, &ROOT);
         })
     }
 
@@ -147,108 +168,21 @@ impl Repeating {
         made.map_err(refused)
     }
 
-    /// Makes one head of all.
-    pub(in crate::replica) fn join(&mut self, actor: [u8; 16]) -> Result<(), BodyError> {
+    /// Makes one head of all, if there are more than so many.
+    pub(in crate::replica) fn join(&mut self, most: usize) -> Result<(), BodyError> {
         let document = &mut self.0;
         contained(|| {
-            document.set_actor(ActorId::from(actor));
-            let _ = document.empty_change(CommitOptions::default().with_time(0));
+            let heads = heads(document);
+            if heads.len() > most {
+                document.set_actor(ActorId::from(derive("starling joined 1", &heads)));
+                let _ = document.empty_change(CommitOptions::default().with_time(0));
+            }
         })
     }
 
     pub(in crate::replica) fn settle(self) -> Result<Body, BodyError> {
         Body::settle(self.0)
     }
-
-    pub(in crate::replica) fn heads(&mut self) -> Vec<Head> {
-        heads(&mut self.0)
-    }
-}
-
-/// Copies all that an object holds.
-fn copy(from: &AutoCommit, object: &ObjId, to: &mut AutoCommit, into: &ObjId) -> Done {
-    match from.object_type(object)? {
-        ObjType::Map | ObjType::Table => {
-            let mut keys: Vec<String> = from.keys(object).collect();
-            keys.sort_unstable();
-            for key in keys {
-                let Some((value, id)) = from.get(object, key.as_str())? else { continue };
-                put(from, &value, &id, to, |to, sort| match sort {
-                    Put::Object(sort) => to.put_object(into, key.as_str(), sort).map(Some),
-                    Put::Scalar(value) => to.put(into, key.as_str(), value).map(|()| None),
-                })?;
-            }
-        }
-        ObjType::List => {
-            for at in 0..from.length(object) {
-                let Some((value, id)) = from.get(object, at)? else { continue };
-                let end = to.length(into);
-                put(from, &value, &id, to, |to, sort| match sort {
-                    Put::Object(sort) => to.insert_object(into, end, sort).map(Some),
-                    Put::Scalar(value) => to.insert(into, end, value).map(|()| None),
-                })?;
-            }
-        }
-        ObjType::Text => {
-            to.splice_text(into, 0, 0, &from.text(object)?)?;
-            for mark in from.marks(object)? {
-                to.mark(into, mark, ExpandMark::Both)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-enum Put {
-    Object(ObjType),
-    Scalar(ScalarValue),
-}
-
-/// Puts one value somewhere, with all that it holds.
-fn put(
-    from: &AutoCommit,
-    value: &Value<'_>,
-    id: &ObjId,
-    to: &mut AutoCommit,
-    place: impl FnOnce(&mut AutoCommit, Put) -> Done<Option<ObjId>>,
-) -> Done {
-    let sort = match value {
-        Value::Object(ObjType::Table) => Put::Object(ObjType::Map),
-        Value::Object(sort) => Put::Object(*sort),
-        Value::Scalar(value) => Put::Scalar(fresh(value)),
-    };
-    match place(to, sort)? {
-        Some(made) => copy(from, id, to, &made),
-        None => Ok(()),
-    }
-}
-
-/// A counter begins with what it has come to.
-fn fresh(value: &ScalarValue) -> ScalarValue {
-    match value {
-        ScalarValue::Counter(counter) => ScalarValue::counter(counter.into()),
-        other => other.clone(),
-    }
-}
-
-/// Copies those entries that are not there yet, in maps within maps, too.
-fn add(from: &AutoCommit, object: &ObjId, to: &mut AutoCommit, into: &ObjId) -> Done {
-    let mut keys: Vec<String> = from.keys(object).collect();
-    keys.sort_unstable();
-    for key in keys {
-        let Some((value, id)) = from.get(object, key.as_str())? else { continue };
-        match (&value, to.get(into, key.as_str())?) {
-            (Value::Object(ObjType::Map), Some((Value::Object(ObjType::Map), there))) => {
-                add(from, &id, to, &there)?;
-            }
-            (_, Some(_)) => {}
-            (_, None) => put(from, &value, &id, to, |to, sort| match sort {
-                Put::Object(sort) => to.put_object(into, key.as_str(), sort).map(Some),
-                Put::Scalar(value) => to.put(into, key.as_str(), value).map(|()| None),
-            })?,
-        }
-    }
-    Ok(())
 }
 
 /// The object of this document in the place where a patch found one.

@@ -1,5 +1,6 @@
 //! Documents that hosts change and send one another.
 
+mod anew;
 mod fuzz;
 mod hostile;
 
@@ -79,7 +80,7 @@ fn a_change_is_the_same_in_every_process() {
 }
 
 /// What many hosts have written at the same time, taken in this order.
-fn crowd(order: &[u8]) -> Body {
+pub(super) fn crowd(order: &[u8]) -> Body {
     let mut base = Body::empty();
     put(&mut base, 0, "a", "first");
     let mut all = base.clone();
@@ -310,26 +311,4 @@ fn heads_are_shown_short() {
     let heads = BTreeSet::from([Head([0xab; 32])]);
     assert_eq!(format!("{heads:?}"), "{abababab…}");
     assert_eq!(Head([1; 32]).to_string(), "01010101");
-}
-
-#[test]
-fn begun_anew_it_says_the_same_and_is_the_same_everywhere() {
-    let mut body = rich();
-    // Nothing was written at the same time.
-    put(&mut body, 5, "kind", "keeper");
-    let (mut anew, root) = body.anew([9; 16], 5, "begun anew").expect("it is a good one");
-    assert_eq!((anew.heads(), anew.len_changes()), (vec![root], 1));
-    let value =
-        |body: &mut Body| body.read(|document| document.hydrate(None)).expect("it can be read");
-    assert_eq!(value(&mut anew), value(&mut body));
-    let steps = anew.steps().expect("it can be read");
-    assert_eq!((steps[0].time, steps[0].message.as_str()), (5, "begun anew"));
-    let order: Vec<u8> = (1..60).collect();
-    let reverse: Vec<u8> = (1..60).rev().collect();
-    let made = [order, reverse].map(|order| {
-        let (anew, root) = crowd(&order).anew([9; 16], 5, "").expect("it is a good one");
-        (root, anew.save())
-    });
-    assert_eq!(made[0], made[1]);
-    assert!(Body::empty().anew([9; 16], 5, "").is_ok());
 }

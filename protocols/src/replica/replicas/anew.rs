@@ -5,18 +5,15 @@ use std::collections::BTreeMap;
 use super::{
     super::{
         Base, Body, BodyError, Content, Covered, DocName, Head, Lineage, Revision,
-        body::{Planned, Repeating, Step},
+        body::{Maker, Planned, Repeating, Step, derive},
         lineage::Origin,
     },
     Carried, Dropped, Pen, Replicas,
     held::{Held, Past},
 };
-use crate::{
-    limits::{
-        DESCRIPTOR_BYTES_MAX, DOCUMENT_BASES_MAX, DOCUMENT_CHANGES_KEPT_MIN,
-        DOCUMENT_CHANGES_WEIGHED_MIN, DOCUMENT_HEADS_MAX, DOCUMENT_KEPT_PERCENT,
-    },
-    wire,
+use crate::limits::{
+    DESCRIPTOR_BYTES_MAX, DOCUMENT_BASES_MAX, DOCUMENT_CHANGES_KEPT_MIN,
+    DOCUMENT_CHANGES_WEIGHED_MIN, DOCUMENT_HEADS_MAX, DOCUMENT_KEPT_PERCENT,
 };
 
 /// What the root of a history says.
@@ -33,25 +30,31 @@ pub(super) fn repeated(body: &mut Body) -> Result<BTreeMap<Origin, Head>, BodyEr
     Ok(twins.collect())
 }
 
-fn derive(what: &'static str, of: &impl serde::Serialize) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new_derive_key(what);
-    hasher.update(&wire::encode(of));
-    let mut actor = [0; 16];
-    hasher.finalize_xof().fill(&mut actor);
-    actor
-}
-
-/// A document of this value whose root says what it covers; it follows `base`.
+/// A document of this value whose root says what it covers; it follows `past`.
 fn rooted(
     name: &DocName,
+    past: &Past,
     base: Base,
     lineage: &Lineage,
     body: &mut Body,
     steps: &[Step],
 ) -> Option<(Body, Head)> {
-    let actor = derive("starling root 1", &(name, base.number, body.heads()));
-    let time = steps.iter().map(|step| step.time).max().unwrap_or_default();
-    body.anew(actor, time, &message(base.number + 1, lineage)).ok()
+    let heads = body.heads();
+    let root = Maker {
+        actor: derive("starling root 1", &(name, base.number, &heads)),
+        time: steps.iter().map(|step| step.time).max().unwrap_or_default(),
+        message: message(base.number + 1, lineage),
+    };
+    let maker = |head: Head, number: usize| {
+        let step = steps.iter().find(|step| step.head == head);
+        let origin = step.map(|step| past.origin(step).message(head, &step.message));
+        Maker {
+            actor: derive("starling standing 1", &(name, base.number, &heads, number)),
+            time: step.map(|step| step.time).unwrap_or_default(),
+            message: origin.unwrap_or_default(),
+        }
+    };
+    body.anew(root, maker).ok()
 }
 
 impl Replicas {
@@ -81,7 +84,7 @@ impl Replicas {
         let origins = made.map(|step| past.origin(step)).collect();
         let heads = body.heads();
         let lineage = revision.lineage.then(base, &heads, origins);
-        let (new, root) = rooted(&revision.name, base, &lineage, body, &steps)?;
+        let (new, root) = rooted(&revision.name, &past, base, &lineage, body, &steps)?;
         if !any && new.len_saved() > saved / 2 {
             return None;
         }
@@ -159,7 +162,7 @@ impl Replicas {
         let deletion = revision.base;
         revision.lineage = revision.lineage.then(past.base, &body.heads(), origins);
         revision.lineage.from = deletion.number + 1;
-        let (new, root) = rooted(name, deletion, &revision.lineage, &mut body, &steps)?;
+        let (new, root) = rooted(name, past, deletion, &revision.lineage, &mut body, &steps)?;
         revision.base = deletion.after(Some(root));
         revision.heads = new.heads();
         revision.content = Content::Whole(new.save());
@@ -235,6 +238,8 @@ struct Carrier {
     lineage: Lineage,
     /// What is repeated there already.
     known: BTreeMap<Origin, Head>,
+    /// The values there that stand in conflict, by the changes that wrote them first.
+    standing: BTreeMap<Origin, Vec<Head>>,
     /// The changes there that are repetitions: their actor, of what, and where that was made first.
     twins: BTreeMap<Head, ([u8; 16], u64, Origin)>,
     /// The last change of each actor there.
@@ -250,6 +255,7 @@ impl Carrier {
             root,
             lineage,
             known: BTreeMap::new(),
+            standing: BTreeMap::new(),
             twins: BTreeMap::new(),
             last: BTreeMap::new(),
             places: BTreeMap::new(),
@@ -257,6 +263,9 @@ impl Carrier {
         for step in body.steps()? {
             if let Some((origin, of, _)) = Origin::read(&step.message) {
                 all.twins.insert(step.head, (step.actor, of, origin.clone()));
+                if all.lineage.covers(&origin) {
+                    all.standing.entry(origin.clone()).or_default().push(step.head);
+                }
                 all.known.insert(origin, step.head);
             }
             all.last.insert(step.actor, step.head);
@@ -273,12 +282,10 @@ impl Carrier {
                 continue;
             }
             let origin = past.origin(&step);
-            let place = if let Some(twin) = self.known.get(&origin) {
-                vec![*twin]
-            } else if self.lineage.covers(&origin) {
-                vec![self.root]
-            } else {
-                self.repeat(&mut source, &step, origin)?
+            let place = match self.known.get(&origin) {
+                _ if self.lineage.covers(&origin) => self.covered(&step, &origin),
+                Some(twin) => vec![*twin],
+                None => self.repeat(&mut source, &step, origin)?,
             };
             self.places.insert(step.head, place);
         }
@@ -319,6 +326,17 @@ impl Carrier {
         };
         self.places.insert(step.head, place);
         Ok(())
+    }
+
+    /// What stands here for a change that the root covers: with the root, what of it and of those
+    /// before it stands in conflict.
+    fn covered(&self, step: &Step, origin: &Origin) -> Vec<Head> {
+        let mut place = self.onto(&step.deps);
+        if let Some(values) = self.standing.get(origin) {
+            place.retain(|head| *head != self.root);
+            place.extend(values);
+        }
+        place
     }
 
     fn onto(&self, deps: &[Head]) -> Vec<Head> {
@@ -365,10 +383,7 @@ impl Carrier {
     }
 
     fn settle(mut self) -> Result<Body, BodyError> {
-        let heads = self.target.heads();
-        if heads.len() > DOCUMENT_HEADS_MAX {
-            self.target.join(derive("starling joined 1", &heads))?;
-        }
+        self.target.join(DOCUMENT_HEADS_MAX)?;
         self.target.settle()
     }
 }

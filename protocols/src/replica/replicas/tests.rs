@@ -1,6 +1,7 @@
 //! Documents on several hosts, with every way in which one may be refused.
 
 mod anew;
+mod conflicts;
 
 use automerge::{ROOT, ReadDoc, transaction::Transactable};
 

@@ -215,6 +215,23 @@ fn conflicts_are_told_with_who_wrote_what() {
 }
 
 #[test]
+fn who_wrote_the_same_does_not_contradict() {
+    let mut one = saying(&json!({}));
+    let mut two = one.fork().with_actor([2u8; 16].as_slice().into());
+    let mut three = one.fork().with_actor([3u8; 16].as_slice().into());
+    for (doc, value) in [(&mut one, 5), (&mut two, 5), (&mut three, 6)] {
+        reconcile_json(doc, &json!({"limit": value})).unwrap();
+        commit(doc, 2000, "at once");
+    }
+    one.merge(&mut two).unwrap();
+    assert!(conflicts(one.document()).unwrap().places.is_empty());
+    one.merge(&mut three).unwrap();
+    let found = conflicts(one.document()).unwrap().places;
+    let values: Vec<_> = found[0].values.iter().map(|value| value.value.clone()).collect();
+    assert_eq!((found.len(), values), (1, vec![Some(json!(6)), Some(json!(5))]));
+}
+
+#[test]
 fn a_conflict_is_resolved_by_a_choice() {
     let (mut doc, first, second) = divided();
     resolve(&mut doc, &path("rooms[0].topic"), &first).unwrap();
@@ -257,11 +274,11 @@ fn what_is_told_of_conflicts_is_bounded() {
     let mut doc = saying(&json!({}));
     let mut others: Vec<_> =
         (2..5u8).map(|n| doc.fork().with_actor([n; 16].as_slice().into())).collect();
-    for other in &mut others {
+    for (value, other) in others.iter_mut().enumerate() {
         let list = other.put_object(ROOT, "big", ObjType::List).unwrap();
-        other.splice(&list, 0, 0, vec![ScalarValue::Null; 30_000]).unwrap();
+        other.splice(&list, 0, 0, vec![ScalarValue::Uint(value as u64); 30_000]).unwrap();
         for n in 0..DOCUMENT_CONFLICTS_MAX + 3 {
-            other.put(ROOT, format!("k{n}"), 1).unwrap();
+            other.put(ROOT, format!("k{n}"), value as u64).unwrap();
         }
         other.commit();
         doc.merge(other).unwrap();

@@ -11,7 +11,7 @@ use crate::limits::{
     TOMBSTONE_KEPT,
 };
 
-fn short(number: u8) -> Place {
+pub(super) fn short(number: u8) -> Place {
     let mut place = Place::new(number);
     place.all.set_changes_max(3);
     place
@@ -22,7 +22,7 @@ impl Place {
         self.all.read(name, |doc| doc.get_changes(&[]).len()).expect("it is there")
     }
 
-    fn carry(&mut self, name: &DocName) -> Carried {
+    pub(super) fn carry(&mut self, name: &DocName) -> Carried {
         assert!(self.all.is_pending(name));
         let Self { key, all, writes } = self;
         let carried = all.carry(name, &Self::pen(key, *writes));
@@ -42,13 +42,13 @@ impl Place {
             .expect("it does something");
     }
 
-    fn number(&self, name: &DocName) -> u64 {
+    pub(super) fn number(&self, name: &DocName) -> u64 {
         self.all.base(name).expect("it is there").number
     }
 }
 
 /// Writes until the history is begun anew.
-fn begin_anew(place: &mut Place, doc: &DocName) {
+pub(super) fn begin_anew(place: &mut Place, doc: &DocName) {
     let before = place.number(doc);
     for number in 0..9 {
         if place.number(doc) > before {

@@ -1,0 +1,226 @@
+//! Copies the value of a document, with those values that stand in conflict in it.
+
+use std::collections::VecDeque;
+
+use automerge::{
+    ActorId, AutoCommit, ChangeHash, ObjId, ObjType, Prop, ReadDoc as _, ScalarValue, Value,
+    marks::ExpandMark,
+    transaction::{CommitOptions, Transactable as _},
+};
+
+use super::{Head, anew::Done, hash};
+
+/// Who makes a change, when, and what is said of it.
+pub(in crate::replica) struct Maker {
+    pub(in crate::replica) actor: [u8; 16],
+    pub(in crate::replica) time: i64,
+    pub(in crate::replica) message: String,
+}
+
+/// Copies what one document holds into another.
+pub(super) struct Copying<'a> {
+    from: &'a AutoCommit,
+    pub(super) to: &'a mut AutoCommit,
+    /// The places that were left out, because several values stand there.
+    left_out: Vec<Place>,
+    /// How many values may be left out yet, to be written later.
+    room: usize,
+}
+
+/// Where several values stand, the one that is shown last.
+struct Place {
+    object: ObjId,
+    prop: Prop,
+    values: Vec<Standing>,
+}
+
+struct Standing {
+    value: Value<'static>,
+    id: ObjId,
+    writer: ChangeHash,
+}
+
+/// What is to be put where.
+#[derive(PartialEq)]
+enum Put {
+    Object(ObjType),
+    Scalar(ScalarValue),
+}
+
+impl<'a> Copying<'a> {
+    /// Of values in conflict those that are shown are copied.
+    pub(super) fn shown(from: &'a AutoCommit, to: &'a mut AutoCommit) -> Self {
+        Self::with_conflicts(from, to, 0)
+    }
+
+    /// Places in conflict are left out, up to so many values, for [`stand`](Self::stand).
+    pub(super) fn with_conflicts(
+        from: &'a AutoCommit,
+        to: &'a mut AutoCommit,
+        room: usize,
+    ) -> Self {
+        Self { from, to, left_out: Vec::new(), room }
+    }
+
+    /// Copies all that an object holds.
+    pub(super) fn object(&mut self, object: &ObjId, into: &ObjId) -> Done {
+        match self.from.object_type(object)? {
+            ObjType::Map | ObjType::Table => self.map(object, into),
+            ObjType::List => self.list(object, into),
+            ObjType::Text => {
+                self.to.splice_text(into, 0, 0, &self.from.text(object)?)?;
+                for mark in self.from.marks(object)? {
+                    self.to.mark(into, mark, ExpandMark::Both)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn map(&mut self, object: &ObjId, into: &ObjId) -> Done {
+        for key in self.keys(object) {
+            let Some((value, id)) = self.from.get(object, key.as_str())? else { continue };
+            if !self.leaves_out(object, Prop::Map(key.clone()), into)? {
+                self.entry(&value, &id, into, key.as_str())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, object: &ObjId, into: &ObjId) -> Done {
+        for at in 0..self.from.length(object) {
+            let Some((value, id)) = self.from.get(object, at)? else { continue };
+            let end = self.to.length(into);
+            if self.leaves_out(object, Prop::Seq(at), into)? {
+                // Its place among the others is kept.
+                self.to.insert(into, end, ScalarValue::Null)?;
+                continue;
+            }
+            match put(&value) {
+                Put::Scalar(value) => self.to.insert(into, end, value)?,
+                Put::Object(sort) => {
+                    let made = self.to.insert_object(into, end, sort)?;
+                    self.object(&id, &made)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keys(&self, object: &ObjId) -> Vec<String> {
+        let mut keys: Vec<String> = self.from.keys(object).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Puts one value into a place, with all that it holds.
+    fn entry(
+        &mut self,
+        value: &Value<'_>,
+        id: &ObjId,
+        into: &ObjId,
+        prop: impl Into<Prop>,
+    ) -> Done {
+        match put(value) {
+            Put::Scalar(value) => self.to.put(into, prop, value),
+            Put::Object(sort) => {
+                let made = self.to.put_object(into, prop, sort)?;
+                self.object(id, &made)
+            }
+        }
+    }
+
+    /// Copies those entries that are not there yet, in maps within maps, too.
+    pub(super) fn missing(&mut self, object: &ObjId, into: &ObjId) -> Done {
+        for key in self.keys(object) {
+            let Some((value, id)) = self.from.get(object, key.as_str())? else { continue };
+            match (&value, self.to.get(into, key.as_str())?) {
+                (Value::Object(ObjType::Map), Some((Value::Object(ObjType::Map), there))) => {
+                    self.missing(&id, &there)?;
+                }
+                (_, Some(_)) => {}
+                (_, None) => self.entry(&value, &id, into, key.as_str())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn leaves_out(&mut self, object: &ObjId, prop: Prop, into: &ObjId) -> Done<bool> {
+        if self.room == 0 {
+            return Ok(false);
+        }
+        let mut values: Vec<Standing> = Vec::new();
+        for (value, id) in self.from.get_all(object, prop.clone())? {
+            let Some(writer) = self.from.hash_for_opid(&id) else { continue };
+            // Who wrote the same does not contradict.
+            values.retain(|other| value.is_object() || put(&other.value) != put(&value));
+            values.push(Standing { value: value.into_owned(), id, writer });
+        }
+        if values.len() < 2 || values.len() > self.room {
+            return Ok(false);
+        }
+        self.room -= values.len();
+        self.left_out.push(Place { object: into.clone(), prop, values });
+        Ok(true)
+    }
+
+    /// Writes the values of the places that were left out, on the change that holds the rest: each
+    /// by a change of its own, so that they stand in conflict again, and the same one is shown.
+    pub(super) fn stand(&mut self, root: Head, maker: impl Fn(Head, usize) -> Maker) -> Done {
+        let mut count = 0;
+        let mut open: VecDeque<(ChangeHash, Place)> = VecDeque::new();
+        open.extend(self.left_out.drain(..).map(|place| (hash(root), place)));
+        while let Some((within, place)) = open.pop_front() {
+            for (rank, standing) in place.values.iter().enumerate() {
+                let maker = maker(Head(standing.writer.0), count);
+                count += 1;
+                let made = self.value(within, &place, rank, maker)?;
+                open.extend(self.left_out.drain(..).map(|place| (made, place)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes one value of a place, on the change that has made what the place is in.
+    fn value(
+        &mut self,
+        within: ChangeHash,
+        place: &Place,
+        rank: usize,
+        maker: Maker,
+    ) -> Done<ChangeHash> {
+        let Standing { value, id, .. } = &place.values[rank];
+        let mut fork = self.to.fork_at(&[within])?;
+        fork.set_actor(ActorId::from(maker.actor));
+        let mut copying = Copying::with_conflicts(self.from, &mut fork, self.room);
+        // Of those that stand there the operation with the highest number is shown. What was there
+        // already would be no operation.
+        let others = [ScalarValue::Boolean(true), ScalarValue::Boolean(false), ScalarValue::Null];
+        let others = others.into_iter().filter(|other| value.to_scalar() != Some(other)).cycle();
+        for other in others.take(rank) {
+            copying.to.put(&place.object, place.prop.clone(), other)?;
+        }
+        copying.entry(value, id, &place.object, place.prop.clone())?;
+        (self.left_out, self.room) = (copying.left_out, copying.room);
+        let options = CommitOptions::default().with_time(maker.time).with_message(maker.message);
+        let made = fork.commit_with(options).unwrap_or(within);
+        self.to.merge(&mut fork)?;
+        Ok(made)
+    }
+}
+
+fn put(value: &Value<'_>) -> Put {
+    match value {
+        Value::Object(ObjType::Table) => Put::Object(ObjType::Map),
+        Value::Object(sort) => Put::Object(*sort),
+        Value::Scalar(value) => Put::Scalar(fresh(value)),
+    }
+}
+
+/// A counter begins with what it has come to.
+pub(super) fn fresh(value: &ScalarValue) -> ScalarValue {
+    match value {
+        ScalarValue::Counter(counter) => ScalarValue::counter(counter.into()),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,125 @@
+//! Values that stand in conflict when a history is begun anew.
+
+use super::{
+    anew::{begin_anew, short},
+    *,
+};
+
+impl Place {
+    /// All values that stand in a field, the one that is shown last.
+    fn values(&mut self, name: &DocName, field: &str) -> Vec<i64> {
+        let values = |doc: &automerge::Automerge| {
+            let all = doc.get_all(ROOT, field).expect("it can be read");
+            all.iter().filter_map(|(value, _)| value.as_i64()).collect()
+        };
+        self.all.read(name, values).expect("it is there")
+    }
+}
+
+/// Two hosts with the same document; `limit` is 1 and 2 in it. Further changes of the first one
+/// begin it anew.
+fn split(doc: &DocName) -> (Place, Place, Vec<i64>) {
+    let (mut one, mut two) = (Place::new(1), Place::new(2));
+    one.set(doc, "a", 1);
+    two.pull(&one, doc);
+    one.set(doc, "limit", 1);
+    two.set(doc, "limit", 2);
+    two.pull(&one, doc);
+    one.pull(&two, doc);
+    let values = one.values(doc, "limit");
+    assert_eq!(values.len(), 2);
+    (one, two, values)
+}
+
+#[test]
+fn they_still_do_then() {
+    let doc = name("conf/echo");
+    let (mut one, mut two, values) = split(&doc);
+    one.all.set_changes_max(3);
+    begin_anew(&mut one, &doc);
+    assert_eq!(one.values(&doc, "limit"), values);
+    two.set(&doc, "b", 3);
+    assert_eq!(two.pull(&one, &doc), NEW);
+    two.carry(&doc);
+    one.pull(&two, &doc);
+    for place in [&mut one, &mut two] {
+        assert_eq!((place.values(&doc, "limit"), place.get(&doc, "b")), (values.clone(), Some(3)));
+    }
+    // The next history knows it, too, until somebody chooses.
+    begin_anew(&mut one, &doc);
+    assert_eq!((one.values(&doc, "limit"), one.number(&doc)), (values, 2));
+    one.set(&doc, "limit", 9);
+    begin_anew(&mut one, &doc);
+    assert_eq!(one.values(&doc, "limit"), [9]);
+}
+
+#[test]
+fn what_was_chosen_elsewhere_meanwhile_is_chosen() {
+    let doc = name("conf/echo");
+    for seen in [false, true] {
+        let (mut one, mut two, values) = split(&doc);
+        if seen {
+            // A change between, about something else.
+            one.set(&doc, "b", 3);
+            two.pull(&one, &doc);
+        }
+        two.set(&doc, "mine", 4);
+        two.set(&doc, "limit", 7);
+        one.all.set_changes_max(3);
+        begin_anew(&mut one, &doc);
+        assert_eq!(one.values(&doc, "limit"), values);
+        assert_eq!(two.pull(&one, &doc), NEW);
+        assert_eq!(two.carry(&doc).dropped, []);
+        one.pull(&two, &doc);
+        for place in [&mut one, &mut two] {
+            let now = (place.values(&doc, "limit"), place.get(&doc, "mine"));
+            assert_eq!(now, (vec![7], Some(4)), "seen: {seen}");
+        }
+    }
+}
+
+#[test]
+fn two_who_begin_anew_at_the_same_time_have_each_value_once() {
+    let doc = name("conf/echo");
+    let (mut one, mut two, values) = split(&doc);
+    for place in [&mut one, &mut two] {
+        place.all.set_changes_max(3);
+        begin_anew(place, &doc);
+        assert_eq!(place.values(&doc, "limit"), values);
+    }
+    one.set(&doc, "size", 5);
+    two.set(&doc, "rest", 6);
+    let its = two.all.whole(&doc).unwrap();
+    for (place, from) in [(&mut two, one.all.whole(&doc).unwrap()), (&mut one, its)] {
+        // One of the two goes on in its own history, the other one in that.
+        place.take(from).expect("it is good");
+        if place.all.is_pending(&doc) {
+            assert_eq!(place.carry(&doc).dropped, []);
+        }
+    }
+    one.pull(&two, &doc);
+    two.pull(&one, &doc);
+    for place in [&mut one, &mut two] {
+        let all = ["a", "size", "rest"].map(|field| place.get(&doc, field));
+        assert_eq!(all, [Some(1), Some(5), Some(6)]);
+        assert_eq!(place.values(&doc, "limit"), values);
+    }
+    // A value that was replaced in one part only does not come back.
+    let mut three = short(3);
+    three.pull(&one, &doc);
+    three.set(&doc, "limit", 8);
+    begin_anew(&mut three, &doc);
+    begin_anew(&mut two, &doc);
+    for _ in 0..2 {
+        let (its, other) = (two.all.whole(&doc).unwrap(), three.all.whole(&doc).unwrap());
+        for (place, from) in [(&mut two, other), (&mut three, its)] {
+            place.take(from).expect("it is good");
+        }
+        for place in [&mut two, &mut three] {
+            if place.all.is_pending(&doc) {
+                assert_eq!(place.carry(&doc).dropped, []);
+            }
+        }
+    }
+    assert_eq!((two.values(&doc, "limit"), three.values(&doc, "limit")), (vec![8], vec![8]));
+}
