@@ -196,7 +196,7 @@ impl<'a> Copying<'a> {
         // Of those that stand there the operation with the highest number is shown. What was there
         // already would be no operation.
         let others = [ScalarValue::Boolean(true), ScalarValue::Boolean(false), ScalarValue::Null];
-        let others = others.into_iter().filter(|other| value.to_scalar() != Some(other)).cycle();
+        let others = others.into_iter().filter(|other| value.as_scalar() != Some(other)).cycle();
         for other in others.take(rank) {
             copying.to.put(&place.object, place.prop.clone(), other)?;
         }
