@@ -207,7 +207,8 @@ impl Engine {
     /// # Errors
     /// [`DocumentError`]; the descriptor of an agent goes with the agent.
     pub fn delete_document(&mut self, name: &DocName, now: Now) -> Result<bool, DocumentError> {
-        if self.owns(name) && name.agent().is_some_and(|agent| self.agents.find(agent).is_some()) {
+        let lives_here = name.agent().is_some_and(|agent| self.agents.find(agent).is_some());
+        if self.owns(name) && (lives_here || self.given(name).is_some()) {
             return Err(DocumentError::Described);
         }
         self.begin(now);

@@ -226,7 +226,7 @@ impl Engine {
     }
 
     /// To whom the agent of a descriptor was given, with the proof.
-    fn given(&mut self, name: &DocName) -> Option<(HostId, Signed<Release>)> {
+    pub(super) fn given(&mut self, name: &DocName) -> Option<(HostId, Signed<Release>)> {
         let documents = self.documents.as_mut()?;
         let given = documents.at.read(name, |doc| get(doc, &key(GIVEN))).ok()?.ok()??;
         let release = data_encoding::BASE64.decode(given["release"].as_str()?.as_bytes()).ok()?;

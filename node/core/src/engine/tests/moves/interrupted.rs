@@ -3,7 +3,7 @@
 use starling_protocols::wire;
 
 use super::*;
-use crate::agent::Dialog;
+use crate::{agent::Dialog, engine::DocumentError};
 
 impl Mesh {
     /// Has an agent given away, as far as that goes without time passing.
@@ -63,6 +63,9 @@ fn an_agent_leaves_when_another_host_has_its_last_words_or_none_is_there_for_lon
     assert_eq!(mesh.homes(agent), [0]);
     mesh.advance(Duration::from_secs(2));
     assert_eq!(mesh.homes(agent), [0; 0]);
+    // What it is to begin with there is all that is left of it.
+    let (doc, now) = (DocName::of_agent(agent), mesh.now());
+    assert_eq!(mesh.engines[0].delete_document(&doc, now), Err(DocumentError::Described));
     // The last words of another one are on a disk at once.
     let mut mesh = Mesh::with_documents(3);
     let agent = in_the_attic(&mut mesh);
