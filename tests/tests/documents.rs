@@ -478,8 +478,13 @@ fn an_agent_of_a_host_that_is_gone_for_good_is_taken_up_and_dies_when_that_comes
     let stays = beta.run(&["move", "stays", "--to", "gamma"]);
     let stays = stays.failed(1, &["host gamma cannot be reached: the agent stays where it is"]);
     assert!(!stays.err.contains("may or may not"), "{stays:?}");
-    let told = beta.run(&["take-up", "visits"]).well();
+    // It may be starting again.
+    let lately = ["its host gamma has been out of reach for no more than ", "--its-host-is-gone"];
+    let _ = beta.run(&["take-up", "visits"]).failed(1, &lately);
+    let told = beta.run(&["take-up", "visits", "--its-host-is-gone"]).well();
     assert!(told.contains("lives on beta now"), "{told}");
+    let from = "it begins with its descriptor from gamma, changed last at 20";
+    assert!(told.contains(from) && told.contains("Z; instance 1"), "{told}");
     alpha.sees("gamma", "unreachable");
     let request = ["request", agent, "counter/add", r#"{"by": 7}"#, "-q"];
     assert_eq!(alpha.run(&request).well().trim(), "7");

@@ -25,6 +25,7 @@ mod letters;
 mod mail;
 mod mesh;
 mod outside;
+mod reach;
 mod recover;
 mod run;
 mod service;
@@ -234,6 +235,7 @@ pub struct Engine {
     /// When the known hosts are saved, if they have changed.
     save_hosts_at: Option<Time>,
     links: Links,
+    absences: reach::Absences,
     ledger: Ledger,
     counters: Counters,
     outputs: VecDeque<Output>,
@@ -295,6 +297,7 @@ impl Engine {
             outside_mask: entropy.fork("outside").u64(),
             agent_seed: entropy.fork("agents"),
             links: Links::new(entropy.fork("links")),
+            absences: reach::Absences::new(now.time),
             entropy: entropy.fork("engine"),
             configs: configs::Configs::new(&kinds, &initial),
             kinds,
