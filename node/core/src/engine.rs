@@ -17,6 +17,7 @@ mod calls;
 mod configs;
 mod counters;
 mod documents;
+mod double;
 mod event;
 mod io;
 mod journal;
@@ -236,6 +237,7 @@ pub struct Engine {
     save_hosts_at: Option<Time>,
     links: Links,
     absences: reach::Absences,
+    doubles: double::Doubles,
     ledger: Ledger,
     counters: Counters,
     outputs: VecDeque<Output>,
@@ -298,6 +300,7 @@ impl Engine {
             agent_seed: entropy.fork("agents"),
             links: Links::new(entropy.fork("links")),
             absences: reach::Absences::new(now.time),
+            doubles: double::Doubles::default(),
             entropy: entropy.fork("engine"),
             configs: configs::Configs::new(&kinds, &initial),
             kinds,

@@ -149,6 +149,7 @@ impl Engine {
 
     /// Takes up records from a peer, and passes on what was news.
     pub(super) fn learn_from(&mut self, peer: PeerNo, records: &[Signed<HostRecord>]) {
+        self.look_for_itself(self.peers[peer].host, records);
         let news = self.take_up(records);
         let (pass_on, acts) = self.reconciler.learned(self.peers[peer].host, news.len(), self.now);
         if !news.is_empty() {

@@ -184,6 +184,9 @@ fn an_agent_whose_host_is_dead_is_taken_up_and_dies_there_when_that_comes_back()
     let why = "it lives on host-1 now, which does not have its last changes: \
                fields.room: \"attic\" -> \"garden\"; its last state here: {\"log\":[]}";
     assert_eq!(mesh.why_died(0, agent).as_deref(), Some(why));
+    // It did not panic.
+    let counted = [Counter::AgentsDied, Counter::AgentsDisplaced].map(|of| mesh.counted(0, of));
+    assert_eq!(counted, [0, 1]);
     mesh.kill(0, 2);
     mesh.advance(Duration::from_secs(5));
     assert_eq!(mesh.homes(agent), [1]);
