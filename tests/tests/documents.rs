@@ -496,6 +496,8 @@ fn an_agent_of_a_host_that_is_gone_for_good_is_taken_up_and_dies_when_that_comes
     let events = gamma.run(&["events", "--format", "json"]).well();
     assert!(events.contains("agent-died") && events.contains("it lives on beta now"), "{events}");
     assert_eq!(gamma.run(&["request", agent, "counter/read", "-q"]).well().trim(), "7");
+    let found = gamma.run(&["doctor"]).out;
+    assert!(found.contains("agents displaced") && !found.contains("panicked"), "{found}");
     gamma.kill();
     gamma.up();
     assert_eq!(lives_on(&gamma, "visits"), ["beta"]);
