@@ -280,6 +280,12 @@ pub const REDIAL_FIRST: Duration = Duration::from_millis(250);
 /// The ceiling of the wait between two dials of one host.
 pub const REDIAL_MAX: Duration = Duration::from_secs(30);
 
+/// How long a host has to be out of reach of another, or to have said goodbye, before that takes its
+/// agents up without anybody saying that it is gone for good: a daemon that restarts is back before,
+/// and most machines are. More than [`REDIAL_MAX`] and the time that a dial takes, so that a host
+/// that is dialled again and again counts as out of reach all the time.
+pub const GONE_AFTER: Duration = Duration::from_secs(60);
+
 /// Agents' inputs handled before the engine gives the host's sockets a turn.
 pub const STEPS_PER_TURN_MAX: usize = 4096;
 

@@ -478,8 +478,13 @@ fn an_agent_of_a_host_that_is_gone_for_good_is_taken_up_and_dies_when_that_comes
     let stays = beta.run(&["move", "stays", "--to", "gamma"]);
     let stays = stays.failed(1, &["host gamma cannot be reached: the agent stays where it is"]);
     assert!(!stays.err.contains("may or may not"), "{stays:?}");
-    let told = beta.run(&["take-up", "visits"]).well();
+    // It may be starting again.
+    let lately = ["its host gamma has been out of reach for no more than ", "--its-host-is-gone"];
+    let _ = beta.run(&["take-up", "visits"]).failed(1, &lately);
+    let told = beta.run(&["take-up", "visits", "--its-host-is-gone"]).well();
     assert!(told.contains("lives on beta now"), "{told}");
+    let from = "it begins with its descriptor from gamma, changed last at 20";
+    assert!(told.contains(from) && told.contains("Z; instance 1"), "{told}");
     alpha.sees("gamma", "unreachable");
     let request = ["request", agent, "counter/add", r#"{"by": 7}"#, "-q"];
     assert_eq!(alpha.run(&request).well().trim(), "7");
@@ -491,6 +496,8 @@ fn an_agent_of_a_host_that_is_gone_for_good_is_taken_up_and_dies_when_that_comes
     let events = gamma.run(&["events", "--format", "json"]).well();
     assert!(events.contains("agent-died") && events.contains("it lives on beta now"), "{events}");
     assert_eq!(gamma.run(&["request", agent, "counter/read", "-q"]).well().trim(), "7");
+    let found = gamma.run(&["doctor"]).out;
+    assert!(found.contains("agents displaced") && !found.contains("panicked"), "{found}");
     gamma.kill();
     gamma.up();
     assert_eq!(lives_on(&gamma, "visits"), ["beta"]);

@@ -47,6 +47,15 @@ fn greets(host: &Host, agent: &str, wanted: &str) {
     });
 }
 
+/// What `p2p doctor` finds of configurations: the verdict, and what is seen.
+fn checked(host: &Host) -> (String, String) {
+    let all = host.data(&["doctor"]);
+    let mut rows = all.as_array().expect("findings").iter();
+    let found = rows.find(|row| row["check"] == "configurations").expect("one of them");
+    let text = |key: &str| found[key].as_str().expect("a text").to_owned();
+    (text("verdict"), text("seen"))
+}
+
 #[test]
 fn what_is_set_on_another_host_reaches_agents_at_once() {
     let place = place!();
@@ -76,6 +85,12 @@ fn what_is_set_on_another_host_reaches_agents_at_once() {
     let event = beta.event("not-configured", |event| event["details"]["document"] == DOC);
     assert!(event["text"].as_str().is_some_and(|text| text.contains("fields.limit")), "{event}");
     assert_eq!(beta.metric("configurations_refused"), 1);
+    let (verdict, found) = checked(&beta);
+    let kind = "conf/greeter does not configure agents of kind greeter, which go on with";
+    assert!(verdict == "warn" && found.starts_with(kind), "{found}");
+    assert!(found.contains(": fields.limit: a whole number from 0"), "{found}");
+    let advice = beta.run(&["doctor"]).out;
+    assert!(advice.contains("p2p docs history conf/greeter"), "{advice}");
     let told = docs(&beta, &["get", DOC]);
     assert!(told.err.contains("go on with an earlier version: fields.limit"), "{told:?}");
     let told = until("one that knows its type is asked", || {
@@ -90,6 +105,7 @@ fn what_is_set_on_another_host_reaches_agents_at_once() {
     let _ = docs(&alpha, &["set", DOC, "fields.limit", "4"]).well();
     greets(&alpha, "bob", "Ahoy, Ada (4)");
     assert_eq!(seen(&beta, DOC).expect("it is there")["not_in_force"], Value::Null);
+    assert_eq!(checked(&beta).0, "pass");
 
     // Greeters have counted, by name.
     let counted = until("all have counted", || {

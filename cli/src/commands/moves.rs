@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use starling_node::api::{self, Moved};
+use starling_node::api::{self, Moved, MovedFrom};
 
 use crate::{failure::Failure, session::Session, text};
 
@@ -30,7 +30,8 @@ pub(crate) struct Move {
 /// Take up an agent whose host is gone, or that was given to this host
 ///
 /// It begins here with what it had described of itself, under the same id. If its host comes back,
-/// the agent dies there.
+/// the agent dies there: so a host counts as gone when it has been out of reach for a minute, and
+/// not before, unless you say so.
 #[derive(Debug, Args)]
 #[command(before_help = "  p2p take-up visits
   p2p take-up visits --on beta
@@ -42,8 +43,8 @@ pub(crate) struct TakeUp {
     /// On which host: its name, its id or the beginning of its id; here when absent
     #[arg(long, value_name = "HOST")]
     on: Option<String>,
-    /// You know that its host is gone for good, though it does not look so. If it lives, the agent
-    /// dies there, and what it does until then is lost
+    /// You know that its host is gone for good, though it does not look so, or not for long enough.
+    /// If it lives, the agent dies there, and what it does until then is lost
     #[arg(long)]
     its_host_is_gone: bool,
 }
@@ -75,9 +76,18 @@ fn told(session: &Session, schema: &str, moved: &Moved) -> Result<(), Failure> {
         return out.line(&text::plain(&moved.agent));
     }
     let (agent, host) = (text::short(&moved.agent), text::plain(&moved.host_name));
-    out.line(&if moved.arrived {
-        format!("agent {agent} lives on {host} now")
-    } else {
-        format!("agent {agent} is given to {host}, which takes it up when it hears of it")
-    })
+    if !moved.arrived {
+        let given =
+            format!("agent {agent} is given to {host}, which takes it up when it hears of it");
+        return out.line(&given);
+    }
+    out.line(&format!("agent {agent} lives on {host} now"))?;
+    moved.from.as_ref().map_or(Ok(()), |from| out.line(&begins(from)))
+}
+
+/// What an agent begins with that was taken up.
+fn begins(from: &MovedFrom) -> String {
+    let last = from.described_at_ms.map(|at| format!(", changed last at {}", text::when(at)));
+    let (before, last) = (text::plain(&from.host_name), last.unwrap_or_default());
+    format!("it begins with its descriptor from {before}{last}; instance {}", from.instance)
 }

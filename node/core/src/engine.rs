@@ -17,6 +17,7 @@ mod calls;
 mod configs;
 mod counters;
 mod documents;
+mod double;
 mod event;
 mod io;
 mod journal;
@@ -25,6 +26,7 @@ mod letters;
 mod mail;
 mod mesh;
 mod outside;
+mod reach;
 mod recover;
 mod run;
 mod service;
@@ -234,6 +236,8 @@ pub struct Engine {
     /// When the known hosts are saved, if they have changed.
     save_hosts_at: Option<Time>,
     links: Links,
+    absences: reach::Absences,
+    doubles: double::Doubles,
     ledger: Ledger,
     counters: Counters,
     outputs: VecDeque<Output>,
@@ -295,6 +299,8 @@ impl Engine {
             outside_mask: entropy.fork("outside").u64(),
             agent_seed: entropy.fork("agents"),
             links: Links::new(entropy.fork("links")),
+            absences: reach::Absences::new(now.time),
+            doubles: double::Doubles::default(),
             entropy: entropy.fork("engine"),
             configs: configs::Configs::new(&kinds, &initial),
             kinds,

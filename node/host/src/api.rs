@@ -263,6 +263,24 @@ pub struct Moved {
     pub host_name: String,
     /// Whether that host has said that it lives there. If not, it does as soon as it hears of it.
     pub arrived: bool,
+    /// What it begins from, when it was taken up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<MovedFrom>,
+}
+
+/// What an agent begins from that was taken up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MovedFrom {
+    /// The id of the host it lived on before.
+    pub host: String,
+    /// The name of that host.
+    pub host_name: String,
+    /// How many hosts have had the agent before it was taken up.
+    pub instance: u64,
+    /// When its descriptor was changed last before that, as far as the host knows that was asked: by
+    /// the calendar of whoever changed it, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub described_at_ms: Option<u64>,
 }
 
 /// Done; there is nothing more to say.

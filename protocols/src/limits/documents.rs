@@ -100,6 +100,10 @@ pub const DOCUMENTS_UNVOUCHED_MAX: usize = 256;
 /// How often a document is asked for again for which nobody vouches, of one host after the other.
 pub const DOCUMENT_UNVOUCHED_TRIES_MAX: usize = 8;
 
+/// Documents of other hosts that were refused and are told of. Further ones are refused all the same,
+/// and only the log says so.
+pub const DOCUMENTS_REFUSED_MAX: usize = 1024;
+
 /// The highest number of a history of a document that is taken from others: so many that no host
 /// that keeps the rules comes near it, and so few that there is always another one.
 pub const DOCUMENT_BASES_MAX: u64 = 1 << 48;

@@ -2,12 +2,14 @@ mod answer;
 mod awaited;
 mod born;
 mod keep;
+mod lanes;
+mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use automerge::{AutoCommit, Automerge};
 
-use self::awaited::Awaited;
+use self::{awaited::Awaited, refusals::Refusals};
 use super::{
     Base, DocName, Dropped, Head, Kept, KeptBatch, Message, Offer, Pen, Receipt, Refused, Replicas,
     Revision, Short, Taken, Title, TitleError, Want, WriteError,
@@ -15,10 +17,7 @@ use super::{
 };
 use crate::{
     ident::HostId,
-    limits::{
-        DOCUMENTS_PER_MESSAGE_BYTES_MAX, DOCUMENTS_PER_MESSAGE_MAX, DOCUMENTS_STATE_EVERY,
-        DOUBT_MAX,
-    },
+    limits::{DOCUMENTS_PER_MESSAGE_BYTES_MAX, DOCUMENTS_PER_MESSAGE_MAX, DOUBT_MAX},
     reconcile::{self, Act, Digest, Limits, Reconciler},
     time::Time,
 };
@@ -56,6 +55,7 @@ pub struct Replication {
     /// Documents for which nobody has vouched who is known to be a member, and how often they were
     /// asked for again.
     unvouched: BTreeMap<DocName, usize>,
+    refusals: Refusals,
     /// This host was away for long.
     away: Option<Away>,
     /// What is to come of the question under way.
@@ -164,6 +164,7 @@ impl Replication {
             state_at: None,
             forgotten: BTreeSet::new(),
             unvouched: BTreeMap::new(),
+            refusals: Refusals::default(),
             away: None,
             awaited: Awaited::default(),
         }
@@ -370,40 +371,6 @@ impl Replication {
         }
     }
 
-    /// There is a lane to a host.
-    pub fn lane_up(&mut self, host: HostId) {
-        self.peers.insert(host);
-        if self.away.is_none() {
-            self.send(vec![host], Message::InTouch);
-        }
-        self.tell_state(host);
-        let damaged: Vec<_> =
-            self.replicas.damaged().map(|(name, _)| Want::whole(name.clone())).collect();
-        for wanted in damaged.chunks(DOCUMENTS_PER_MESSAGE_MAX) {
-            self.send(vec![host], Message::Want(wanted.to_vec()));
-        }
-    }
-
-    /// There is none any more.
-    pub fn lane_down(&mut self, host: HostId, now: Time) {
-        if self.peers.remove(&host) {
-            self.awaited.lost(host);
-            let acts = self.reconciler.lost(host, &self.replicas, now);
-            self.act(acts);
-        }
-    }
-
-    /// Two hosts may have something else, though they have a lane: because what was to be sent
-    /// could not be, for one. They compare in a while.
-    pub fn compare_later(&mut self, now: Time) {
-        self.state_at.get_or_insert(now + DOCUMENTS_STATE_EVERY);
-    }
-
-    fn tell_state(&mut self, host: HostId) {
-        let state = reconcile::state(&self.replicas, self.me, host);
-        self.send(vec![host], Message::Digest(state));
-    }
-
     /// A host with a lane says something. Gives whether it keeps the rules.
     pub fn heard(
         &mut self,
@@ -440,6 +407,7 @@ impl Replication {
         {
             return Ok(());
         }
+        self.compare_refused(from, digest);
         let acts = self.reconciler.heard(from, digest, &self.replicas, now)?;
         self.act(acts);
         Ok(())
@@ -483,6 +451,9 @@ impl Replication {
         if taken.is_ok() {
             self.unvouched.remove(&name);
         }
+        if matches!(taken, Ok(Taken::New { .. } | Taken::Same | Taken::Older)) {
+            self.refusals.taken(&name, from);
+        }
         match taken {
             Ok(Taken::New { dropped }) => {
                 if let Some(dropped) = dropped {
@@ -512,6 +483,7 @@ impl Replication {
                 if is_for_now(&why) {
                     self.ask_again(name.clone(), now);
                 }
+                self.refusals.refused(name.clone(), from, base, why.clone());
                 self.outputs.push_back(Output::Refused { from, name, why });
             }
         }

@@ -105,6 +105,15 @@ impl Engine {
         self.configs.by_name.get(name)?.wrong.as_deref()
     }
 
+    /// The configurations that are not in force, each with the kind of agents that go on with an
+    /// earlier version, and why.
+    pub fn configs_refused(&self) -> impl Iterator<Item = (&DocName, &str, &str)> {
+        self.configs.by_name.iter().filter_map(|(name, config)| {
+            let kind = self.kinds[usize::from(config.kind)].name();
+            Some((name, kind, config.wrong.as_deref()?))
+        })
+    }
+
     /// Why a document does not fit its type, as far as that is known here.
     #[must_use]
     pub fn misfit(&mut self, name: &DocName) -> Option<String> {

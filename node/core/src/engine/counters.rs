@@ -76,6 +76,7 @@ counters! {
     DocumentsUnsent = "documents_unsent", "Messages about documents for which a lane had no room; later comparisons make up for them.";
     ConfigurationsRefused = "configurations_refused", "Configurations of kinds that did not fit their type: agents go on with the one before.";
     OutboxFull = "outbox_full", "Durable letters not posted because too many wait for the host.";
+    AgentsDisplaced = "agents_displaced", "Agents that ended here because they live on another host.";
 }
 
 /// One number for each [`Counter`].

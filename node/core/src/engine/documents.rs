@@ -139,6 +139,12 @@ impl Engine {
         self.documents.as_ref().map(|documents| documents.at.replicas())
     }
 
+    /// The documents that other hosts have sent and that were not taken, each with the host and the
+    /// reason; see [`Replication::refused`].
+    pub fn documents_refused(&self) -> impl Iterator<Item = (&DocName, HostId, &replica::Refused)> {
+        self.documents.iter().flat_map(|documents| documents.at.refused())
+    }
+
     /// Reads a document.
     ///
     /// # Errors

@@ -232,6 +232,7 @@ impl Engine {
     fn violated(&mut self, peer: PeerNo, violation: &Violation) {
         self.counters.add(Counter::LaneViolations, 1);
         let host = self.peers[peer].host;
+        self.note_double(host, violation);
         let (name, why) = (self.name_of(host), violation.to_string());
         self.tell(Event::Violation { host, name, why: why.clone() });
         self.emit(Output::CloseLane { host, why: why.clone() });
@@ -239,6 +240,9 @@ impl Engine {
     }
 
     fn frame(&mut self, peer: PeerNo, frame: Frame<'_>) -> Result<(), Violation> {
+        if let Frame::Hello(hello) = &frame {
+            self.heard_of_this_host(self.peers[peer].host, hello);
+        }
         let session = &mut self.peers[peer].session;
         match frame {
             Frame::Hello(hello) => {

@@ -149,6 +149,7 @@ impl Engine {
 
     /// Takes up records from a peer, and passes on what was news.
     pub(super) fn learn_from(&mut self, peer: PeerNo, records: &[Signed<HostRecord>]) {
+        self.look_for_itself(self.peers[peer].host, records);
         let news = self.take_up(records);
         let (pass_on, acts) = self.reconciler.learned(self.peers[peer].host, news.len(), self.now);
         if !news.is_empty() {
@@ -261,8 +262,11 @@ impl Engine {
         let (name, left) = (record.name.clone(), record.left);
         if left {
             self.links.release(host);
-            self.tell(Event::HostLeft { host, name });
-        } else if change == Change::Updated {
+            self.has_said_goodbye(host);
+            return self.tell(Event::HostLeft { host, name });
+        }
+        self.is_heard_of(host);
+        if change == Change::Updated {
             // Perhaps it is elsewhere now: what is waited for is tried at once.
             self.links.release(host);
         } else if change == Change::New {
@@ -359,6 +363,7 @@ impl Engine {
         match change {
             LinkChange::Up { until } => {
                 self.links.up(host);
+                self.is_heard_of(host);
                 self.peers[peer].member_until = until;
                 self.watch_membership(peer);
             }
@@ -369,10 +374,12 @@ impl Engine {
                 self.lane_down(host, &why);
                 self.peers[peer].trouble = Some(why);
                 self.links.down(host, self.now);
+                self.is_missed(host);
             }
             LinkChange::DialFailed { why } => {
                 self.counters.add(Counter::DialsFailed, 1);
                 let again = self.links.dial_failed(host, self.now);
+                self.is_missed(host);
                 let again_in_ms = again.map(|at| at.since(self.now).as_millis());
                 let again_in_ms = again_in_ms.and_then(|ms| u64::try_from(ms).ok());
                 self.peers[peer].trouble = Some(why.clone());

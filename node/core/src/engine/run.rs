@@ -210,10 +210,10 @@ impl Engine {
         }
     }
 
-    /// Ends an agent that must not live on, whatever waits for it.
-    pub(super) fn kill(&mut self, agent: AgentNo, why: String) {
+    /// Ends an agent that lives on another host, whatever waits for it.
+    pub(super) fn displace(&mut self, agent: AgentNo, why: String) {
         if let Some((agent, kind)) = self.remove(agent, Ended::Died) {
-            self.counters.add(Counter::AgentsDied, 1);
+            self.counters.add(Counter::AgentsDisplaced, 1);
             self.tell(Event::AgentDied { agent, kind: kind.to_owned(), why });
         }
     }

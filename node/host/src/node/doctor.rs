@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use starling_core::engine::{Counter, HostState};
+use starling_protocols::ident::HostId;
 
 use super::{Node, serve::certificate_left};
 use crate::api::{Finding, Verdict};
@@ -18,8 +19,9 @@ const FREE_BYTES_WARN: u64 = 256 * 1024 * 1024;
 /// Looks at everything that this host can see of itself and of the others. It works when the
 /// mesh does not.
 pub(super) fn look(node: &Node) -> Vec<Finding> {
-    let mut findings = vec![storage(node), journal(node), documents(node), letters(node)];
-    findings.extend([space(node), addresses(node), certificate(node), mesh(node)]);
+    let mut findings = vec![storage(node), journal(node), documents(node), refused(node)];
+    findings.extend([configurations(node), letters(node), space(node), addresses(node)]);
+    findings.extend([certificate(node), identity(node), mesh(node)]);
     findings.extend(counted(node));
     findings
 }
@@ -103,6 +105,84 @@ fn documents(node: &Node) -> Finding {
     finding(check, Verdict::Pass, seen, "")
 }
 
+/// Documents of other hosts that this one does not take: the copies differ.
+fn refused(node: &Node) -> Finding {
+    let check = "refused documents";
+    let mut all = node.engine.documents_refused();
+    let Some((name, host, why)) = all.next() else {
+        return finding(check, Verdict::Pass, "none", "");
+    };
+    let (host, number) = (name_of(node, host), 1 + all.count());
+    let refused = count(number, "copy is", "copies are");
+    let seen = format!("{refused} not taken from other hosts, {name} of {host} among them: {why}");
+    let mend = match name.agent() {
+        Some(agent) => {
+            format!("take the agent up on another host: p2p take-up {agent} --its-host-is-gone")
+        }
+        None => format!(
+            "see what each of the two says: p2p docs get {name}, here and there; then p2p docs \
+             delete {name}, and write it anew with what it should say"
+        ),
+    };
+    let fix = format!(
+        "what is changed on {host} is not known here. If its data directory was copied to another \
+         machine, end one of the two daemons. If it stays so, {mend}"
+    );
+    finding(check, Verdict::Warn, seen, &fix)
+}
+
+/// Configurations that agents do not follow.
+fn configurations(node: &Node) -> Finding {
+    let check = "configurations";
+    let mut all = node.engine.configs_refused();
+    let Some((name, kind, why)) = all.next() else {
+        return finding(check, Verdict::Pass, "all that are known here are in force", "");
+    };
+    let more = match all.count() {
+        0 => String::new(),
+        more => format!("; and {more} more like it"),
+    };
+    let seen = format!(
+        "{name} does not configure agents of kind {kind}, which go on with what was there before: \
+         {why}{more}"
+    );
+    let fix = format!(
+        "see who has changed what: p2p docs history {name}; then mend it: p2p docs edit {name}"
+    );
+    finding(check, Verdict::Warn, seen, &fix)
+}
+
+/// Whether another daemon has the identity of this host, or two have that of another.
+fn identity(node: &Node) -> Finding {
+    let check = "identity";
+    let fix = "a data directory was copied, and both copies are in use: end one of the daemons; a \
+               second host has a data directory of its own, and joins with p2p join";
+    if let Some(host) = node.engine.superseded() {
+        let seen = format!(
+            "another daemon has the identity of this host: {} knows of one that began later, and \
+             whoever meets that one turns this one away",
+            name_of(node, host)
+        );
+        let fix =
+            format!("{fix}. If there is no other, the clock here was set back: set it, restart");
+        return finding(check, Verdict::Fail, seen, &fix);
+    }
+    let doubles = node.engine.doubles(node.clock.now().time).map(|(host, times)| {
+        let times = count(usize::try_from(times).unwrap_or(usize::MAX), "time", "times");
+        format!("{}, the earlier of which was turned away {times}", name_of(node, host))
+    });
+    let doubles: Vec<String> = doubles.collect();
+    if doubles.is_empty() {
+        return finding(check, Verdict::Pass, "no host is known to run twice", "");
+    }
+    let seen = format!("there seem to be two daemons of {}", doubles.join("; and of "));
+    finding(check, Verdict::Warn, seen, fix)
+}
+
+fn name_of(node: &Node, host: HostId) -> String {
+    node.engine.host_view(host).map_or_else(|| host.short(), |view| view.record.name)
+}
+
 fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
@@ -135,8 +215,7 @@ fn letters(node: &Node) -> Finding {
         all += letters;
         let waited = now.since(since);
         if waited > LETTERS_WARN {
-            let name = node.engine.host_view(host).map(|view| view.record.name);
-            let name = name.unwrap_or_else(|| host.short());
+            let name = name_of(node, host);
             late.push(format!("{letters} for {name} since {} s", waited.as_secs()));
         }
     }
@@ -206,6 +285,11 @@ fn mesh(node: &Node) -> Finding {
 fn counted(node: &Node) -> Vec<Finding> {
     let watched = [
         (Counter::AgentsDied, "an agent panicked: see p2p events"),
+        (
+            Counter::AgentsDisplaced,
+            "others have taken agents of this host up that had not left it: what these had not told \
+             is in p2p events",
+        ),
         (Counter::MailboxFull, "an agent is slower than its senders: see p2p agents"),
         (Counter::QueueFull, "a host reads slower than this one writes: see p2p members"),
         (Counter::LaneViolations, "a host broke the rules: see p2p events; update both sides"),

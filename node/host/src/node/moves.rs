@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use starling_core::{
-    engine::HostView,
+    documents::{Automerge, history},
+    engine::{HostView, TookUp},
     society::{GiveHere, TakeUpHere},
 };
-use starling_protocols::ident::AgentId;
+use starling_protocols::{ident::AgentId, replica::DocName, time::WallTime};
 
 use super::{
+    Node,
     abroad::{HOST_BUDGET, failed, find, hosts},
     client::{Client, internal},
     documents::locate,
@@ -34,7 +36,7 @@ pub(super) async fn move_agent(client: &Client, ask: api::Move) -> Result<api::M
         }
     })?;
     let (agent, host) = (at.agent.to_string(), record.host.to_string());
-    Ok(api::Moved { agent, host, host_name: record.name, arrived })
+    Ok(api::Moved { agent, host, host_name: record.name, arrived, from: None })
 }
 
 pub(super) async fn take_up(client: &Client, ask: api::TakeUp) -> Result<api::Moved, Problem> {
@@ -45,9 +47,30 @@ pub(super) async fn take_up(client: &Client, ask: api::TakeUp) -> Result<api::Mo
     let Some(HostView { record, .. }) = view else { return Err(internal("a host vanished")) };
     let agent = known(client, &ask.agent).await?;
     let take = TakeUpHere { agent, its_host_is_gone: ask.its_host_is_gone };
-    client.ask_host(record.host, &take, HOST_BUDGET).await?.map_err(failed)?;
+    let described_at = client.with(move |node| node.described_at(agent)).await?;
+    let took = client.ask_host(record.host, &take, HOST_BUDGET).await?.map_err(failed)?;
+    let from = client.with(move |node| node.moved_from(took, described_at)).await?;
     let (agent, host) = (agent.to_string(), record.host.to_string());
-    Ok(api::Moved { agent, host, host_name: record.name, arrived: true })
+    Ok(api::Moved { agent, host, host_name: record.name, arrived: true, from: Some(from) })
+}
+
+impl Node {
+    /// When the descriptor of an agent was changed last.
+    fn described_at(&mut self, agent: AgentId) -> Option<WallTime> {
+        let newest = |doc: &Automerge| history(doc, None, 1).ok()?.changes.into_iter().next()?.at;
+        let (name, now) = (DocName::of_agent(agent), self.clock.now());
+        self.engine.read_document(&name, now, newest).ok()?
+    }
+
+    fn moved_from(&self, took: TookUp, described_at: Option<WallTime>) -> api::MovedFrom {
+        let view = self.engine.host_view(took.before);
+        api::MovedFrom {
+            host: took.before.to_string(),
+            host_name: view.map_or_else(|| took.before.short(), |view| view.record.name),
+            instance: took.instance,
+            described_at_ms: described_at.map(WallTime::as_millis),
+        }
+    }
 }
 
 /// The agent that a person means, of those whose descriptors are known.

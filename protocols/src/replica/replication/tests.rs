@@ -2,5 +2,6 @@
 
 mod many;
 mod mesh;
+mod refusals;
 mod rules;
 mod schedule;

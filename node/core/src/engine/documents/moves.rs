@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use starling_protocols::{
     ident::{Address, AgentId, HostId, Signed},
     journal::Ended,
-    limits::BODY_BYTES_MAX,
+    limits::{BODY_BYTES_MAX, GONE_AFTER},
     link,
     replica::{DocName, Obituary, Owner, Pen, Release, Right, TitleError},
     time::Time,
@@ -327,13 +327,26 @@ impl Engine {
             let release = Release { tenure, to: self.me };
             return Ok(Right::Gift(Signed::new(&self.key, mesh, &release)));
         }
-        if !its_host_is_gone && self.seems_alive(owner.host) {
-            return Err(MoveError::Alive(self.name_of(owner.host)));
+        if !its_host_is_gone {
+            self.may_be_gone(owner.host)?;
         }
         let incarnation = self.roster.get(owner.host).map(|record| record.incarnation);
         let obituary = Obituary { host: owner.host, incarnation: incarnation.unwrap_or_default() };
         let witnesses = vec![Signed::new(&self.key, mesh, &obituary)];
         Ok(Right::Inheritance { before: tenure, witnesses })
+    }
+
+    /// Refuses to take a host for gone that has been there lately: it may be about to come back.
+    fn may_be_gone(&self, host: HostId) -> Result<(), MoveError> {
+        let name = self.name_of(host);
+        let left = self.roster.get(host).is_some_and(|record| record.left);
+        match self.absent_for(host) {
+            None => Err(MoveError::Alive(name)),
+            Some(absent) if absent < GONE_AFTER => {
+                Err(MoveError::Lately { host: name, seconds: absent.as_secs(), left })
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// Whether a host may live: whoever has not been found out of reach does.

@@ -1,6 +1,7 @@
 //! Descriptors of agents and other documents, on several hosts.
 
 mod lives;
+mod refused;
 mod typed;
 
 use starling_protocols::{

@@ -50,6 +50,54 @@ fn an_earlier_life_is_turned_away() {
 }
 
 #[test]
+fn a_host_that_runs_twice_is_known_to_whoever_meets_both_and_to_the_earlier() {
+    let mut mesh = Mesh::new(2);
+    let (host, copied) = (mesh.host(0), mesh.host(1));
+    let doubles = |mesh: &Mesh| mesh.engines[0].doubles(mesh.now).collect::<Vec<_>>();
+    mesh.restart(1, 5);
+    mesh.settle();
+    assert_eq!((doubles(&mesh), mesh.engines[1].superseded()), (vec![], None));
+    for times in 1..4 {
+        mesh.restart(1, 4);
+        mesh.settle();
+        // One alone may have come late.
+        let told = if times > 1 { vec![(copied, times)] } else { Vec::new() };
+        assert_eq!(doubles(&mesh), told);
+        assert_eq!(mesh.engines[1].superseded(), Some(host));
+    }
+    mesh.advance(Duration::from_secs(301));
+    assert_eq!(doubles(&mesh), []);
+    // Much later it is one sign again.
+    mesh.restart(1, 4);
+    mesh.settle();
+    assert_eq!(doubles(&mesh), []);
+    mesh.restart(1, 6);
+    mesh.settle();
+    assert_eq!((doubles(&mesh), mesh.engines[1].superseded()), (vec![], None));
+    assert!(mesh.engines[0].is_linked(copied));
+}
+
+#[test]
+fn a_host_hears_of_its_double_from_those_who_have_not_met_both() {
+    let mut mesh = Mesh::new(3);
+    let (relay, known) = (mesh.host(2), mesh.genesis.mesh());
+    assert_eq!(mesh.engines[1].superseded(), None);
+    // The other one tells somebody of itself whom this one has no lane to.
+    let mut record = mesh.engines[1].record.clone();
+    record.incarnation = Incarnation(9);
+    let forged = Signed::new(&key(2), known, &record);
+    let record = Signed::new(&key(1), known, &record);
+    let (peer, now) = (mesh.engines[1].peers.find(relay).expect("a peer"), mesh.now());
+    mesh.engines[1].learn_from(peer, &[forged]);
+    assert_eq!(mesh.engines[1].superseded(), None);
+    let from = mesh.engines[2].peers.find(mesh.host(0)).expect("a peer");
+    mesh.engines[2].learn_from(from, &[record]);
+    mesh.engines[2].handle(Input::Tick, now);
+    mesh.settle();
+    assert_eq!(mesh.engines[1].superseded(), Some(relay));
+}
+
+#[test]
 fn a_host_out_of_reach_for_long_is_given_up_and_met_anew() {
     let mut mesh = Mesh::new(2);
     let waiting = mesh.put(0, mesh.probe(1), "wait");

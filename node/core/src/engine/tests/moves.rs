@@ -1,5 +1,6 @@
 //! Agents that go from one host to another, and those that turn out to live on two.
 
+mod gone;
 mod interrupted;
 
 use serde_json::{Value, json};
@@ -170,6 +171,7 @@ fn an_agent_whose_host_is_dead_is_taken_up_and_dies_there_when_that_comes_back()
     mesh.cut_off(0);
     // It goes on there, unheard.
     mesh.describe_as(old, r#"{"room":"garden"}"#);
+    mesh.dial_in_vain(1, 0, 60);
     assert_eq!(mesh.take_up(1, agent, false), Ok(()));
     let new = mesh.at(1, agent);
     assert_eq!(mesh.sitter_log(new), [r#"1 false Ok(Some(Object {"room": String("attic")}))"#]);
@@ -182,6 +184,9 @@ fn an_agent_whose_host_is_dead_is_taken_up_and_dies_there_when_that_comes_back()
     let why = "it lives on host-1 now, which does not have its last changes: \
                fields.room: \"attic\" -> \"garden\"; its last state here: {\"log\":[]}";
     assert_eq!(mesh.why_died(0, agent).as_deref(), Some(why));
+    // It did not panic.
+    let counted = [Counter::AgentsDied, Counter::AgentsDisplaced].map(|of| mesh.counted(0, of));
+    assert_eq!(counted, [0, 1]);
     mesh.kill(0, 2);
     mesh.advance(Duration::from_secs(5));
     assert_eq!(mesh.homes(agent), [1]);
@@ -192,6 +197,7 @@ fn an_incarnation_that_nothing_new_is_known_of_dies_as_well() {
     let mut mesh = Mesh::with_documents(2);
     let agent = mesh.settle_in(0, "sitter", "ada").agent;
     mesh.cut(0, 1);
+    mesh.dial_in_vain(1, 0, 60);
     assert_eq!(mesh.take_up(1, agent, false), Ok(()));
     mesh.connect(0, 1);
     mesh.settle();

@@ -297,10 +297,20 @@ impl Mesh {
 
     /// The daemon of a host is killed and begins anew from its disk.
     pub(super) fn crash(&mut self, at: usize) {
+        self.hosts[at].life += 1;
+        self.begin_from_disk(at);
+    }
+
+    /// Instead of a host comes one that has a copy of its disk, and takes itself for the same.
+    pub(super) fn copy_comes(&mut self, at: usize, disk: BTreeMap<String, Vec<u8>>) {
+        self.hosts[at].disk = disk;
+        self.begin_from_disk(at);
+    }
+
+    fn begin_from_disk(&mut self, at: usize) {
         self.isolate(at);
         let host = &mut self.hosts[at];
         host.storing.clear();
-        host.life += 1;
         let mut replicas = Replicas::new(MESH);
         for bytes in host.disk.values() {
             let _ = replicas.restore(bytes).expect("it was kept so");

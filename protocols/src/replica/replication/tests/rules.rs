@@ -3,7 +3,10 @@ use std::collections::VecDeque;
 use super::{super::*, mesh::*};
 use crate::{
     ident::{Incarnation, Signed},
-    limits::{DOCUMENT_UNVOUCHED_TRIES_MAX, DOCUMENTS_UNVOUCHED_MAX, DOCUMENTS_WANTED_BYTES_MAX},
+    limits::{
+        DOCUMENT_UNVOUCHED_TRIES_MAX, DOCUMENTS_STATE_EVERY, DOCUMENTS_UNVOUCHED_MAX,
+        DOCUMENTS_WANTED_BYTES_MAX,
+    },
     reconcile,
     replica::{Author, Content, Obituary, ReadError, Right},
     time::WallTime,

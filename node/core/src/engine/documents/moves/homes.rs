@@ -108,7 +108,7 @@ impl Engine {
         let name = host.map(|host| self.name_of(host)).unwrap_or_default();
         // What it knew and had not told ends with it here: people find it in its journal, too.
         let state = guarded(|| self.last_state(agent)).unwrap_or_default();
-        self.kill(agent, format!("it lives on {name} now{lost}{state}"));
+        self.displace(agent, format!("it lives on {name} now{lost}{state}"));
         let Some(host) = host else { return };
         let body = wire::encode(&Restarted { who: id, at: Address { host, agent: id } });
         for (_, _, partner) in read_shown(&partners.unwrap_or_default()) {

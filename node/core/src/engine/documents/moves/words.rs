@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use starling_protocols::{
     ident::{AgentId, HostId},
+    limits::GONE_AFTER,
     replica::TitleError,
+    words::count,
 };
 
 use crate::{
@@ -112,6 +114,22 @@ pub enum MoveError {
          another host"
     )]
     OutOfReach(String),
+    /// Its host has been there too lately to be taken for gone.
+    #[error(
+        "its host {host} has been {} for no more than {}, as far as is known here, and may be back \
+         in a moment: try again in {}, or, if it is gone for good, say so: --its-host-is-gone",
+        if *.left { "down" } else { "out of reach" },
+        count(*.seconds, "second"),
+        count(GONE_AFTER.as_secs().saturating_sub(*.seconds).max(1), "second")
+    )]
+    Lately {
+        /// The name of the host.
+        host: String,
+        /// For how long it has been away, as far as the host knows that was asked.
+        seconds: u64,
+        /// It went down on purpose.
+        left: bool,
+    },
 }
 
 impl From<DocumentError> for MoveError {

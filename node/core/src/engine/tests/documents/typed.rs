@@ -349,6 +349,12 @@ fn what_does_not_fit_is_told_and_the_last_good_configuration_stays_in_force() {
     assert_eq!(mesh.sitter_log(clerk), log);
     assert_eq!(mesh.counted(1, Counter::ConfigurationsRefused), 1);
     assert_eq!(mesh.engines[1].not_in_force(&name(CONF)), Some(why));
+    let refused = |mesh: &Mesh, host: usize| -> Vec<(String, String, String)> {
+        let all = mesh.engines[host].configs_refused();
+        all.map(|(doc, kind, why)| (doc.to_string(), kind.into(), why.into())).collect()
+    };
+    assert_eq!(refused(&mesh, 1), [(CONF.into(), "clerk".into(), why.into())]);
+    assert_eq!(refused(&mesh, 0), []);
     let event =
         Event::NotConfigured { kind: "clerk".into(), document: CONF.into(), why: why.into() };
     assert_eq!(mesh.events.iter().filter(|it| **it == (1, event.clone())).count(), 1);
@@ -362,6 +368,7 @@ fn what_does_not_fit_is_told_and_the_last_good_configuration_stays_in_force() {
     assert_eq!(write(&mut mesh, 1, CONF, "fields.limit", 5.into()), Ok(()));
     assert_eq!(mesh.sitter_log(other).last().map(String::as_str), Some("Ahoy 5"));
     assert_eq!(mesh.engines[1].not_in_force(&name(CONF)), None);
+    assert_eq!(refused(&mesh, 1), []);
 }
 
 #[test]

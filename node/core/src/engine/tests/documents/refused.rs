@@ -1,0 +1,91 @@
+//! Hosts that refuse what one says whose data was copied.
+
+use super::*;
+
+impl Mesh {
+    /// Instead of a host comes its copy, which has these documents and was begun in the same moment;
+    /// the others have been without it for a while.
+    fn copy_comes(&mut self, host: usize, kept: BTreeMap<String, Vec<u8>>) {
+        self.cut_all(host);
+        self.advance(Duration::from_secs(70));
+        self.shelves[host].as_mut().expect("a shelf").kept = kept;
+        self.engines[host] = self.engine(host, 1);
+        self.settle();
+    }
+
+    fn cut_all(&mut self, host: usize) {
+        let others = (0..self.engines.len()).filter(|other| *other != host);
+        others.for_each(|other| self.cut(host, other));
+    }
+
+    fn link_all(&mut self, host: usize) {
+        let others = (0..self.engines.len()).filter(|other| *other != host);
+        others.for_each(|other| self.connect(host, other));
+        self.settle();
+        self.advance(Duration::from_secs(10));
+    }
+
+    fn kept(&self, host: usize) -> BTreeMap<String, Vec<u8>> {
+        self.shelves[host].as_ref().expect("a shelf").kept.clone()
+    }
+
+    fn refused(&self, host: usize) -> Vec<(String, HostId)> {
+        let all = self.engines[host].documents_refused();
+        all.map(|(name, from, _)| (name.to_string(), from)).collect()
+    }
+}
+
+#[test]
+fn what_a_copy_says_is_known_to_be_refused_until_the_document_is_deleted() {
+    let mut mesh = Mesh::with_documents(3);
+    let (doc, copied) = (name("conf"), mesh.host(1));
+    let _ = mesh.set_on(1, &doc, "a", 1, 1);
+    let kept = mesh.kept(1);
+    let _ = mesh.set_on(1, &doc, "a", 2, 1);
+    mesh.copy_comes(1, kept);
+    let _ = mesh.set_on(1, &doc, "a", 3, 1);
+    mesh.link_all(1);
+    for host in [0, 2] {
+        assert_eq!(mesh.refused(host), [("conf".to_owned(), copied)], "host {host}");
+        assert_eq!(mesh.doc(host, &doc), Ok(r#"{"a":2}"#.into()), "host {host}");
+    }
+    assert_eq!(mesh.refused(1).len(), 2);
+    assert_eq!(mesh.doc(1, &doc), Ok(r#"{"a":3}"#.into()));
+    // What they are told to do.
+    let now = mesh.now();
+    assert_eq!(mesh.engines[0].delete_document(&doc, now), Ok(true));
+    mesh.settle();
+    mesh.advance(Duration::from_secs(10));
+    let _ = mesh.set_on(0, &doc, "a", 4, 1);
+    mesh.advance(Duration::from_secs(10));
+    for host in 0..3 {
+        assert_eq!(mesh.refused(host), [], "host {host}");
+        assert_eq!(mesh.doc(host, &doc), Ok(r#"{"a":4}"#.into()), "host {host}");
+    }
+}
+
+#[test]
+fn an_agent_whose_descriptor_is_refused_is_taken_up_elsewhere() {
+    let mut mesh = Mesh::with_documents(3);
+    let old = mesh.settle_in(1, "sitter", "ada");
+    mesh.describe_as(old, r#"{"room":"attic"}"#);
+    let kept = mesh.kept(1);
+    mesh.describe_as(old, r#"{"room":"garden"}"#);
+    mesh.copy_comes(1, kept);
+    mesh.describe_as(old, r#"{"room":"cellar"}"#);
+    mesh.link_all(1);
+    let doc = DocName::of_agent(old.agent);
+    assert_eq!(mesh.refused(0), [(doc.to_string(), old.host)]);
+    assert_eq!(mesh.fields(0, old), r#"{"room":"garden"}"#);
+    let to = Address { host: mesh.host(0), agent: AgentId::HOST };
+    let body = format!(r#"{{"agent":"{}","its_host_is_gone":true}}"#, old.agent);
+    let ticket = mesh.ask(0, to, "host/take-up", &body);
+    mesh.advance(Duration::from_secs(10));
+    assert!(mesh.answers[&ticket].is_ok(), "{:?}", mesh.answers[&ticket]);
+    assert!(mesh.engines[1].agents.find(old.agent).is_none());
+    assert_eq!(mesh.counted(1, Counter::AgentsDisplaced), 1);
+    for host in 0..3 {
+        assert_eq!(mesh.refused(host), [], "host {host}");
+        assert_eq!(mesh.fields(host, old), r#"{"room":"garden"}"#, "host {host}");
+    }
+}

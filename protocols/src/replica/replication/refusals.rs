@@ -1,0 +1,59 @@
+//! Documents of other hosts that are not taken here: as long as that is so, the copies differ.
+
+use std::collections::BTreeMap;
+
+use super::{Base, DocName, Refused, Replication, is_for_now};
+use crate::{ident::HostId, limits::DOCUMENTS_REFUSED_MAX, reconcile};
+
+/// What was refused last of each document and host.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(BTreeMap<(DocName, HostId), (Base, Refused)>);
+
+impl Refusals {
+    pub(super) fn refused(&mut self, name: DocName, from: HostId, base: Base, why: Refused) {
+        let key = (name, from);
+        if self.0.len() < DOCUMENTS_REFUSED_MAX || self.0.contains_key(&key) {
+            self.0.insert(key, (base, why));
+        }
+    }
+
+    /// A document came from a host, and it was taken or was here already.
+    pub(super) fn taken(&mut self, name: &DocName, from: HostId) {
+        if self.0.is_empty() {
+            return;
+        }
+        // For what nobody vouched, others do now.
+        self.0.retain(|(of, host), (_, why)| of != name || (*host != from && !is_for_now(why)));
+    }
+
+    /// A host has what is here, or tells it all anew.
+    pub(super) fn forget(&mut self, from: HostId) {
+        self.0.retain(|(_, host), _| *host != from);
+    }
+
+    fn are_of(&self, host: HostId) -> bool {
+        self.0.keys().any(|(_, from)| *from == host)
+    }
+}
+
+impl Replication {
+    /// The documents that other hosts have sent and that were not taken, each with the host and the
+    /// reason. One is not told of any more when its host has sent a version that is taken, when it
+    /// has the same documents as this one, or when the document was deleted or begun anew here;
+    /// and not until it comes again when there is another lane to that host.
+    pub fn refused(&self) -> impl Iterator<Item = (&DocName, HostId, &Refused)> {
+        let counts = |name: &DocName, base: &Base| {
+            self.replicas.base(name).is_none_or(|own| own.outranks(base).is_le())
+        };
+        let all = self.refusals.0.iter().filter(move |((name, _), (base, _))| counts(name, base));
+        all.map(|((name, from), (_, why))| (name, *from, why))
+    }
+
+    /// A host says what the sum of all is that it has.
+    pub(super) fn compare_refused(&mut self, from: HostId, digest: &reconcile::Digest) {
+        if self.refusals.are_of(from) && *digest == reconcile::state(&self.replicas, self.me, from)
+        {
+            self.refusals.forget(from);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What `p2p doctor` says of hosts that do not agree, and of those that are one twice.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+use starling_tests::{Host, Place, place, until};
+
+const DOC: &str = "conf/echo";
+
+/// One finding: the verdict, what is seen, and what to do.
+fn checked(host: &Host, check: &str) -> (String, String, String) {
+    let ran = host.run(&["doctor", "--format", "json"]);
+    let all: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let mut rows = all["data"].as_array().expect("findings").iter();
+    let found = rows.find(|row| row["check"] == check).expect("the check");
+    let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+    (text("verdict"), text("seen"), text("fix"))
+}
+
+/// Waits until a check of a host has this verdict.
+fn comes(host: &Host, check: &str, verdict: &str) -> (String, String) {
+    until(&format!("{check} of {} is {verdict}", host.name), || {
+        let (found, seen, fix) = checked(host, check);
+        (found == verdict).then_some((seen, fix))
+    })
+}
+
+/// Writes a text that leaves no room for another one as large.
+fn fill(place: &Place, host: &Host, field: &str) {
+    let text = place.dir().join("large.json");
+    fs::write(&text, Value::from(field.repeat(500_000)).to_string()).expect("written");
+    let text = format!("@{}", text.display());
+    let _ = host.run(&["docs", "set", DOC, field, &text]).well();
+}
+
+#[test]
+fn a_document_that_is_refused_is_told_of_until_it_is_mended() {
+    let place = place!();
+    let [mut alpha, mut beta] = place.mesh(["alpha", "beta"]);
+    assert_eq!(checked(&alpha, "refused documents").0, "pass");
+    // Each has as much as a document may, and both together too much.
+    beta.kill();
+    fill(&place, &alpha, "a");
+    alpha.kill();
+    beta.up();
+    fill(&place, &beta, "b");
+    alpha.up();
+    let (seen, fix) = comes(&alpha, "refused documents", "warn");
+    let wanted = "1 copy is not taken from other hosts, conf/echo of beta among them: ";
+    assert!(seen.starts_with(wanted), "{seen}");
+    assert!(fix.contains("p2p docs get conf/echo") && fix.contains("p2p docs delete"), "{fix}");
+    let (seen, _) = comes(&beta, "refused documents", "warn");
+    assert!(seen.contains("conf/echo of alpha"), "{seen}");
+    let _ = alpha.run(&["docs", "delete", DOC]).well();
+    let _ = comes(&alpha, "refused documents", "pass");
+    let _ = comes(&beta, "refused documents", "pass");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("it is there") {
+        let entry = entry.expect("readable");
+        let (kind, to) = (entry.file_type().expect("a kind"), to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy(&entry.path(), &to);
+        } else if kind.is_file() {
+            let _ = fs::copy(entry.path(), to).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn who_was_met_in_a_later_life_is_told_that_it_runs_twice() {
+    let place = place!();
+    let [mut alpha, mut beta] = place.mesh(["alpha", "beta"]);
+    assert_eq!(checked(&alpha, "identity").0, "pass");
+    beta.kill();
+    alpha.kill();
+    let mut twin = place.host("twin");
+    copy(&beta.data_dir, &twin.data_dir);
+    beta.up();
+    // The one that was started most often is the later one, also within one second.
+    twin.up();
+    twin.kill();
+    twin.up();
+    assert_eq!(twin.id(), beta.id());
+    // The later one is met, and then the other.
+    beta.freeze();
+    alpha.up();
+    twin.sees("alpha", "linked");
+    assert_eq!(checked(&twin, "identity").0, "pass");
+    twin.kill();
+    beta.thaw();
+    let (seen, fix) = comes(&alpha, "identity", "warn");
+    assert!(seen.starts_with("there seem to be two daemons of "), "{seen}");
+    assert!(fix.contains("end one of the daemons"), "{fix}");
+    let (seen, _) = comes(&beta, "identity", "fail");
+    assert!(seen.contains("alpha knows of one that began later"), "{seen}");
+}
