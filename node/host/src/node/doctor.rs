@@ -205,7 +205,7 @@ fn mesh(node: &Node) -> Finding {
 /// What was dropped, refused or lost since the start.
 fn counted(node: &Node) -> Vec<Finding> {
     let watched = [
-        (Counter::AgentsDied, "an agent panicked: see p2p events"),
+        (Counter::AgentsDied, "an agent panicked, or was taken up elsewhere: see p2p events"),
         (Counter::MailboxFull, "an agent is slower than its senders: see p2p agents"),
         (Counter::QueueFull, "a host reads slower than this one writes: see p2p members"),
         (Counter::LaneViolations, "a host broke the rules: see p2p events; update both sides"),
