@@ -41,7 +41,8 @@ impl How {
             timeout_ms: u64::try_from(self.timeout.as_millis()).ok(),
         };
         let within = self.timeout.saturating_add(GRACE);
-        session.client()?.post_within("/v1/docs/set", &set, within).await
+        let client = session.client()?.under_way("the change", &["docs", "get", &set.name]);
+        client.post_within("/v1/docs/set", &set, within).await
     }
 }
 
