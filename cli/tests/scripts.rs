@@ -352,3 +352,12 @@ fn a_daemon_that_breaks_off_leaves_it_open_what_became_of_a_change() {
         assert!(told.ends_with(look), "{told}");
     }
 }
+
+#[test]
+fn a_whole_document_is_not_removed_by_an_empty_path() {
+    let fake = Fake::serve(vec![]);
+    let output = fake.run(&["docs", "remove", "conf/echo", "limit", ""]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).ends_with(" docs delete conf/echo\n"), "{}", stderr(&output));
+    assert!(fake.calls().is_empty());
+}
