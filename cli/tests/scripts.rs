@@ -354,6 +354,27 @@ fn a_daemon_that_breaks_off_leaves_it_open_what_became_of_a_change() {
 }
 
 #[test]
+fn documents_that_are_looked_for_in_vain_are_named() {
+    let none = json!({ "items": [] }).to_string();
+    let fake = Fake::serve(vec![
+        ("GET /v1/docs?prefix=agent/&limit=200&where=knd%3D%22room%22", 200, none.clone()),
+        ("GET /v1/docs?limit=200", 200, none),
+    ]);
+    let of = "there is no document whose name begins with \"agent/\" that says knd=\"room\"\n";
+    for (words, said) in [
+        (&["docs", "list", "agent/", "--where", "knd=room"][..], of),
+        (&["docs", "list"], "there is no document\n"),
+    ] {
+        let output = fake.run(words);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), said), "{words:?}");
+    }
+    let forgotten = fake.run(&["docs", "list", "--where", "kind="]);
+    assert_eq!(forgotten.status.code(), Some(2));
+    let told = stderr(&forgotten);
+    assert!(told.contains("the value is missing; an empty text is kind='\"\"'"), "{told}");
+}
+
+#[test]
 fn a_whole_document_is_not_removed_by_an_empty_path() {
     let fake = Fake::serve(vec![]);
     let output = fake.run(&["docs", "remove", "conf/echo", "limit", ""]);

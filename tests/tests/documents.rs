@@ -358,6 +358,7 @@ fn what_would_be_misunderstood_or_lost_is_refused() {
     for (words, code, said) in [
         (&["list", "--where", "=4"][..], 2, "PATH=VALUE is expected, as kind=room"),
         (&["list", "--where", "limit=1e400"], 2, "not kept as it is written"),
+        (&["list", "--where", "limit="], 2, "the value is missing"),
         (&["list", "--limit", "0"], 2, "a number from 1 on is expected"),
         (&["history", DOC, "-n", "0"], 2, "a number from 1 on is expected"),
         (&["history", DOC, "--older-than", "xyz"], 2, "p2p docs history conf/echo"),
