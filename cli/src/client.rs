@@ -1,7 +1,7 @@
 //! Calls to the daemon: HTTP over its control socket, one connection for each call, a deadline
 //! for every wait and a cap on every body.
 
-use std::{io, path::PathBuf, pin::pin, time::Duration};
+use std::{future::pending, io, path::PathBuf, pin::pin, time::Duration};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -15,7 +15,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use starling_node::api::Problem;
 use tokio::{net::UnixStream, time::timeout};
 
-use crate::failure::{Exit, Failure};
+use crate::{
+    failure::{Exit, Failure},
+    text,
+};
 
 /// How long a call may take that does not say otherwise: more than the daemon waits for others.
 const CALL_TIME: Duration = Duration::from_secs(20);
@@ -32,6 +35,9 @@ pub(crate) struct Client {
     socket: PathBuf,
     /// How the user calls `p2p` for this daemon.
     program: String,
+    /// What is under way while an answer is waited for, and the command that shows what became of
+    /// it.
+    under_way: Option<(&'static str, String)>,
 }
 
 /// Whether a daemon is there.
@@ -47,7 +53,16 @@ pub(crate) enum Presence {
 
 impl Client {
     pub(crate) fn new(socket: PathBuf, program: String) -> Self {
-        Self { socket, program }
+        Self { socket, program, under_way: None }
+    }
+
+    /// For calls that go on when nobody waits for their answer any more: what is under way then, as
+    /// `the move`, and the words of the command that shows what became of it.
+    pub(crate) fn under_way(mut self, what: &'static str, look: &[&str]) -> Self {
+        let words = look.iter().map(|word| text::shell(word));
+        let look = std::iter::once(self.program.clone()).chain(words).collect::<Vec<_>>();
+        self.under_way = Some((what, look.join(" ")));
+        self
     }
 
     pub(crate) fn socket(&self) -> &std::path::Path {
@@ -142,7 +157,12 @@ impl Client {
             let status = response.status();
             Ok::<_, Failure>((status, self.body(response).await?))
         };
-        let (status, answer) = timeout(within, exchange).await.map_err(|_| self.late(within))??;
+        let ended = tokio::select! {
+            biased;
+            why = self.interrupted() => return Err(why),
+            ended = timeout(within, exchange) => ended,
+        };
+        let (status, answer) = ended.map_err(|_| self.late(within))??;
         if !status.is_success() {
             return Err(refusal(status, &answer));
         }
@@ -150,6 +170,16 @@ impl Client {
             Failure::failed(format!("the daemon's answer is not understood: {e}"))
                 .next("p2p and the daemon may differ in version: see p2p --version, p2p status")
         })
+    }
+
+    /// Ctrl-C, where there is something to say to it.
+    async fn interrupted(&self) -> Failure {
+        let Some((what, look)) = &self.under_way else { return pending().await };
+        if tokio::signal::ctrl_c().await.is_err() {
+            return pending().await;
+        }
+        Failure::told(Exit::Interrupted, format!("interrupted; {what} may go on all the same"))
+            .next(format!("see what became of it: {look}"))
     }
 
     async fn open(
@@ -201,13 +231,21 @@ impl Client {
 
     fn broken(&self, error: &hyper::Error) -> Failure {
         let message = format!("the daemon broke off: {error}");
-        Failure::told(Exit::NoDaemon, message).next(format!("see: {} doctor", self.program))
+        Failure::told(Exit::NoDaemon, message).next(self.where_to_look())
     }
 
     fn late(&self, within: Duration) -> Failure {
         let waited = humantime::format_duration(within);
         Failure::late(format!("the daemon did not answer within {waited}"))
-            .next(format!("see: {} doctor", self.program))
+            .next(self.where_to_look())
+    }
+
+    fn where_to_look(&self) -> String {
+        let doctor = format!("see: {} doctor", self.program);
+        match &self.under_way {
+            Some((what, look)) => format!("{doctor}; then what became of {what}: {look}"),
+            None => doctor,
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Exit {
     Partial = 6,
     /// It works, but something is wrong.
     Degraded = 7,
+    /// Ctrl-C came before the answer.
+    Interrupted = 130,
 }
 
 impl Exit {

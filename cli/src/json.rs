@@ -1,13 +1,12 @@
 //! JSON given as an argument: in place, from a file (`@file`) or from standard input (`-`).
 
-mod exact;
-
 use std::{
     fs::File,
     io::{self, Read},
 };
 
 use serde_json::Value;
+use starling_node::exact;
 
 use crate::{failure::Failure, text};
 
@@ -84,13 +83,8 @@ pub(crate) fn parse_if_json(source: &str, text: &str) -> Result<Option<Value>, F
 }
 
 fn inexact(source: &str, number: &str) -> Failure {
-    let message = format!(
-        "{source} has {number} that is not kept as it is written: whole numbers are from {} to {}, \
-         others up to {:e}",
-        i64::MIN,
-        u64::MAX,
-        f64::MAX,
-    );
+    let kept = exact::kept_numbers();
+    let message = format!("{source} has {number} that is not kept as it is written: {kept}");
     Failure::usage(message).next("shorten it; or quote it, which makes it a text: '\"1e400\"'")
 }
 

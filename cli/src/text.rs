@@ -5,39 +5,10 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-pub(crate) use starling_node::words::count;
+pub(crate) use starling_node::words::{count, is_harmful, plain, plain_lines};
 
 /// How many characters of an id people see.
 const SHORT_ID_CHARS: usize = 8;
-
-/// Characters that could steer a terminal or make text look like other text.
-pub(crate) fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-/// `text` on one line, with harmful characters shown instead of obeyed.
-pub(crate) fn plain(text: &str) -> String {
-    escape(text, false)
-}
-
-/// Like [`plain`], but lines stay lines.
-pub(crate) fn plain_lines(text: &str) -> String {
-    escape(text, true)
-}
-
-fn escape(text: &str, keep_lines: bool) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' if keep_lines => safe.push(c),
-            c if is_harmful(c) => safe.extend(c.escape_default()),
-            c => safe.push(c),
-        }
-    }
-    safe
-}
 
 /// The beginning of an id: enough to tell ids apart, and accepted by every command.
 pub(crate) fn short(id: &str) -> String {
@@ -94,13 +65,6 @@ pub(crate) fn shell(arg: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn remote_text_cannot_steer_a_terminal() {
-        assert_eq!(plain("a\u{1b}[31mb\nc\u{9b}\u{202e}"), r"a\u{1b}[31mb\nc\u{9b}\u{202e}");
-        assert_eq!(plain_lines("a\nb\u{7}"), "a\nb\\u{7}");
-        assert_eq!(plain("grüße, 世界"), "grüße, 世界");
-    }
 
     #[test]
     fn ids_are_shortened() {

@@ -2,7 +2,11 @@
 
 mod common;
 
-use std::{io::Write, process::Stdio};
+use std::{
+    io::{Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    process::{Child, Output, Stdio},
+};
 
 use common::{Fake, Route, members, p2p, problem, status, stderr, stdout};
 use serde_json::{Value, json};
@@ -287,4 +291,94 @@ fn no_messages_at_all_cannot_be_asked_for() {
         let output = p2p(words).args(["-n", "0"]).output().expect("p2p runs");
         assert_eq!(output.status.code(), Some(2), "{words:?}");
     }
+}
+
+/// A daemon that hears a call out and answers nothing; and what happens then.
+fn unanswered(words: &[&str], then: impl FnOnce(&Child, UnixStream)) -> Output {
+    let dir = tempfile::tempdir().expect("a directory");
+    let listener = UnixListener::bind(dir.path().join("control.sock")).expect("a socket");
+    let mut command = p2p(words);
+    command.arg("--data-dir").arg(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("p2p runs");
+    let (mut stream, _) = listener.accept().expect("a call");
+    let (mut heard, mut part) = (Vec::new(), [0; 4096]);
+    while !heard.ends_with(b"}") {
+        let read = stream.read(&mut part).expect("a request");
+        assert!(read > 0, "{words:?} has nothing to say");
+        heard.extend_from_slice(&part[..read]);
+    }
+    then(&child, stream);
+    child.wait_with_output().expect("it ends")
+}
+
+const UNDER_WAY: [(&[&str], &str, &str); 4] = [
+    (&["move", "visits@alpha", "--to", "beta"], "the move", " locate visits\n"),
+    (&["take-up", "visits"], "what was begun", " locate visits\n"),
+    (
+        &["docs", "set", "conf/echo", "a", "1", "--replicas", "2"],
+        "the change",
+        " docs get conf/echo\n",
+    ),
+    (&["docs", "remove", "conf/echo", "a"], "the change", " docs get conf/echo\n"),
+];
+
+#[test]
+fn ctrl_c_says_what_may_go_on_and_how_to_see_what_became_of_it() {
+    for (words, what, look) in UNDER_WAY {
+        let output = unanswered(words, |child, stream| {
+            let pid = rustix::process::Pid::from_child(child);
+            rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
+            // It ends by itself: the daemon is still there.
+            std::mem::forget(stream);
+        });
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(130), "{words:?}: {told}");
+        assert!(told.starts_with(&format!("error: interrupted; {what} may go on")), "{told}");
+        assert!(
+            told.contains("what became of it: p2p --data-dir ") && told.ends_with(look),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_daemon_that_breaks_off_leaves_it_open_what_became_of_a_change() {
+    for (words, what, look) in UNDER_WAY {
+        let output = unanswered(words, |_, stream| drop(stream));
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(3), "{words:?}: {told}");
+        let next = format!(" doctor; then what became of {what}: p2p --data-dir ");
+        assert!(told.contains("broke off") && told.contains(&next), "{told}");
+        assert!(told.ends_with(look), "{told}");
+    }
+}
+
+#[test]
+fn documents_that_are_looked_for_in_vain_are_named() {
+    let none = json!({ "items": [] }).to_string();
+    let fake = Fake::serve(vec![
+        ("GET /v1/docs?prefix=agent/&limit=200&where=knd%3D%22room%22", 200, none.clone()),
+        ("GET /v1/docs?limit=200", 200, none),
+    ]);
+    let of = "there is no document whose name begins with \"agent/\" that says knd=\"room\"\n";
+    for (words, said) in [
+        (&["docs", "list", "agent/", "--where", "knd=room"][..], of),
+        (&["docs", "list"], "there is no document\n"),
+    ] {
+        let output = fake.run(words);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), said), "{words:?}");
+    }
+    let forgotten = fake.run(&["docs", "list", "--where", "kind="]);
+    assert_eq!(forgotten.status.code(), Some(2));
+    let told = stderr(&forgotten);
+    assert!(told.contains("the value is missing; an empty text is kind='\"\"'"), "{told}");
+}
+
+#[test]
+fn a_whole_document_is_not_removed_by_an_empty_path() {
+    let fake = Fake::serve(vec![]);
+    let output = fake.run(&["docs", "remove", "conf/echo", "limit", ""]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).ends_with(" docs delete conf/echo\n"), "{}", stderr(&output));
+    assert!(fake.calls().is_empty());
 }

@@ -1,4 +1,4 @@
-//! Words for people that depend on a number.
+//! Words for people: those that depend on a number, and text that came from elsewhere.
 
 /// A number with what it counts: `1 host`, `2 hosts`, `1 entry`, `0 lives`.
 ///
@@ -28,9 +28,56 @@ fn many(thing: &str) -> String {
     }
 }
 
+/// Characters that could steer a terminal or make text look like other text.
+#[must_use]
+pub fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// `text` on one line, with harmful characters shown instead of obeyed. Nothing happens to text
+/// that is plain already.
+///
+/// ```
+/// use starling_protocols::words::plain;
+/// assert_eq!(plain("a\u{1b}[31mb\nc"), r"a\u{1b}[31mb\nc");
+/// ```
+#[must_use]
+pub fn plain(text: &str) -> String {
+    escape(text, false)
+}
+
+/// Like [`plain`], but lines stay lines.
+#[must_use]
+pub fn plain_lines(text: &str) -> String {
+    escape(text, true)
+}
+
+fn escape(text: &str, keep_lines: bool) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' if keep_lines => safe.push(c),
+            c if is_harmful(c) => safe.extend(c.escape_default()),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn remote_text_cannot_steer_a_terminal() {
+        let safe = r"a\u{1b}[31mb\nc\u{9b}\u{202e}";
+        assert_eq!(plain("a\u{1b}[31mb\nc\u{9b}\u{202e}"), safe);
+        assert_eq!(plain(safe), safe);
+        assert_eq!(plain_lines("a\nb\u{7}"), "a\nb\\u{7}");
+        assert_eq!(plain("grüße, 世界"), "grüße, 世界");
+    }
 
     #[test]
     fn one_is_one_and_all_other_numbers_are_many() {

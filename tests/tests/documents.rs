@@ -319,6 +319,38 @@ fn what_is_wrong_is_told_and_changes_nothing() {
 }
 
 #[test]
+fn only_what_stands_there_is_removed() {
+    let place = place!();
+    let alpha = place.up("alpha");
+    let whole = json!({ "limit": 3, "greeting": "Hello", "rooms": [{ "name": "hall" }] });
+    set(&alpha, "", &whole.to_string());
+    for (words, code, said) in [
+        (
+            &["remove", DOC, "limti"][..],
+            5,
+            "nothing stands at \"limti\" in conf/echo: conf/echo has limit, rooms, greeting; \
+             nothing was changed",
+        ),
+        (&["remove", DOC, "rooms[0].seats"], 5, "rooms[0] has name; nothing was changed"),
+        (&["remove", DOC, "rooms[1]"], 5, "rooms is a list with 1 item"),
+        (&["remove", DOC, "limit", "limit"], 5, "nothing stands at \"limit\""),
+        (&["remove", DOC, "limit.x"], 5, "limit has no parts"),
+        (&["remove", DOC, "limit", ""], 2, "docs delete conf/echo"),
+        (&["get", DOC, "rooms[0].nam"], 5, "rooms[0] has name"),
+        (&["get", "agent/visits"], 2, "p2p locate"),
+    ] {
+        let _ = docs(&alpha, words).failed(code, &[said]);
+    }
+    assert_eq!(says(&alpha, DOC), Some(whole));
+    // Programs may say that nothing is to stand there, whatever does.
+    let remove = json!({ "name": DOC, "edits": [{ "path": "limti", "remove": true }] });
+    let removed = alpha.call("POST", "/v1/docs/set", &remove).json();
+    assert_eq!((&removed["head"], &removed["replicas"]), (&Value::Null, &json!(1)));
+    let _ = docs(&alpha, &["remove", DOC, "limit", "rooms[0]"]).well();
+    assert_eq!(says(&alpha, DOC), Some(json!({ "greeting": "Hello", "rooms": [] })));
+}
+
+#[test]
 fn what_would_be_misunderstood_or_lost_is_refused() {
     let place = place!();
     let alpha = place.up("alpha");
@@ -326,6 +358,7 @@ fn what_would_be_misunderstood_or_lost_is_refused() {
     for (words, code, said) in [
         (&["list", "--where", "=4"][..], 2, "PATH=VALUE is expected, as kind=room"),
         (&["list", "--where", "limit=1e400"], 2, "not kept as it is written"),
+        (&["list", "--where", "limit="], 2, "the value is missing"),
         (&["list", "--limit", "0"], 2, "a number from 1 on is expected"),
         (&["history", DOC, "-n", "0"], 2, "a number from 1 on is expected"),
         (&["history", DOC, "--older-than", "xyz"], 2, "p2p docs history conf/echo"),

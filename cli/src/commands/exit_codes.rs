@@ -8,7 +8,7 @@ use crate::{
     table::{Grid, field, number},
 };
 
-const CODES: [(Exit, &str); 8] = [
+const CODES: [(Exit, &str); 9] = [
     (Exit::Ok, "done; also when Ctrl-C ends a stream"),
     (Exit::Failure, "it failed, a body does not fit, or a replay differs"),
     (Exit::Usage, "the command line, or the syntax of JSON on it, is wrong"),
@@ -20,6 +20,7 @@ const CODES: [(Exit, &str); 8] = [
         "not all hosts answered or have it, not all was replayed, or nothing came in time",
     ),
     (Exit::Degraded, "status or doctor found something wrong"),
+    (Exit::Interrupted, "Ctrl-C came before the answer: a change or a move may go on"),
 ];
 
 /// What scripts can rely on: exit codes, output, JSON
@@ -37,6 +38,7 @@ const CODES: [(Exit, &str); 8] = [
   5  no such host, agent, kind, request or document
   6  not all hosts answered or have it, not all was replayed, or nothing came in time
   7  status or doctor found something wrong
+  130  Ctrl-C came before the answer: a change or a move may go on
 
 Output:
   Data goes to standard output, messages to standard error.

@@ -51,8 +51,8 @@ pub(crate) struct TakeUp {
 
 impl Move {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
+        let client = session.client()?.under_way("the move", &locate(&self.agent));
         let ask = api::Move { agent: self.agent, to: self.to };
-        let client = session.client()?;
         let moved: Moved = client.post_within("/v1/agents/move", &ask, PATIENCE).await?;
         told(session, "move", &moved)
     }
@@ -61,10 +61,16 @@ impl Move {
 impl TakeUp {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let Self { agent, on, its_host_is_gone } = self;
+        let client = session.client()?.under_way("what was begun", &locate(&agent));
         let ask = api::TakeUp { agent, on, its_host_is_gone };
-        let moved: Moved = session.client()?.post("/v1/agents/take-up", &ask).await?;
+        let moved: Moved = client.post("/v1/agents/take-up", &ask).await?;
         told(session, "take-up", &moved)
     }
+}
+
+/// The command that says where an agent lives, whichever host it was looked for on.
+fn locate(agent: &str) -> [&str; 2] {
+    ["locate", agent.split('@').next().unwrap_or(agent)]
 }
 
 fn told(session: &Session, schema: &str, moved: &Moved) -> Result<(), Failure> {

@@ -20,6 +20,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use error::DocumentsError;
+pub(crate) use open::shown;
 pub use open::{DamagedCopies, DocumentsDamage, OpenedDocuments};
 use starling_protocols::replica::{Kept, KeptBatch};
 use store::Store;

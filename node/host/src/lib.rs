@@ -14,6 +14,7 @@ mod daemon;
 mod database;
 pub mod disk;
 pub mod documents;
+pub mod exact;
 pub mod journal;
 mod log;
 pub mod net;

@@ -65,12 +65,7 @@ impl Edit {
             return Ok(());
         }
         let edit = DocEdit { value: Some(value), shown: Some(seen.value), ..DocEdit::default() };
-        let mut interrupts = signal(SignalKind::interrupt())?;
-        let done = tokio::select! {
-            done = how.make(session, name.clone(), vec![edit]) => done,
-            _ = interrupts.recv() => Err(Failure::late("interrupted; it may have been changed")),
-        };
-        match done {
+        match how.make(session, name.clone(), vec![edit]).await {
             Ok(done) => written(session, "docs-edit", &done),
             Err(why) => Err(draft.kept(session, &name, why)),
         }

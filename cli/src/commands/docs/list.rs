@@ -38,6 +38,9 @@ pub(crate) struct List {
 fn condition(text: &str) -> Result<(String, Value), String> {
     let pair = text.split_once('=').filter(|(path, _)| !path.is_empty());
     let (path, wanted) = pair.ok_or_else(|| "PATH=VALUE is expected, as kind=room".to_owned())?;
+    if wanted.is_empty() {
+        return Err(format!("the value is missing; an empty text is {path}='\"\"'"));
+    }
     match value(wanted) {
         Ok(value) => Ok((path.to_owned(), value)),
         Err(Failure::Told { message, .. }) => Err(message),
@@ -71,10 +74,22 @@ impl List {
         } else {
             out.grid(grid(&rows))?;
         }
+        if rows.is_empty() {
+            out.note(&none(self.prefix.as_deref(), &conditions));
+        }
         if let Some(next) = next {
             out.note(&format!("there may be more: --after {next}"));
         }
         Ok(())
+    }
+}
+
+/// That nothing was found, of what was looked for.
+fn none(prefix: Option<&str>, conditions: &[String]) -> String {
+    let of = prefix.map(|prefix| format!(" whose name begins with {prefix:?}")).unwrap_or_default();
+    match conditions {
+        [] => format!("there is no document{of}"),
+        said => format!("there is no document{of} that says {}", said.join(" and ")),
     }
 }
 

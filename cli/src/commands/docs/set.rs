@@ -5,7 +5,7 @@ use serde_json::Value;
 use starling_node::api::documents::{DocEdit, DocSet, DocWritten};
 
 use super::{some, value, written};
-use crate::{failure::Failure, json, session::Session};
+use crate::{failure::Failure, json, session::Session, text};
 
 /// More than the daemon takes beyond the time it is given.
 const GRACE: Duration = Duration::from_secs(10);
@@ -41,7 +41,8 @@ impl How {
             timeout_ms: u64::try_from(self.timeout.as_millis()).ok(),
         };
         let within = self.timeout.saturating_add(GRACE);
-        session.client()?.post_within("/v1/docs/set", &set, within).await
+        let client = session.client()?.under_way("the change", &["docs", "get", &set.name]);
+        client.post_within("/v1/docs/set", &set, within).await
     }
 }
 
@@ -79,18 +80,18 @@ pub(crate) struct Set {
 
 impl Set {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
-        let (json, text) = (self.json, self.text);
+        let (json, as_text) = (self.json, self.text);
         let edits = self.edits.chunks(2).map(|pair| {
             let [path, arg] = pair else {
                 let alone = pair.first().map_or("", String::as_str);
                 return Err(Failure::usage(format!("there is no value for the path {alone:?}")));
             };
-            let value = match (json, text) {
+            let value = match (json, as_text) {
                 (true, _) => json::argument(Some(arg))?,
                 (_, true) => Value::from(arg.as_str()),
                 _ => value(arg)?,
             };
-            if value.is_string() && !text && arg.starts_with(['{', '[']) {
+            if value.is_string() && !as_text && arg.starts_with(['{', '[']) {
                 session.out.note(&format!("what {path:?} is set to is no JSON: it is a text then"));
             }
             Ok(DocEdit { path: path.clone(), value: Some(value), ..DocEdit::default() })
@@ -102,6 +103,8 @@ impl Set {
 }
 
 /// Remove keys of a document with what stands there, or items of its lists
+///
+/// The exit code is 5 when nothing stands at one of the places; then nothing is removed.
 #[derive(Debug, Args)]
 #[command(before_help = "  p2p docs remove conf/echo greeting
   p2p docs remove conf/echo rooms[0] old -m 'closed'
@@ -118,7 +121,14 @@ pub(crate) struct Remove {
 
 impl Remove {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
-        let remove = |path| DocEdit { path, remove: true, ..DocEdit::default() };
+        if self.paths.iter().any(String::is_empty) {
+            let delete = format!("{} docs delete {}", session.program(), text::shell(&self.name));
+            return Err(Failure::usage(
+                "the empty path is the whole document; nothing was changed",
+            )
+            .next(format!("to delete it: {delete}")));
+        }
+        let remove = |path| DocEdit { path, remove: true, must_stand: true, ..DocEdit::default() };
         let edits = self.paths.into_iter().map(remove).collect();
         let done = self.how.make(session, self.name, edits).await?;
         written(session, "docs-remove", &done)

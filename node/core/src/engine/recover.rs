@@ -1,6 +1,7 @@
 use starling_protocols::{
     exchange::Failure,
     journal::{Ended, LifeHead, OldLife, Record, Recovered},
+    replica::DocName,
 };
 
 use super::{
@@ -65,11 +66,16 @@ impl Engine {
         if let Some(journal) = &mut self.journal {
             journal.keeps_file = true;
         }
-        self.counters.add(Counter::AgentsLost, 1);
         let (agent, kind) = (head.agent, head.kind.to_string());
         if let Some(documents) = &mut self.documents {
             documents.lost.insert(agent);
         }
+        // One that was taken up elsewhere is not missed at every start.
+        let owner = self.replicas().and_then(|all| all.owner(&DocName::of_agent(agent)));
+        if owner.is_some_and(|owner| owner.host != self.me) {
+            return;
+        }
+        self.counters.add(Counter::AgentsLost, 1);
         self.tell(Event::AgentLost { agent, kind, why });
     }
 

@@ -157,6 +157,9 @@ pub struct DocEdit {
     /// Instead of a value: nothing is to stand there.
     #[serde(default)]
     pub remove: bool,
+    /// With `remove`: refused as not found when nothing stands there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub must_stand: bool,
 }
 
 /// A field that is there, null included.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::{
     Command, DocsCommand,
     answer::{self, Answer},
-    extract::Asked,
+    extract::{Asked, check_exact},
     routes::{Context, State, posted},
 };
 use crate::api::{Code, Problem};
@@ -95,6 +95,7 @@ async fn list(
                         "where: {value:?} is not of the form PATH=JSON, as kind=\"room\""
                     ))
                 })?;
+                check_exact(&format!("where: {path}"), json)?;
                 fields.push((path.to_owned(), json.to_owned()));
             }
             _ => {

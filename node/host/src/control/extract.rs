@@ -3,17 +3,24 @@
 use std::time::Duration;
 
 use axum::{
-    body::Bytes,
+    body::Body,
     extract::{FromRequest, FromRequestParts, Query, Request},
     http::{StatusCode, request::Parts},
 };
+use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use starling_protocols::limits::CONTROL_BODY_BYTES_MAX;
 use tokio::time::timeout;
 
 use super::{answer::Failure, routes::State};
-use crate::api::{Code, Problem};
+use crate::{
+    api::{Code, Problem},
+    exact,
+};
+
+/// Digits of a number that are shown.
+const NUMBER_SHOWN: usize = 36;
 
 /// The body, as JSON of this type. No content type is asked for: there is no other.
 pub(super) struct Json<T>(pub(super) T);
@@ -38,18 +45,33 @@ impl<T: DeserializeOwned + Send> FromRequestParts<State> for Asked<T> {
     }
 }
 
-async fn body(request: Request, patience: Duration) -> Result<Bytes, Failure> {
-    let read = timeout(patience, Bytes::from_request(request, &())).await.map_err(|_| {
+async fn body(request: Request, patience: Duration) -> Result<Vec<u8>, Failure> {
+    let read = timeout(patience, read_all(request.into_body())).await.map_err(|_| {
         let message = format!("the body did not arrive within {} s", patience.as_secs());
         usage(StatusCode::REQUEST_TIMEOUT, message)
     })?;
-    read.map_err(|why| match why.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = format!("the body has more than {CONTROL_BODY_BYTES_MAX} bytes");
-            usage(StatusCode::PAYLOAD_TOO_LARGE, message)
+    let (bytes, length) = read
+        .map_err(|why| usage(StatusCode::BAD_REQUEST, format!("the body cannot be read: {why}")))?;
+    if length > CONTROL_BODY_BYTES_MAX as u64 {
+        let most = CONTROL_BODY_BYTES_MAX;
+        let message = format!("the body has {length} bytes; a call has at most {most}");
+        return Err(usage(StatusCode::PAYLOAD_TOO_LARGE, message));
+    }
+    Ok(bytes)
+}
+
+/// A body and its length. What is too much is read and thrown away: who is still writing when the
+/// connection is closed does not read the answer.
+async fn read_all(body: Body) -> Result<(Vec<u8>, u64), axum::Error> {
+    let (mut frames, mut bytes, mut length) = (body.into_data_stream(), Vec::new(), 0);
+    while let Some(frame) = frames.next().await {
+        let frame = frame?;
+        length += frame.len() as u64;
+        if length <= CONTROL_BODY_BYTES_MAX as u64 {
+            bytes.extend_from_slice(&frame);
         }
-        status => usage(status, format!("the body cannot be read: {}", why.body_text())),
-    })
+    }
+    Ok((bytes, length))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
@@ -59,12 +81,36 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
         bad_json(&path, why.inner())
     })?;
     source.end().map_err(|why| bad_json(".", &why))?;
+    check_exact("the body", &String::from_utf8_lossy(body))?;
     Ok(value)
+}
+
+/// Refuses JSON that would not be kept as it is written. What is no JSON is for others to find.
+pub(super) fn check_exact(source: &str, text: &str) -> Result<(), Problem> {
+    if let Err(why) = exact::parse(text)
+        && why.is_data()
+    {
+        let message = format!("{source} is not kept as it is written: {why}");
+        return Err(Problem::new(Code::Usage, message).next("remove one of the two"));
+    }
+    match exact::too_long(text) {
+        Some(number) => Err(inexact(source, &number[..number.len().min(NUMBER_SHOWN)])),
+        None => Ok(()),
+    }
+}
+
+fn inexact(source: &str, number: &str) -> Problem {
+    let kept = exact::kept_numbers();
+    let message = format!("{source} has {number} that is not kept as it is written: {kept}");
+    Problem::new(Code::Usage, message).next("shorten it; or quote it, which makes it a text")
 }
 
 /// What is no JSON is a wrong call; what is JSON of another type does not fit.
 fn bad_json(path: &str, why: &serde_json::Error) -> Failure {
     match why.classify() {
+        Category::Syntax if why.to_string().starts_with(exact::OUT_OF_RANGE) => {
+            inexact("the body", &format!("a number ({why})")).into()
+        }
         Category::Data if path == "." => {
             Problem::new(Code::BadBody, format!("the body does not fit: {why}")).into()
         }

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use axum::{
-    Router,
-    extract::{self, DefaultBodyLimit},
+    Router, extract,
     http::{Method, StatusCode, Uri},
     routing::{MethodRouter, get, post},
 };
 use serde::{Deserialize, de::DeserializeOwned};
-use starling_protocols::limits::{CONTROL_BODY_BYTES_MAX, EVENTS_BACKLOG_MAX};
+use starling_protocols::limits::EVENTS_BACKLOG_MAX;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -117,7 +116,6 @@ pub(super) fn router(
         .route("/readyz", get(ready))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(CONTROL_BODY_BYTES_MAX))
         .with_state(State { handle, journals, stop, body })
 }
 

@@ -214,12 +214,47 @@ async fn what_does_not_fit_is_a_problem_that_names_it() {
 }
 
 #[tokio::test]
+async fn json_that_would_not_be_kept_as_it_is_written_is_refused() {
+    let mut daemon = daemon().await;
+    let long = "18446744073709551616";
+    let set =
+        |value: &str| format!(r#"{{"name":"conf/echo","edits":[{{"path":"a","value":{value}}}]}}"#);
+    for (value, word) in [
+        (r#"{"b":1,"b":2}"#, "the key \"b\" stands there twice"),
+        (long, long),
+        ("[-9223372036854775809]", "-9223372036854775809"),
+        ("1e400", "number out of range"),
+    ] {
+        let (status, problem) = daemon.fail("POST", "/v1/docs/set", set(value)).await;
+        assert_eq!((status, problem.code), (400, Code::Usage), "{value}: {problem}");
+        assert!(problem.message.contains(word), "{word:?} is not in {problem}");
+    }
+    for (json, word) in [(long, long), ("%7B%22b%22:1,%22b%22:2%7D", "stands there twice")] {
+        let (status, problem) = daemon.fail("GET", &format!("/v1/docs?where=a={json}"), "").await;
+        assert_eq!((status, problem.code), (400, Code::Usage), "{problem}");
+        assert!(problem.message.contains(word), "{word:?} is not in {problem}");
+    }
+    let asked = r#"{"to":"a","request":"b/c","body":{"n":18446744073709551616}}"#;
+    assert_eq!(daemon.fail("POST", "/v1/request", asked).await.0, 400);
+    let reply = Ok(Reply::Text(String::new()));
+    let fine = set(r#"[18446744073709551615,-9223372036854775808,1e20,"18446744073709551616"]"#);
+    assert_eq!(daemon.ask("POST", "/v1/docs/set", &fine, reply).await.1, 200);
+}
+
+#[tokio::test]
 async fn an_oversized_body_is_refused() {
     use starling_protocols::limits::CONTROL_BODY_BYTES_MAX;
     let mut daemon = daemon().await;
     let body = "{}".to_owned() + &" ".repeat(CONTROL_BODY_BYTES_MAX - 1);
     let (status, problem) = daemon.fail("POST", "/v1/invites", body).await;
     assert_eq!((status, problem.code), (413, Code::Usage));
+    // Who has much more to say than the socket holds is heard out, and reads the answer.
+    let length = 8 * CONTROL_BODY_BYTES_MAX;
+    let head = "POST /v1/docs/set HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length:";
+    let call = format!("{head} {length}\r\n\r\n{}", " ".repeat(length));
+    let answer = raw(&daemon.socket(), &call).await;
+    let said = format!("the body has {length} bytes; a call has at most {CONTROL_BODY_BYTES_MAX}");
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains(&said), "{answer}");
     let body = "{}".to_owned() + &" ".repeat(CONTROL_BODY_BYTES_MAX - 2);
     let reply = Ok(Reply::Text(String::new()));
     assert_eq!(daemon.ask("POST", "/v1/invites", &body, reply).await.1, 200);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Statement, params};
-use starling_protocols::replica::Kept;
+use starling_protocols::{limits::DOCUMENT_NAME_BYTES_MAX, replica::Kept, words::plain};
 
 use super::{schema, store::Store};
 use crate::{
@@ -36,7 +36,8 @@ pub struct DocumentsDamage {
 pub struct DamagedCopies {
     /// How many.
     pub count: u64,
-    /// The first hundred names, as they can be read: the name itself may be what is damaged.
+    /// The first hundred names, as they can be read and shown: the name itself may be what is
+    /// damaged.
     pub names: Vec<String>,
 }
 
@@ -60,9 +61,15 @@ impl DamagedCopies {
     fn note(&mut self, name: String) {
         self.count += 1;
         if self.names.len() < NAMES_MAX {
-            self.names.push(name);
+            self.names.push(shown(&name));
         }
     }
+}
+
+/// A name as people may read it, whatever has become of it.
+pub(crate) fn shown(name: &str) -> String {
+    let more = if name.len() > DOCUMENT_NAME_BYTES_MAX { "…" } else { "" };
+    plain(&name[..name.floor_char_boundary(DOCUMENT_NAME_BYTES_MAX)]) + more
 }
 
 pub(super) fn open(

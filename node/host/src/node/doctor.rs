@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use starling_core::engine::{Counter, HostState};
-use starling_protocols::ident::HostId;
+use starling_protocols::{ident::HostId, words};
 
 use super::{Node, serve::certificate_left};
 use crate::api::{Finding, Verdict};
@@ -44,7 +44,7 @@ fn journal(node: &Node) -> Finding {
     let (waits, held) = (node.journal.waiting_bytes(), node.engine.held());
     let seen = format!("{} MiB; {waits} bytes and {held} effects wait", bytes / (1024 * 1024));
     if lost > 0 {
-        let seen = format!("{lost} agents could not be brought back; {seen}");
+        let seen = format!("{} could not be brought back; {seen}", words::count(lost, "agent"));
         let fix = "see why: p2p logs --grep 'brought back'; then p2p journal verify";
         return finding("journal", Verdict::Warn, seen, fix);
     }

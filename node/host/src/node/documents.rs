@@ -3,15 +3,16 @@ use std::time::Duration;
 use serde_json::Value;
 use starling_core::{
     documents::{
-        AutoCommit, Automerge, ChangeHash, Conflicts, HeadError, Path, Unreadable, at, conflicts,
-        diff, find_head, get, history, merge_values, remove, resolve, set,
+        AutoCommit, Automerge, ChangeHash, Conflicts, HeadError, Path, Step, Unreadable, at,
+        conflicts, diff, find_head, get, history, merge_values, remove, resolve, set,
     },
     engine::{DocumentError, DocumentView, FindDocuments, Writing},
 };
 use starling_protocols::{
     ident::{AgentId, HostId},
     limits::{BUDGET_DEFAULT, BUDGET_MAX, DOCUMENT_EDITS_MAX, DOCUMENTS_SCANNED_MAX},
-    replica::{Author, DocName, Head},
+    replica::{Author, DocName, DocNameError, Head},
+    words::count,
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -40,6 +41,12 @@ const STORE_WAIT: Duration = Duration::from_secs(10);
 
 /// The fewest letters of an id that stand for it.
 const PREFIX_MIN: usize = 4;
+
+/// Keys that are named where nothing stands.
+const NEAR_MAX: usize = 8;
+
+/// Longer keys are not named, and only so much of what was looked for is compared with them.
+const NEAR_CHARS: usize = 64;
 
 /// Agents that are listed when many have one name.
 const LOCATED_MAX: usize = 1000;
@@ -141,16 +148,16 @@ impl Node {
         let place = doc_path(path)?;
         let (value, heads) = self.look(name, |doc| {
             let Some(head) = &head else {
-                return get(doc, &place).map(|value| (value, doc.get_heads())).map_err(unreadable);
+                let value = get(doc, &place).map_err(unreadable)?;
+                let value =
+                    value.ok_or_else(|| nothing_at(name, &place, get(doc, &Path::default())));
+                return value.map(|value| (value, doc.get_heads()));
             };
             let head = find_head(doc, head).map_err(|why| no_head(name, &why))?;
-            let value = at(doc, &[head]).map_err(unreadable)?;
-            Ok((place.of(&value).cloned(), vec![head]))
+            let whole = at(doc, &[head]).map_err(unreadable)?;
+            let value = place.of(&whole).cloned();
+            Ok((value.ok_or_else(|| nothing_at(name, &place, Ok(Some(whole))))?, vec![head]))
         })??;
-        let value = value.ok_or_else(|| {
-            Problem::new(Code::NotFound, format!("nothing stands at {path:?} in {name}"))
-                .next(format!("see all of it: p2p docs get {name}"))
-        })?;
         let known = doc_name(name)?;
         let owner = self.owner_of(&known);
         let not_in_force = self.engine.not_in_force(&known).map(str::to_owned);
@@ -250,9 +257,21 @@ impl Node {
             return Err(refused(&DocumentError::Unknown));
         }
         let (ticket, now) = (writing.ticket, self.clock.now());
+        let mut missing = None;
         let written = self.engine.write_document(&name, writing, now, |doc| {
-            edits.iter().try_for_each(|(path, edit)| apply(doc, path, edit))
+            edits.iter().try_for_each(|(path, edit)| {
+                let is_done = apply(doc, path, edit)?;
+                if is_done || !edit.remove || !edit.must_stand {
+                    return Ok(());
+                }
+                missing = Some(nothing_at(name.as_str(), path, get(doc, &Path::default())));
+                Err("nothing stands there".to_owned())
+            })
         });
+        if let Some(Problem { code, message, next }) = missing {
+            let message = format!("{message}; nothing was changed");
+            return Err(Problem { code, message, next });
+        }
         let head = written.map_err(|why| self.not_written(&name, &why))?;
         if self.engine.document_heads(&set.name).is_empty() {
             let message = "a document in which nothing stands is not made";
@@ -314,7 +333,8 @@ fn edit(edit: &DocEdit) -> Result<(Path, DocEdit), Problem> {
     Ok((path, edit.clone()))
 }
 
-fn apply(doc: &mut AutoCommit, path: &Path, edit: &DocEdit) -> Result<(), String> {
+/// Gives whether there was something to do.
+fn apply(doc: &mut AutoCommit, path: &Path, edit: &DocEdit) -> Result<bool, String> {
     let said = |why: &dyn std::fmt::Display| why.to_string();
     let value = match &edit.shown {
         Some(shown) => {
@@ -328,7 +348,42 @@ fn apply(doc: &mut AutoCommit, path: &Path, edit: &DocEdit) -> Result<(), String
         Some(value) => set(doc, path, &value),
         None => remove(doc, path),
     };
-    done.map(drop).map_err(|why| said(&why))
+    done.map_err(|why| said(&why))
+}
+
+/// Nothing stands at a place of a document; and what stands nearest to it.
+fn nothing_at(name: &str, path: &Path, whole: Result<Option<Value>, Unreadable>) -> Problem {
+    let whole = whole.ok().flatten().unwrap_or_default();
+    let steps = path.steps();
+    let ways = (0..steps.len()).rev().map(|n| (n, Path::new(steps[..n].iter().cloned())));
+    let mut near = ways.filter_map(|(n, way)| Some((n, way.of(&whole)?, way.to_string())));
+    let (n, value, way) = near.next().unwrap_or((0, &whole, String::new()));
+    let place = if n == 0 { name } else { &way };
+    let shown = path.to_string();
+    let has = what_is_near(value, steps.get(n));
+    Problem::new(Code::NotFound, format!("nothing stands at {shown:?} in {name}: {place} {has}"))
+        .next(format!("see all of it: p2p docs get {name}"))
+}
+
+/// What a value has instead of something that it has not: the keys that are most like it first.
+fn what_is_near(value: &Value, wanted: Option<&Step>) -> String {
+    let start = |key: &str| key.chars().take(NEAR_CHARS).collect::<String>();
+    match (value, wanted) {
+        (Value::Object(map), Some(Step::Key(key))) if !map.is_empty() => {
+            let key = start(key);
+            let short = map.keys().filter(|other| other.len() <= NEAR_CHARS);
+            let mut keys: Vec<&String> = short.collect();
+            keys.sort_by_cached_key(|other| strsim::damerau_levenshtein(other, &key));
+            keys.truncate(NEAR_MAX);
+            let more = if keys.len() < map.len() { ", …" } else { "" };
+            let keys: Vec<_> =
+                keys.into_iter().map(|key| Path::default().key(key).to_string()).collect();
+            format!("has {}{more}", keys.join(", "))
+        }
+        (Value::Object(map), _) => format!("is a map with {}", count(map.len(), "key")),
+        (Value::Array(items), _) => format!("is a list with {}", count(items.len(), "item")),
+        _ => "has no parts".to_owned(),
+    }
 }
 
 async fn write(client: &Client, set: DocSet) -> Result<DocWritten, Problem> {
@@ -466,8 +521,15 @@ async fn named(client: &Client, what: &str) -> Result<Vec<Located>, Problem> {
 }
 
 pub(super) fn doc_name(text: &str) -> Result<DocName, Problem> {
-    text.parse().map_err(|why: starling_protocols::replica::DocNameError| {
-        Problem::new(Code::Usage, why.to_string())
+    text.parse().map_err(|why: DocNameError| {
+        let problem = Problem::new(Code::Usage, why.to_string());
+        match why {
+            DocNameError::NoAgent => problem.next(
+                "see them: p2p docs list agent/; by an agent's name, or the first letters of its id: \
+                 p2p locate",
+            ),
+            _ => problem,
+        }
     })
 }
 

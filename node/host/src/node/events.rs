@@ -5,6 +5,7 @@ use starling_core::engine::Event;
 use starling_protocols::{
     limits::EVENTS_BACKLOG_MAX,
     time::{Time, WallTime},
+    words::{count, plain},
 };
 use tokio::sync::{
     broadcast::{self, error::RecvError},
@@ -49,7 +50,7 @@ impl EventLog {
         let mut details = serde_json::to_value(event).unwrap_or_default();
         let name = details.as_object_mut().and_then(|map| map.remove("event"));
         let name = name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
-        let text = sentence(event);
+        let text = plain(&sentence(event));
         let of = |what: &str| details.get(what).and_then(Value::as_str);
         let (agent, kind, host) = (of("agent"), of("kind"), of("host"));
         if is_bad(event) {
@@ -63,7 +64,7 @@ impl EventLog {
     /// Somebody did not get through the gate.
     pub(super) fn stranger(&mut self, address: &str, why: &str, at: WallTime) {
         tracing::debug!(address, why, "a stranger was turned away");
-        let text = format!("a stranger at {address} was turned away: {why}");
+        let text = plain(&format!("a stranger at {address} was turned away: {why}"));
         let details = json!({ "address": address, "why": why });
         self.add(at, "stranger".into(), text, details);
     }
@@ -188,7 +189,10 @@ fn sentence(event: &Event) -> String {
         }
         Event::AgentTakenUp { agent, kind, before, instance } => {
             let (agent, before) = (agent.short(), before.short());
-            format!("agent {agent} of kind {kind} lives here, not on {before}; host {instance}")
+            let hosts = count(*instance, "host");
+            format!(
+                "agent {agent} of kind {kind} lives here, not on {before}; it had {hosts} before"
+            )
         }
         Event::NotTakenUp { agent, why } => {
             format!("agent {} could not be taken up, and lives nowhere: {why}", agent.short())
@@ -224,5 +228,44 @@ fn sentence(event: &Event) -> String {
         Event::JoinRefused { host, why } => {
             format!("host {} was refused at the gate: {why}", host.short())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use starling_protocols::ident::{AgentId, SecretKey};
+
+    use super::*;
+
+    fn line(event: &Event) -> EventLine {
+        let mut log = EventLog::new();
+        log.put(event, WallTime::from_millis(1));
+        log.latest.pop_back().expect("a line")
+    }
+
+    #[test]
+    fn an_agent_that_is_taken_up_had_so_many_hosts_before() {
+        let before = SecretKey::from_bytes(&[1; 32]).host();
+        let taken = |instance| Event::AgentTakenUp {
+            agent: AgentId(1 << 100),
+            kind: "counter".into(),
+            before,
+            instance,
+        };
+        for (instance, end) in [(1, "; it had 1 host before"), (2, "; it had 2 hosts before")] {
+            let text = line(&taken(instance)).text;
+            assert!(text.contains(&before.short()) && text.ends_with(end), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_others_say_is_one_line_that_steers_no_terminal() {
+        let why = "no\u{1b}[2J\nerror: \u{202e}".to_owned();
+        let agent = AgentId(1 << 100);
+        let text = line(&Event::AgentDied { agent, kind: "counter".into(), why }).text;
+        assert!(text.ends_with(r"died: no\u{1b}[2J\nerror: \u{202e}"), "{text}");
+        let mut log = EventLog::new();
+        log.stranger("/ip4/1.2.3.4/tcp/1", "\u{9b}2J", WallTime::from_millis(1));
+        assert!(log.latest[0].text.ends_with(r"\u{9b}2J"), "{:?}", log.latest);
     }
 }

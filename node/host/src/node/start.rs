@@ -418,8 +418,9 @@ fn open_documents(
         if let Err(why) = replicas.restore(&kept.bytes)
             && unread.len() < UNREAD_MAX
         {
-            tracing::error!(name = kept.name, %why, "a copy of a document cannot be read");
-            unread.push(kept.name);
+            let name = documents::shown(&kept.name);
+            tracing::error!(name, %why, "a copy of a document cannot be read");
+            unread.push(name);
         }
     })?;
     if let Some(damage) = &opened.damage {
@@ -430,7 +431,8 @@ fn open_documents(
     }
     unread.extend(opened.damaged.names);
     if !unread.is_empty() {
-        tracing::error!(names = ?unread, "copies of documents are damaged; they come from others");
+        let names = unread.join(", ");
+        tracing::error!(%names, "copies of documents are damaged; they come from others");
     }
     Ok((documents, replicas, unread))
 }

@@ -361,3 +361,57 @@ fn one_that_has_died_begins_again_on_its_own_host() {
     let log = [r#"1 true Ok(Some(Object {"room": String("attic")}))"#];
     assert_eq!(mesh.sitter_log(old), log);
 }
+
+#[test]
+fn what_died_because_it_lives_elsewhere_is_not_begun_again() {
+    // Its host is cut off, or dead, while it is taken up.
+    for dead in [false, true] {
+        let mut mesh = Mesh::with_documents(2);
+        let agent = mesh.settle_in(0, "sitter", "ada").agent;
+        if dead {
+            mesh.kill_alone(0, 2);
+        } else {
+            mesh.cut(0, 1);
+        }
+        assert_eq!(mesh.take_up(1, agent, true), Ok(()));
+        mesh.connect(0, 1);
+        mesh.settle();
+        mesh.advance(Duration::from_secs(5));
+        assert_eq!(mesh.homes(agent), [1], "dead: {dead}");
+        assert!(mesh.why_died(0, agent).is_some(), "dead: {dead}");
+        for life in 3..6 {
+            mesh.events.clear();
+            mesh.kill(0, life);
+            mesh.advance(Duration::from_secs(5));
+            assert_eq!(mesh.homes(agent), [1], "dead: {dead}");
+            let told: Vec<_> = mesh.events.iter().filter(|(at, _)| *at == 0).collect();
+            assert_eq!(mesh.why_died(0, agent), None, "dead: {dead}, {told:?}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_brought_back_is_not_missed_while_it_lives_elsewhere() {
+    let mut mesh = Mesh::with_documents(2);
+    let agent = mesh.settle_in(0, "sitter", "ada").agent;
+    let lost = |mesh: &Mesh| mesh.counted(0, Counter::AgentsLost);
+    // Its host comes back with a program that does not know it.
+    let mut others = kinds();
+    others.all.retain(|name, _| *name != "sitter");
+    mesh.kinds.insert(0, others);
+    mesh.kill_alone(0, 2);
+    assert_eq!(lost(&mesh), 1);
+    assert_eq!(mesh.take_up(1, agent, true), Ok(()));
+    mesh.connect(0, 1);
+    mesh.settle();
+    mesh.advance(Duration::from_secs(5));
+    mesh.kill(0, 3);
+    mesh.advance(Duration::from_secs(5));
+    assert_eq!((lost(&mesh), mesh.homes(agent)), (0, vec![1]));
+    // With the one that knows it, what it was here dies, and is told of.
+    mesh.kinds.remove(&0);
+    mesh.kill(0, 4);
+    mesh.advance(Duration::from_secs(5));
+    assert_eq!(mesh.homes(agent), [1]);
+    assert!(mesh.why_died(0, agent).is_some());
+}

@@ -66,6 +66,25 @@ fn of_many_damaged_rows_a_hundred_are_named() {
 }
 
 #[test]
+fn the_name_of_a_damaged_row_steers_no_terminal() {
+    let (dir, mut all) = made(3);
+    let conn = Connection::open(file_in(&dir)).unwrap();
+    let rename = "UPDATE documents SET name = ? WHERE name = ?";
+    let long = "x".repeat(100_000);
+    for (name, damaged) in
+        [("descriptor/000001", "a\u{1b}[2J\n\u{202e}"), ("descriptor/000002", &long)]
+    {
+        assert_eq!(conn.execute(rename, [damaged, name]).unwrap(), 1);
+        all.remove(name);
+    }
+    drop(conn);
+    let (_, opened, found) = open(&dir);
+    let cut = format!("{}…", &long[..128]);
+    assert_eq!(opened.damaged.names, [r"a\u{1b}[2J\n\u{202e}", &cut]);
+    assert_eq!(found, all);
+}
+
+#[test]
 fn what_is_no_file_of_documents_is_set_aside_and_not_deleted() {
     let foreign = quick_dir();
     let path = foreign.path().join("foreign.db");

@@ -1,3 +1,6 @@
+//! JSON that is kept as it is written, or refused: no number is rounded, and no key of a map stands
+//! there twice, of which one would be lost. The control API and `p2p` take no other.
+
 use std::fmt;
 
 use serde::{
@@ -7,24 +10,29 @@ use serde::{
 use serde_json::{Error, Map, Value};
 
 /// What `serde_json` says of a number that is too large for it.
-pub(super) const OUT_OF_RANGE: &str = "number out of range";
+pub const OUT_OF_RANGE: &str = "number out of range";
 
 /// A value of JSON, unless one of its maps has a key twice.
 struct Exact(Value);
 
-/// Parses JSON; a key that stands in a map twice is an error too.
-pub(super) fn parse(text: &str) -> Result<Value, Error> {
+/// Parses JSON; a key that stands in a map twice is an error too. Ask [`too_long`] of its numbers.
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn parse(text: &str) -> Result<Value, Error> {
     serde_json::from_str(text).map(|Exact(value)| value)
 }
 
 /// Whether a text is JSON, be it such as is refused.
-pub(super) fn is_json(text: &str) -> bool {
+#[must_use]
+pub fn is_json(text: &str) -> bool {
     let parsed: Result<Value, Error> = serde_json::from_str(text);
     parsed.map_or_else(|why| why.to_string().starts_with(OUT_OF_RANGE), |_| true)
 }
 
 /// The first whole number of a JSON text that 64 bits do not hold: it would be rounded.
-pub(super) fn too_long(text: &str) -> Option<&str> {
+#[must_use]
+pub fn too_long(text: &str) -> Option<&str> {
     let (mut quoted, mut escaped) = (false, false);
     let mut tokens = text.split(|c: char| {
         let was_quoted = quoted;
@@ -41,6 +49,13 @@ pub(super) fn too_long(text: &str) -> Option<&str> {
         let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         is_whole && token.parse::<i64>().is_err() && token.parse::<u64>().is_err()
     })
+}
+
+/// Which numbers are kept, in words.
+#[must_use]
+pub fn kept_numbers() -> String {
+    let (least, most) = (i64::MIN, u64::MAX);
+    format!("whole numbers are from {least} to {most}, others up to {:e}", f64::MAX)
 }
 
 impl<'de> Deserialize<'de> for Exact {
