@@ -56,6 +56,15 @@ fn checked(host: &Host) -> (String, String) {
     (text("verdict"), text("seen"))
 }
 
+fn is_warned_of_the_limit(host: &Host) {
+    let (verdict, found) = checked(host);
+    let kind = "conf/greeter does not configure agents of kind greeter, which go on with";
+    assert!(verdict == "warn" && found.starts_with(kind), "{found}");
+    assert!(found.contains(": fields.limit: a whole number from 0"), "{found}");
+    let advice = host.run(&["doctor"]).out;
+    assert!(advice.contains("p2p docs history conf/greeter"), "{advice}");
+}
+
 #[test]
 fn what_is_set_on_another_host_reaches_agents_at_once() {
     let place = place!();
@@ -85,12 +94,7 @@ fn what_is_set_on_another_host_reaches_agents_at_once() {
     let event = beta.event("not-configured", |event| event["details"]["document"] == DOC);
     assert!(event["text"].as_str().is_some_and(|text| text.contains("fields.limit")), "{event}");
     assert_eq!(beta.metric("configurations_refused"), 1);
-    let (verdict, found) = checked(&beta);
-    let kind = "conf/greeter does not configure agents of kind greeter, which go on with";
-    assert!(verdict == "warn" && found.starts_with(kind), "{found}");
-    assert!(found.contains(": fields.limit: a whole number from 0"), "{found}");
-    let advice = beta.run(&["doctor"]).out;
-    assert!(advice.contains("p2p docs history conf/greeter"), "{advice}");
+    is_warned_of_the_limit(&beta);
     let told = docs(&beta, &["get", DOC]);
     assert!(told.err.contains("go on with an earlier version: fields.limit"), "{told:?}");
     let told = until("one that knows its type is asked", || {

@@ -281,7 +281,6 @@ impl Engine {
         let entropy = Entropy::from_seed(config.seed);
         let Kinds { all, initial } = config.kinds;
         let kinds: Vec<_> = all.into_values().collect();
-        let numbers = kinds.iter().map(|kind| kind.name()).zip(0..).collect();
         let services = services::Services::new(&kinds);
         let me = config.key.host();
         let mut engine = Self {
@@ -303,8 +302,8 @@ impl Engine {
             doubles: double::Doubles::default(),
             entropy: entropy.fork("engine"),
             configs: configs::Configs::new(&kinds, &initial),
+            kind_numbers: kinds.iter().map(|kind| kind.name()).zip(0..).collect(),
             kinds,
-            kind_numbers: numbers,
             agents: agents::Agents::default(),
             queue: VecDeque::new(),
             effects: Vec::new(),
