@@ -175,7 +175,9 @@ impl Repeating {
             let heads = heads(document);
             if heads.len() > most {
                 document.set_actor(ActorId::from(derive("starling joined 1", &heads)));
-                let _ = document.empty_change(CommitOptions::default().with_time(0));
+                let options =
+                    CommitOptions::default().with_message("joins what was written at once");
+                let _ = document.empty_change(options.with_time(0));
             }
         })
     }
