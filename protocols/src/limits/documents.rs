@@ -207,3 +207,7 @@ pub const DOCUMENT_CONFLICTS_MAX: usize = 256;
 /// and those are to be fewer than [`DOCUMENT_CHANGES_KEPT_MIN`]. Of a place for whose values there
 /// is no room only the one that is shown is kept.
 pub const DOCUMENT_CONFLICTS_KEPT_MAX: usize = 48;
+
+/// With more of any cap than this a history does not begin that keeps values in conflict: there must
+/// be room to choose one of them.
+pub const DOCUMENT_CONFLICTS_KEPT_PERCENT: usize = 60;

@@ -12,7 +12,7 @@ use super::{
     copying::{Copying, Maker, fresh},
     hash, heads, refused,
 };
-use crate::{limits::DOCUMENT_CONFLICTS_KEPT_MAX, wire};
+use crate::wire;
 
 pub(super) type Done<T = ()> = std::result::Result<T, AutomergeError>;
 
@@ -26,6 +26,8 @@ pub(in crate::replica) struct Step {
     pub(in crate::replica) time: i64,
     pub(in crate::replica) message: String,
     pub(in crate::replica) deps: Vec<Head>,
+    /// It does nothing but join the heads before it.
+    pub(in crate::replica) empty: bool,
 }
 
 /// A change that is to be made.
@@ -70,6 +72,7 @@ impl Body {
                     time: change.timestamp,
                     message: change.message.unwrap_or_default().into_owned(),
                     deps,
+                    empty: change.max_op < change.start_op,
                 }
             });
             steps.collect()
@@ -83,25 +86,25 @@ impl Body {
 
     /// A document with the same value and one change, its root; on which the values stand that are
     /// in conflict, each by a change of its own: by whom, for the change that wrote it first and
-    /// its number among them. Of more than [`DOCUMENT_CONFLICTS_KEPT_MAX`] values only those are
-    /// kept that are shown.
+    /// its number among them. Of more than so many values only those are kept that are shown.
     pub(in crate::replica) fn anew(
         &mut self,
         root: Maker,
+        conflicts: usize,
         maker: impl Fn(Head, usize) -> Maker,
     ) -> Result<(Self, Head), BodyError> {
         let from = &self.document;
         let made = contained(|| {
             let mut to = AutoCommit::new();
             to.set_actor(ActorId::from(root.actor));
-            let mut copying = Copying::with_conflicts(from, &mut to, DOCUMENT_CONFLICTS_KEPT_MAX);
+            let mut copying = Copying::with_conflicts(from, &mut to, conflicts);
             copying.object(&ROOT, &ROOT)?;
             let (time, message) = (root.time, root.message);
             let options = || CommitOptions::default().with_time(time).with_message(&message);
             // Of an empty document, too, there is a root.
             let root = copying.to.commit_with(options());
             let root = Head(root.unwrap_or_else(|| copying.to.empty_change(options())).0);
-            copying.stand(root, maker)?;
+            copying.stand(maker)?;
             Ok((to, root))
         })?;
         let (document, root) = made.map_err(refused)?;
@@ -135,16 +138,20 @@ impl Repeating {
         })
     }
 
-    /// Adds what another document has at its root, and this one has not.
+    /// Adds what another document has at its root, and this one has not at these heads.
     pub(in crate::replica) fn fill(
         &mut self,
         source: &mut Body,
         root: Head,
+        present: &[Head],
         plan: &Planned,
     ) -> Result<Option<Head>, BodyError> {
-        let from = contained(|| source.document.fork_at(&[hash(root)]))?.map_err(refused)?;
+        let present: Vec<ChangeHash> = present.iter().copied().map(hash).collect();
+        let (from, version) =
+            contained(|| Ok((source.document.fork_at(&[hash(root)])?, self.0.fork_at(&present)?)))?
+                .map_err(refused)?;
         self.make(plan, |doc| {
-            let _ = Copying::shown(&from, doc).missing(&ROOT, &ROOT);
+            let _ = Copying::shown(&from, doc).missing(&version, &ROOT, &ROOT);
         })
     }
 
@@ -174,7 +181,7 @@ impl Repeating {
         contained(|| {
             let heads = heads(document);
             if heads.len() > most {
-                document.set_actor(ActorId::from(derive("starling joined 1", &heads)));
+                document.set_actor(ActorId::from(derive("starling joined 2", &heads)));
                 let options =
                     CommitOptions::default().with_message("joins what was written at once");
                 let _ = document.empty_change(options.with_time(0));

@@ -1,6 +1,6 @@
 //! Copies the value of a document, with those values that stand in conflict in it.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use automerge::{
     ActorId, AutoCommit, ChangeHash, ObjId, ObjType, Prop, ReadDoc as _, ScalarValue, Value,
@@ -8,7 +8,7 @@ use automerge::{
     transaction::{CommitOptions, Transactable as _},
 };
 
-use super::{Head, anew::Done, hash};
+use super::{Head, anew::Done};
 
 /// Who makes a change, when, and what is said of it.
 pub(in crate::replica) struct Maker {
@@ -92,8 +92,8 @@ impl<'a> Copying<'a> {
             let Some((value, id)) = self.from.get(object, at)? else { continue };
             let end = self.to.length(into);
             if self.leaves_out(object, Prop::Seq(at), into)? {
-                // Its place among the others is kept.
-                self.to.insert(into, end, ScalarValue::Null)?;
+                // Its place among the others is kept, by what none of its values is.
+                self.to.insert_object(into, end, ObjType::Map)?;
                 continue;
             }
             match put(&value) {
@@ -130,13 +130,17 @@ impl<'a> Copying<'a> {
         }
     }
 
-    /// Copies those entries that are not there yet, in maps within maps, too.
-    pub(super) fn missing(&mut self, object: &ObjId, into: &ObjId) -> Done {
+    /// Copies those entries that another version of the document does not have yet, in maps within
+    /// maps, too.
+    pub(super) fn missing(&mut self, version: &AutoCommit, object: &ObjId, into: &ObjId) -> Done {
         for key in self.keys(object) {
             let Some((value, id)) = self.from.get(object, key.as_str())? else { continue };
-            match (&value, self.to.get(into, key.as_str())?) {
+            match (&value, version.get(into, key.as_str())?) {
                 (Value::Object(ObjType::Map), Some((Value::Object(ObjType::Map), there))) => {
-                    self.missing(&id, &there)?;
+                    // That version may have made it, and not this one.
+                    if self.to.object_type(&there).is_ok() {
+                        self.missing(version, &id, &there)?;
+                    }
                 }
                 (_, Some(_)) => {}
                 (_, None) => self.entry(&value, &id, into, key.as_str())?,
@@ -164,49 +168,54 @@ impl<'a> Copying<'a> {
         Ok(true)
     }
 
-    /// Writes the values of the places that were left out, on the change that holds the rest: each
-    /// by a change of its own, so that they stand in conflict again, and the same one is shown.
-    pub(super) fn stand(&mut self, root: Head, maker: impl Fn(Head, usize) -> Maker) -> Done {
+    /// Writes the values of the places that were left out, on what holds the rest: each by a change
+    /// of its own, so that they stand in conflict again, and the same one is shown.
+    pub(super) fn stand(mut self, maker: impl Fn(Head, usize) -> Maker) -> Done {
         let mut count = 0;
-        let mut open: VecDeque<(ChangeHash, Place)> = VecDeque::new();
-        open.extend(self.left_out.drain(..).map(|place| (hash(root), place)));
-        while let Some((within, place)) = open.pop_front() {
-            for (rank, standing) in place.values.iter().enumerate() {
-                let maker = maker(Head(standing.writer.0), count);
-                count += 1;
-                let made = self.value(within, &place, rank, maker)?;
-                open.extend(self.left_out.drain(..).map(|place| (made, place)));
+        let mut open = VecDeque::from([(self.to.clone(), mem::take(&mut self.left_out))]);
+        while let Some((base, places)) = open.pop_front() {
+            for place in places {
+                let makers = place.values.iter().map(|standing| {
+                    count += 1;
+                    maker(Head(standing.writer.0), count)
+                });
+                for (standing, maker) in place.values.iter().zip(ranked(makers.collect())) {
+                    let mut fork = base.clone();
+                    let within = self.value(&mut fork, &place, standing, maker)?;
+                    self.to.merge(&mut fork)?;
+                    open.extend((!within.is_empty()).then_some((fork, within)));
+                }
             }
         }
         Ok(())
     }
 
-    /// Writes one value of a place, on the change that has made what the place is in.
+    /// Writes one value of a place. Gives the places within it that were left out.
     fn value(
         &mut self,
-        within: ChangeHash,
+        fork: &mut AutoCommit,
         place: &Place,
-        rank: usize,
+        standing: &Standing,
         maker: Maker,
-    ) -> Done<ChangeHash> {
-        let Standing { value, id, .. } = &place.values[rank];
-        let mut fork = self.to.fork_at(&[within])?;
+    ) -> Done<Vec<Place>> {
         fork.set_actor(ActorId::from(maker.actor));
-        let mut copying = Copying::with_conflicts(self.from, &mut fork, self.room);
-        // Of those that stand there the operation with the highest number is shown. What was there
-        // already would be no operation.
-        let others = [ScalarValue::Boolean(true), ScalarValue::Boolean(false), ScalarValue::Null];
-        let others = others.into_iter().filter(|other| value.as_scalar() != Some(other)).cycle();
-        for other in others.take(rank) {
-            copying.to.put(&place.object, place.prop.clone(), other)?;
-        }
-        copying.entry(value, id, &place.object, place.prop.clone())?;
-        (self.left_out, self.room) = (copying.left_out, copying.room);
+        let mut copying = Copying::with_conflicts(self.from, fork, self.room);
+        copying.entry(&standing.value, &standing.id, &place.object, place.prop.clone())?;
+        self.room = copying.room;
+        let left_out = copying.left_out;
         let options = CommitOptions::default().with_time(maker.time).with_message(maker.message);
-        let made = fork.commit_with(options).unwrap_or(within);
-        self.to.merge(&mut fork)?;
-        Ok(made)
+        fork.commit_with(options);
+        Ok(left_out)
     }
+}
+
+/// Those who write the values of one place, each with the first of its operations, all of which have
+/// the same number: what is shown is that of the actor with the greatest id, so that is the last.
+fn ranked(mut makers: Vec<Maker>) -> Vec<Maker> {
+    let mut actors: Vec<_> = makers.iter().map(|maker| maker.actor).collect();
+    actors.sort_unstable();
+    makers.iter_mut().zip(actors).for_each(|(maker, actor)| maker.actor = actor);
+    makers
 }
 
 fn put(value: &Value<'_>) -> Put {

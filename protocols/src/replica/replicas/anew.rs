@@ -13,7 +13,8 @@ use super::{
 };
 use crate::limits::{
     DESCRIPTOR_BYTES_MAX, DOCUMENT_BASES_MAX, DOCUMENT_CHANGES_KEPT_MIN,
-    DOCUMENT_CHANGES_WEIGHED_MIN, DOCUMENT_HEADS_MAX, DOCUMENT_KEPT_PERCENT,
+    DOCUMENT_CHANGES_WEIGHED_MIN, DOCUMENT_CONFLICTS_KEPT_MAX, DOCUMENT_CONFLICTS_KEPT_PERCENT,
+    DOCUMENT_HEADS_MAX, DOCUMENT_KEPT_PERCENT,
 };
 
 /// What the root of a history says.
@@ -30,7 +31,8 @@ pub(super) fn repeated(body: &mut Body) -> Result<BTreeMap<Origin, Head>, BodyEr
     Ok(twins.collect())
 }
 
-/// A document of this value whose root says what it covers; it follows `past`.
+/// A document of this value whose root says what it covers; it follows `past`. Values in conflict
+/// stand there as such, if there is room for them. None is made of more bytes than `most`.
 fn rooted(
     name: &DocName,
     past: &Past,
@@ -38,9 +40,10 @@ fn rooted(
     lineage: &Lineage,
     body: &mut Body,
     steps: &[Step],
+    most: usize,
 ) -> Option<(Body, Head)> {
     let heads = body.heads();
-    let root = Maker {
+    let root = || Maker {
         actor: derive("starling root 1", &(name, base.number, &heads)),
         time: steps.iter().map(|step| step.time).max().unwrap_or_default(),
         message: message(base.number + 1, lineage),
@@ -54,7 +57,13 @@ fn rooted(
             message: origin.unwrap_or_default(),
         }
     };
-    body.anew(root, maker).ok()
+    let fits = |new: &Body| new.len_saved() <= most;
+    let shown = body.anew(root(), 0, maker).ok().filter(|(new, _)| fits(new))?;
+    let all = body.anew(root(), DOCUMENT_CONFLICTS_KEPT_MAX, maker).ok();
+    match all.filter(|(new, _)| !new.is_above(DOCUMENT_CONFLICTS_KEPT_PERCENT)) {
+        Some(all) => Some(all).filter(|(new, _)| fits(new)),
+        None => Some(shown),
+    }
 }
 
 impl Replicas {
@@ -84,10 +93,8 @@ impl Replicas {
         let origins = made.map(|step| past.origin(step)).collect();
         let heads = body.heads();
         let lineage = revision.lineage.then(base, &heads, origins);
-        let (new, root) = rooted(&revision.name, &past, base, &lineage, body, &steps)?;
-        if !any && new.len_saved() > saved / 2 {
-            return None;
-        }
+        let most = if any { usize::MAX } else { saved / 2 };
+        let (new, root) = rooted(&revision.name, &past, base, &lineage, body, &steps, most)?;
         (revision.base, revision.lineage) = (base.after(Some(root)), lineage);
         *body = new;
         Some(past)
@@ -162,7 +169,8 @@ impl Replicas {
         let deletion = revision.base;
         revision.lineage = revision.lineage.then(past.base, &body.heads(), origins);
         revision.lineage.from = deletion.number + 1;
-        let (new, root) = rooted(name, past, deletion, &revision.lineage, &mut body, &steps)?;
+        let (new, root) =
+            rooted(name, past, deletion, &revision.lineage, &mut body, &steps, usize::MAX)?;
         revision.base = deletion.after(Some(root));
         revision.heads = new.heads();
         revision.content = Content::Whole(new.save());
@@ -285,6 +293,7 @@ impl Carrier {
             let place = match self.known.get(&origin) {
                 _ if self.lineage.covers(&origin) => self.covered(&step, &origin),
                 Some(twin) => vec![*twin],
+                None if step.empty => self.onto(&step.deps),
                 None => self.repeat(&mut source, &step, origin)?,
             };
             self.places.insert(step.head, place);
@@ -304,51 +313,81 @@ impl Carrier {
             return Ok(());
         }
         let place = if past.root_is_covered(&self.lineage) {
-            vec![self.root]
+            self.known_by(past)
         } else if let Some((before, heads)) = past.before(all) {
             self.history(before, all)?;
             self.onto(&heads)
         } else {
-            // What it was made of is not known any more: only what is missing here is added.
-            let actor = derive("starling filled 1", &step.head);
-            let seq = step.seq;
-            let origin = Origin { number: past.base.number, base: past.base.short(), actor, seq };
-            let text = origin.message(step.head, "");
-            let onto = vec![self.root];
-            let plan = Planned { actor, time: step.time, message: text, onto };
-            match self.known.get(&origin) {
-                Some(twin) => vec![*twin],
-                None if self.lineage.covers(&origin) => plan.onto,
-                None => {
-                    self.target.fill(source, step.head, &plan)?.map_or(plan.onto, |it| vec![it])
-                }
-            }
+            self.fill(past, source, step)?
         };
         self.places.insert(step.head, place);
         Ok(())
     }
 
+    /// Adds what is missing here of the root of another history: what that was made of is not known
+    /// any more.
+    fn fill(
+        &mut self,
+        past: &Past,
+        source: &mut Body,
+        step: &Step,
+    ) -> Result<Vec<Head>, BodyError> {
+        let actor = derive("starling filled 1", &step.head);
+        let Base { number, .. } = past.base;
+        let origin = Origin { number, base: past.base.short(), actor, seq: step.seq };
+        let mut place = self.known_by(past);
+        if self.lineage.covers(&origin) {
+            return Ok(self.with(place, self.standing.get(&origin).into_iter().flatten()));
+        }
+        let mut twin = self.known.get(&origin).copied();
+        if twin.is_none() {
+            // What stands in conflict here is here. It is not replaced by what stands there.
+            let present = self.with(vec![self.root], self.standing.values().flatten());
+            let plan = Planned {
+                actor: derive("starling filled 2", &(step.head, self.root)),
+                time: step.time,
+                message: origin.message(step.head, ""),
+                onto: vec![self.root],
+            };
+            twin = self.target.fill(source, step.head, &present, &plan)?;
+        }
+        place = self.with(place, &twin);
+        Ok(place)
+    }
+
+    /// The root, with those values in conflict on it that a history knew when it was begun anew.
+    fn known_by(&self, past: &Past) -> Vec<Head> {
+        let known = self.standing.iter().filter(|(origin, _)| past.lineage.covers(origin));
+        self.with(vec![self.root], known.flat_map(|(_, values)| values))
+    }
+
+    /// A place, and more that follows the root.
+    fn with<'a>(
+        &self,
+        mut place: Vec<Head>,
+        more: impl IntoIterator<Item = &'a Head>,
+    ) -> Vec<Head> {
+        place.extend(more);
+        self.maximal(place)
+    }
+
     /// What stands here for a change that the root covers: with the root, what of it and of those
     /// before it stands in conflict.
     fn covered(&self, step: &Step, origin: &Origin) -> Vec<Head> {
-        let mut place = self.onto(&step.deps);
-        if let Some(values) = self.standing.get(origin) {
-            place.retain(|head| *head != self.root);
-            place.extend(values);
-        }
-        place
+        self.with(self.onto(&step.deps), self.standing.get(origin).into_iter().flatten())
     }
 
     fn onto(&self, deps: &[Head]) -> Vec<Head> {
         let places = deps.iter().filter_map(|dep| self.places.get(dep)).flatten();
-        let mut onto: Vec<Head> = places.copied().collect();
-        onto.sort_unstable();
-        onto.dedup();
-        if onto.len() > 1 {
-            // All others follow it.
-            onto.retain(|head| *head != self.root);
-        }
-        if onto.is_empty() { vec![self.root] } else { onto }
+        self.maximal(places.copied().collect())
+    }
+
+    /// These, without the root where there is any other: all others follow it.
+    fn maximal(&self, mut heads: Vec<Head>) -> Vec<Head> {
+        heads.retain(|head| *head != self.root);
+        heads.sort_unstable();
+        heads.dedup();
+        if heads.is_empty() { vec![self.root] } else { heads }
     }
 
     fn repeat(

@@ -348,6 +348,6 @@ fn has_more(
     let mut steps = other.steps()?.into_iter().filter(|step| Some(step.head) != past.base.root);
     Ok(steps.any(|step| {
         let origin = past.origin(&step);
-        !lineage.covers(&origin) && !known.contains_key(&origin)
+        !step.empty && !lineage.covers(&origin) && !known.contains_key(&origin)
     }))
 }

@@ -89,8 +89,9 @@ fn two_who_begin_anew_at_the_same_time_have_each_value_once() {
     }
     one.set(&doc, "size", 5);
     two.set(&doc, "rest", 6);
-    let its = two.all.whole(&doc).unwrap();
-    for (place, from) in [(&mut two, one.all.whole(&doc).unwrap()), (&mut one, its)] {
+    let late = [&one, &two].map(|place| place.all.whole(&doc).unwrap());
+    let [its, other] = late.clone();
+    for (place, from) in [(&mut two, its), (&mut one, other)] {
         // One of the two goes on in its own history, the other one in that.
         place.take(from).expect("it is good");
         if place.all.is_pending(&doc) {
@@ -103,6 +104,13 @@ fn two_who_begin_anew_at_the_same_time_have_each_value_once() {
         let all = ["a", "size", "rest"].map(|field| place.get(&doc, field));
         assert_eq!(all, [Some(1), Some(5), Some(6)]);
         assert_eq!(place.values(&doc, "limit"), values);
+    }
+    // What comes late is known.
+    for place in [&mut one, &mut two] {
+        for late in &late {
+            let taken = place.take(late.clone());
+            assert!(matches!(taken, Ok(Taken::Older | Taken::Same)), "{taken:?}");
+        }
     }
     // A value that was replaced in one part only does not come back.
     let mut three = short(3);
@@ -122,4 +130,72 @@ fn two_who_begin_anew_at_the_same_time_have_each_value_once() {
         }
     }
     assert_eq!((two.values(&doc, "limit"), three.values(&doc, "limit")), (vec![8], vec![8]));
+}
+
+#[test]
+fn what_another_history_began_with_is_none_of_them() {
+    let doc = name("conf/echo");
+    for more in [0, 5] {
+        let (mut one, mut two, mut three) = (Place::new(1), short(2), Place::new(3));
+        one.set(&doc, "limit", 5);
+        two.pull(&one, &doc);
+        three.pull(&one, &doc);
+        // The one that was away begins anew with the value that both others have replaced.
+        for number in 0..more {
+            two.set(&doc, "early", number);
+        }
+        two.set(&doc, "late", 3);
+        begin_anew(&mut two, &doc);
+        let (early, late) = (two.get(&doc, "early"), two.get(&doc, "late"));
+        one.set(&doc, "limit", 6);
+        three.set(&doc, "limit", 7);
+        one.pull(&three, &doc);
+        one.all.set_changes_max(3);
+        while one.number(&doc) <= two.number(&doc) {
+            begin_anew(&mut one, &doc);
+        }
+        let values = one.values(&doc, "limit");
+        assert_eq!(values.len(), 2);
+        // A third host knows nothing of what either history is made of.
+        let mut four = Place::new(4);
+        four.pull(&two, &doc);
+        assert_eq!(four.pull(&one, &doc), NEW);
+        assert_eq!(four.carry(&doc).dropped, []);
+        let now = (four.values(&doc, "limit"), four.get(&doc, "early"), four.get(&doc, "late"));
+        assert_eq!(now, (values, early, late), "{more} more");
+    }
+}
+
+#[test]
+fn who_knew_one_of_them_replaces_that_one() {
+    let doc = name("conf/echo");
+    let (mut one, mut two) = (Place::new(1), Place::new(2));
+    one.set(&doc, "a", 1);
+    two.pull(&one, &doc);
+    one.set(&doc, "limit", 7);
+    two.set(&doc, "limit", 6);
+    one.pull(&two, &doc);
+    two.all.set_changes_max(3);
+    begin_anew(&mut two, &doc);
+    let mut three = Place::new(3);
+    three.pull(&two, &doc);
+    one.all.set_changes_max(3);
+    while one.number(&doc) <= two.number(&doc) {
+        begin_anew(&mut one, &doc);
+    }
+    assert_eq!(two.pull(&one, &doc), NEW);
+    assert_eq!(two.carry(&doc).dropped, []);
+    assert_eq!(one.pull(&two, &doc), NEW);
+    begin_anew(&mut one, &doc);
+    assert_eq!(one.values(&doc, "limit").len(), 2);
+    // In a history that began with one of the two values, somebody replaces that.
+    three.set(&doc, "limit", 8);
+    assert_eq!(three.pull(&one, &doc), NEW);
+    assert_eq!(three.carry(&doc).dropped, []);
+    assert_eq!(one.pull(&three, &doc), NEW);
+    for place in [&mut one, &mut three] {
+        let mut values = place.values(&doc, "limit");
+        values.sort_unstable();
+        assert_eq!(values, [7, 8]);
+    }
 }
