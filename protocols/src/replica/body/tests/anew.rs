@@ -126,6 +126,31 @@ fn of_more_conflicts_than_are_kept_what_is_shown_is_kept() {
 }
 
 #[test]
+fn nothing_is_a_value_too() {
+    for (one, two) in [(2, 3), (3, 2)] {
+        let mut body = Body::empty();
+        let made = body.change(&author(1), |doc| {
+            let list = doc.put_object(ROOT, "list", ObjType::List)?;
+            doc.insert(&list, 0, 5)
+        });
+        made.expect("it may be made");
+        let mut other = body.clone();
+        for (body, actor, value) in
+            [(&mut body, one, ScalarValue::Null), (&mut other, two, 6.into())]
+        {
+            let change = body.change(&author(actor), |doc| {
+                let (_, list) = doc.get(ROOT, "list")?.expect("it was put");
+                doc.put(&list, 0, value)
+            });
+            change.expect("it may be changed");
+        }
+        assert_eq!(body.take(&other.save()), Ok(true));
+        let (new, _) = anew(&mut body, "");
+        assert_eq!(all(&new), all(&body));
+    }
+}
+
+#[test]
 fn many_values_of_one_place_take_no_more_room_than_before() {
     let mut base = Body::empty();
     put(&mut base, 99, "a", "first");
