@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use self::scan::{Sent, Size, scan};
 pub(super) use self::{
-    anew::{Planned, Repeating, Step, derive},
+    anew::{Entry, Planned, Repeating, Step, derive},
     copying::Maker,
 };
 use crate::{
@@ -365,10 +365,13 @@ impl Body {
         if after != [head] || !self.heads.iter().all(|head| before.contains(head)) {
             return Err(ChangeError::Meddled);
         }
-        let next = self.followed(document, &BTreeSet::from([hash(head)]))?;
-        next.size.within(DOCUMENT_OWN_PERCENT)?;
-        *self = next;
+        *self = self.followed(document, &BTreeSet::from([hash(head)]))?;
         Ok(Some(head))
+    }
+
+    /// Refuses a document that leaves no room for changes made elsewhere at the same time.
+    pub(super) fn leaves_room(&self) -> Result<(), BodyError> {
+        self.size.within(DOCUMENT_OWN_PERCENT)
     }
 
     /// Merges what another host sent: a whole document, or what [`since`](Self::since) gave there.

@@ -325,7 +325,8 @@ impl Replicas {
         let changed = body.change(&pen.author, change);
         if let Ok(Some(_)) = changed {
             let past = self.begin_anew(&mut revision, &mut body);
-            take::fits(name, &body).map_err(|why| WriteError::Change(why.into()))?;
+            let fits = take::fits(name, &body).and_then(|()| body.leaves_room());
+            fits.map_err(|why| WriteError::Change(why.into()))?;
             revision.heads = body.heads();
             revision.content = Content::Whole(body.save());
             revision.sign(pen.key, self.mesh);

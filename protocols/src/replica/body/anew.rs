@@ -48,6 +48,22 @@ pub(in crate::replica) fn derive(what: &'static str, of: &impl serde::Serialize)
     actor
 }
 
+/// An entry of a map: the map, and the key.
+pub(in crate::replica) struct Entry(ObjId, String);
+
+impl Entry {
+    /// Whether nobody has replaced what the root has there.
+    fn stands(&self, document: &AutoCommit, root: Head) -> bool {
+        let all = document.get_all(&self.0, self.1.as_str()).unwrap_or_default();
+        all.iter().any(|(_, id)| document.hash_for_opid(id) == Some(hash(root)))
+    }
+
+    /// The actor of who writes again what a root has there.
+    pub(in crate::replica) fn actor(&self, root: Head) -> [u8; 16] {
+        derive("starling kept 1", &(root, self.0.to_string(), &self.1))
+    }
+}
+
 /// A document in which changes of others are repeated. They count when it is
 /// [settled](Self::settle).
 pub(in crate::replica) struct Repeating(AutoCommit);
@@ -85,13 +101,13 @@ impl Body {
     }
 
     /// A document with the same value and one change, its root; on which the values stand that are
-    /// in conflict, each by a change of its own: by whom, for the change that wrote it first and
-    /// its number among them. Of more than so many values only those are kept that are shown.
+    /// in conflict, each by a change of its own: when and by which message, for the change that wrote
+    /// it first. Of more than so many values only those are kept that are shown.
     pub(in crate::replica) fn anew(
         &mut self,
         root: Maker,
         conflicts: usize,
-        maker: impl Fn(Head, usize) -> Maker,
+        maker: impl Fn(Head) -> Maker,
     ) -> Result<(Self, Head), BodyError> {
         let from = &self.document;
         let made = contained(|| {
@@ -120,20 +136,52 @@ impl Body {
 
 impl Repeating {
     /// Repeats a change of another document by what it did there. Gives `None` if nothing of it
-    /// can be done here.
+    /// can be done here, and the entries that it replaces though it knew another value of them, if
+    /// nobody else has replaced that: of these it deletes none.
     pub(in crate::replica) fn repeat(
         &mut self,
         source: &mut Body,
         step: &Step,
+        root: Head,
         plan: &Planned,
-    ) -> Result<Option<Head>, BodyError> {
+    ) -> Result<(Option<Head>, Vec<Entry>), BodyError> {
         let before: Vec<ChangeHash> = step.deps.iter().copied().map(hash).collect();
         let document = &mut source.document;
         let patches = contained(|| document.diff(&before, &[hash(step.head)]))?;
-        self.make(plan, |doc| {
+        let whole = contained(|| self.0.clone())?;
+        let mut replaced = Vec::new();
+        let made = self.make(plan, |doc| {
             for patch in &patches {
-                // What has no place here any more is left out.
-                let _ = apply(doc, patch);
+                let unknown = unknown(doc, root, (document, &before), patch);
+                let deletes = matches!(patch.action, PatchAction::DeleteMap { .. });
+                if unknown.is_none() || !deletes {
+                    // What has no place here any more is left out.
+                    let _ = apply(doc, patch);
+                    replaced.extend(unknown);
+                }
+            }
+        })?;
+        // What somebody else has replaced already does not come back.
+        replaced.retain(|entry| entry.stands(&whole, root));
+        Ok((made, replaced))
+    }
+
+    /// Writes the value of an entry again that the root has: beside what has replaced it, so that both
+    /// stand there.
+    pub(in crate::replica) fn keep(
+        &mut self,
+        root: Head,
+        entry: &Entry,
+        plan: &Planned,
+    ) -> Result<Option<Head>, BodyError> {
+        let Entry(object, key) = entry;
+        let document = &mut self.0;
+        let from = contained(|| document.fork_at(&[hash(root)]))?.map_err(refused)?;
+        self.make(plan, |doc| {
+            if let Ok(Some((value, id))) = from.get(object, key.as_str()) {
+                // The same value again would be no operation.
+                let _ = doc.put_object(object, key.as_str(), ObjType::Map);
+                let _ = Copying::shown(&from, doc).entry(&value, &id, object, key.as_str());
             }
         })
     }
@@ -192,6 +240,29 @@ impl Repeating {
     pub(in crate::replica) fn settle(self) -> Result<Body, BodyError> {
         Body::settle(self.0)
     }
+}
+
+/// The entry that a patch replaces, if the root wrote what stands there and who made the change knew
+/// another value.
+fn unknown(
+    doc: &AutoCommit,
+    root: Head,
+    (source, before): (&AutoCommit, &[ChangeHash]),
+    patch: &Patch,
+) -> Option<Entry> {
+    let (PatchAction::PutMap { key, .. } | PatchAction::DeleteMap { key }) = &patch.action else {
+        return None;
+    };
+    let object = place(doc, patch)?;
+    let (now, id) = doc.get(&object, key.as_str()).ok()??;
+    let was = source.get_at(&patch.obj, key.as_str(), before).ok().flatten();
+    let known = match (&now, was.as_ref().map(|(was, _)| was)) {
+        (Value::Scalar(now), Some(Value::Scalar(was))) => fresh(now) == fresh(was),
+        (Value::Object(now), Some(Value::Object(was))) => now == was,
+        _ => false,
+    };
+    let of_root = doc.hash_for_opid(&id) == Some(hash(root));
+    (of_root && !known).then(|| Entry(object, key.clone()))
 }
 
 /// The object of this document in the place where a patch found one.

@@ -8,7 +8,10 @@ use automerge::{
     transaction::{CommitOptions, Transactable as _},
 };
 
-use super::{Head, anew::Done};
+use super::{
+    Head,
+    anew::{Done, derive},
+};
 
 /// Who makes a change, when, and what is said of it.
 pub(in crate::replica) struct Maker {
@@ -114,7 +117,7 @@ impl<'a> Copying<'a> {
     }
 
     /// Puts one value into a place, with all that it holds.
-    fn entry(
+    pub(super) fn entry(
         &mut self,
         value: &Value<'_>,
         id: &ObjId,
@@ -170,18 +173,13 @@ impl<'a> Copying<'a> {
 
     /// Writes the values of the places that were left out, on what holds the rest: each by a change
     /// of its own, so that they stand in conflict again, and the same one is shown.
-    pub(super) fn stand(mut self, maker: impl Fn(Head, usize) -> Maker) -> Done {
-        let mut count = 0;
+    pub(super) fn stand(mut self, maker: impl Fn(Head) -> Maker) -> Done {
         let mut open = VecDeque::from([(self.to.clone(), mem::take(&mut self.left_out))]);
         while let Some((base, places)) = open.pop_front() {
             for place in places {
-                let makers = place.values.iter().map(|standing| {
-                    count += 1;
-                    maker(Head(standing.writer.0), count)
-                });
-                for (standing, maker) in place.values.iter().zip(ranked(makers.collect())) {
-                    let mut fork = base.clone();
-                    let within = self.value(&mut fork, &place, standing, maker)?;
+                for (standing, actor) in place.values.iter().zip(self.actors(&base, &place)?) {
+                    let maker = Maker { actor, ..maker(Head(standing.writer.0)) };
+                    let (mut fork, _, within) = self.value(&base, &place, standing, maker)?;
                     self.to.merge(&mut fork)?;
                     open.extend((!within.is_empty()).then_some((fork, within)));
                 }
@@ -190,32 +188,48 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
-    /// Writes one value of a place. Gives the places within it that were left out.
+    /// Who writes the values of a place. Each begins with the operation that puts the value there,
+    /// all of which have the same number: what is shown is that of the actor with the greatest id,
+    /// so that is the last.
+    ///
+    /// No actor ever writes anything else. Two hosts with the same heads may see other values:
+    /// automerge does not say the same everywhere of a counter that was increased beside other
+    /// values.
+    fn actors(&mut self, base: &AutoCommit, place: &Place) -> Done<Vec<[u8; 16]>> {
+        let room = self.room;
+        let mut heads = Vec::new();
+        for standing in &place.values {
+            let anybody = Maker { actor: [0; 16], time: 0, message: String::new() };
+            let (_, head, _) = self.value(base, place, standing, anybody)?;
+            heads.push(head);
+        }
+        self.room = room;
+        let numbers = 0..heads.len();
+        let mut actors: Vec<_> =
+            numbers.map(|number| derive("starling standing 1", &(&heads, number))).collect();
+        actors.sort_unstable();
+        Ok(actors)
+    }
+
+    /// Writes one value of a place. Gives the document, the change, and the places within the value
+    /// that were left out.
     fn value(
         &mut self,
-        fork: &mut AutoCommit,
+        base: &AutoCommit,
         place: &Place,
         standing: &Standing,
         maker: Maker,
-    ) -> Done<Vec<Place>> {
+    ) -> Done<(AutoCommit, Option<Head>, Vec<Place>)> {
+        let mut fork = base.clone();
         fork.set_actor(ActorId::from(maker.actor));
-        let mut copying = Copying::with_conflicts(self.from, fork, self.room);
+        let mut copying = Copying::with_conflicts(self.from, &mut fork, self.room);
         copying.entry(&standing.value, &standing.id, &place.object, place.prop.clone())?;
         self.room = copying.room;
         let left_out = copying.left_out;
         let options = CommitOptions::default().with_time(maker.time).with_message(maker.message);
-        fork.commit_with(options);
-        Ok(left_out)
+        let made = fork.commit_with(options).map(|made| Head(made.0));
+        Ok((fork, made, left_out))
     }
-}
-
-/// Those who write the values of one place, each with the first of its operations, all of which have
-/// the same number: what is shown is that of the actor with the greatest id, so that is the last.
-fn ranked(mut makers: Vec<Maker>) -> Vec<Maker> {
-    let mut actors: Vec<_> = makers.iter().map(|maker| maker.actor).collect();
-    actors.sort_unstable();
-    makers.iter_mut().zip(actors).for_each(|(maker, actor)| maker.actor = actor);
-    makers
 }
 
 fn put(value: &Value<'_>) -> Put {

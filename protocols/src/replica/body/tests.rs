@@ -10,7 +10,6 @@ use automerge::{ROOT, ReadDoc as _, transaction::Transactable as _};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::limits::DOCUMENT_BYTES_MAX;
 
 pub(super) fn author(number: u8) -> Author {
     let wall = WallTime::from_millis(1_790_000_000_000 + u64::from(number));
@@ -176,28 +175,6 @@ fn a_change_that_fails_changes_nothing() {
     assert_eq!(state(&body), before);
     assert_eq!(body.read(|_| panic!("on purpose")), Err::<(), _>(BodyError::Panicked));
     put(&mut body, 5, "kind", "other");
-}
-
-#[test]
-fn changes_made_here_leave_room_for_those_made_elsewhere() {
-    let room = DOCUMENT_BYTES_MAX * DOCUMENT_OWN_PERCENT / 100;
-    let mut body = Body::empty();
-    put(&mut body, 1, "x", &"y".repeat(room - 1000));
-    let before = state(&body);
-    let more = "y".repeat(2000);
-    let refused = body.change(&author(1), |document| document.put(ROOT, "more", more.as_str()));
-    let most = crate::limits::DOCUMENT_BYTES_MAX * crate::limits::DOCUMENT_OWN_PERCENT / 100;
-    let Err(ChangeError::Body(BodyError::TooLarge { what: "bytes", most: own, .. })) = refused
-    else {
-        panic!("{refused:?}");
-    };
-    assert_eq!(own, most);
-    assert_eq!(state(&body), before);
-    // What another host has made at the same time is taken.
-    let mut other = Body::empty();
-    put(&mut other, 2, "z", &more);
-    assert_eq!(body.take(&other.save()), Ok(true));
-    assert!(body.len_saved() > room);
 }
 
 #[test]

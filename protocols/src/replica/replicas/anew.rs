@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     super::{
         Base, Body, BodyError, Content, Covered, DocName, Head, Lineage, Revision,
-        body::{Maker, Planned, Repeating, Step, derive},
+        body::{Entry, Maker, Planned, Repeating, Step, derive},
         lineage::Origin,
     },
     Carried, Dropped, Pen, Replicas,
@@ -48,11 +48,11 @@ fn rooted(
         time: steps.iter().map(|step| step.time).max().unwrap_or_default(),
         message: message(base.number + 1, lineage),
     };
-    let maker = |head: Head, number: usize| {
+    let maker = |head: Head| {
         let step = steps.iter().find(|step| step.head == head);
         let origin = step.map(|step| past.origin(step).message(head, &step.message));
         Maker {
-            actor: derive("starling standing 1", &(name, base.number, &heads, number)),
+            actor: [0; 16],
             time: step.map(|step| step.time).unwrap_or_default(),
             message: origin.unwrap_or_default(),
         }
@@ -76,7 +76,9 @@ impl Replicas {
         let long = changes > self.changes_max || changes > DOCUMENT_CHANGES_KEPT_MIN && large;
         // Few large changes make a large history of a small value.
         let may_shrink = large && changes > DOCUMENT_CHANGES_WEIGHED_MIN;
-        if long || may_shrink { self.next_history(revision, body, long) } else { None }
+        // Whatever it says by now, with its history it has no room here.
+        let any = long || body.leaves_room().is_err();
+        if any || may_shrink { self.next_history(revision, body, any) } else { None }
     }
 
     /// Begins the history anew: if it is not to be done at any rate, only if what it holds is half
@@ -243,6 +245,8 @@ fn held_by(held: Option<&Held>, pen: &Pen<'_>) -> bool {
 struct Carrier {
     target: Repeating,
     root: Head,
+    /// When the root was made, in milliseconds.
+    began: i64,
     lineage: Lineage,
     /// What is repeated there already.
     known: BTreeMap<Origin, Head>,
@@ -261,6 +265,7 @@ impl Carrier {
         let mut all = Self {
             target: body.repeating()?,
             root,
+            began: 0,
             lineage,
             known: BTreeMap::new(),
             standing: BTreeMap::new(),
@@ -275,6 +280,9 @@ impl Carrier {
                     all.standing.entry(origin.clone()).or_default().push(step.head);
                 }
                 all.known.insert(origin, step.head);
+            }
+            if step.head == root {
+                all.began = step.time;
             }
             all.last.insert(step.actor, step.head);
         }
@@ -402,12 +410,26 @@ impl Carrier {
             .unwrap_or_else(|| derive("starling carried 1", &(step.head, self.root, &onto)));
         let text = origin.message(step.head, &step.message);
         let plan = Planned { actor, time: step.time, message: text, onto };
-        let Some(twin) = self.target.repeat(source, step, &plan)? else { return Ok(plan.onto) };
+        let (twin, replaced) = self.target.repeat(source, step, self.root, &plan)?;
+        let Some(twin) = twin else { return Ok(plan.onto) };
+        replaced.iter().try_for_each(|entry| self.keep(entry))?;
         self.known.insert(origin.clone(), twin);
         let of = Origin::read(&plan.message).map_or(0, |(_, of, _)| of);
         self.twins.insert(twin, (actor, of, origin));
         self.last.insert(actor, twin);
         Ok(vec![twin])
+    }
+
+    /// What the root has in an entry stands beside what a change has put there that did not know it.
+    fn keep(&mut self, entry: &Entry) -> Result<(), BodyError> {
+        let actor = entry.actor(self.root);
+        if !self.last.contains_key(&actor) {
+            let message = "stands beside what did not know it".to_owned();
+            let plan = Planned { actor, time: self.began, message, onto: vec![self.root] };
+            let kept = self.target.keep(self.root, entry, &plan)?;
+            kept.map(|kept| self.last.insert(actor, kept));
+        }
+        Ok(())
     }
 
     /// The actor of the change that this one continues there, as it did where it was made: so that

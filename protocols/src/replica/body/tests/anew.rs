@@ -8,11 +8,7 @@ use crate::limits::DOCUMENT_CONFLICTS_KEPT_MAX;
 
 /// Each value in conflict is written by an actor of its own, who says who wrote it first.
 fn anew(body: &mut Body, message: &str) -> (Body, Head) {
-    let maker = |head: Head, number| Maker {
-        actor: derive("a test", &(head, number)),
-        time: 7,
-        message: head.to_string(),
-    };
+    let maker = |head: Head| Maker { actor: [0; 16], time: 7, message: head.to_string() };
     let root = Maker { actor: [99; 16], time: 5, message: message.into() };
     body.anew(root, DOCUMENT_CONFLICTS_KEPT_MAX, maker).expect("it is a good one")
 }
@@ -166,6 +162,42 @@ fn many_values_of_one_place_take_no_more_room_than_before() {
     assert_eq!(get(&new, &key).as_deref(), Some("chosen"));
 }
 
+/// Of a counter that is increased beside other values automerge does not say the same everywhere.
+#[test]
+fn who_sees_other_values_with_the_same_heads_makes_what_can_be_merged() {
+    let mut base = Body::empty();
+    put(&mut base, 1, "z", "first");
+    let mut hosts = [base.clone(), base.clone(), base];
+    let edit = |hosts: &mut [Body; 3], host: usize, value: ScalarValue| {
+        let number = 10 + u8::try_from(host).expect("there are three");
+        let made = hosts[host].change(&author(number), |doc| doc.put(ROOT, "c", value));
+        made.expect("it may be made");
+    };
+    let take = |hosts: &mut [Body; 3], host: usize, from: usize| {
+        let saved = hosts[from].save();
+        hosts[host].take(&saved).expect("it is good");
+    };
+    edit(&mut hosts, 1, ScalarValue::counter(1));
+    edit(&mut hosts, 2, ScalarValue::Null);
+    take(&mut hosts, 2, 1);
+    edit(&mut hosts, 0, ScalarValue::counter(1));
+    take(&mut hosts, 2, 0);
+    let raised = hosts[2].change(&author(12), |doc| doc.increment(ROOT, "c", 2));
+    raised.expect("it may be made");
+    let map = hosts[1].change(&author(11), |doc| doc.put_object(ROOT, "c", ObjType::Map).map(drop));
+    map.expect("it may be made");
+    for (host, from) in [(0, 1), (0, 2), (2, 1), (2, 0)] {
+        take(&mut hosts, host, from);
+    }
+    assert_eq!(hosts[0].heads(), hosts[2].heads());
+    let [mut one, _, mut two] = hosts;
+    let (mut one, mut two) = (anew(&mut one, "").0, anew(&mut two, "").0);
+    let saved = one.save();
+    one.take(&two.save()).expect("nobody has written two changes by one number");
+    two.take(&saved).expect("nobody has written two changes by one number");
+    assert_eq!(one.heads(), two.heads());
+}
+
 /// What one of three hosts does next.
 #[derive(Clone, Debug)]
 enum Act {
@@ -219,10 +251,7 @@ fn set(doc: &mut AutoCommit, object: &ObjId, prop: Prop, value: u8) -> Result<()
             let text = doc.put_object(object, prop, ObjType::Text)?;
             doc.splice_text(&text, 0, 0, "good morning")
         }
-        3 if matches!(prop, Prop::Map(_)) => match doc.get(object, prop.clone())? {
-            Some((value, _)) if value.is_counter() => doc.increment(object, prop, 2),
-            _ => doc.put(object, prop, ScalarValue::counter(1)),
-        },
+        3 if matches!(prop, Prop::Map(_)) => doc.put(object, prop, ScalarValue::counter(1)),
         4 => doc.put(object, prop, ()),
         value => doc.put(object, prop, u64::from(value)),
     }

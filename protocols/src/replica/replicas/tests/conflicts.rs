@@ -198,3 +198,48 @@ fn who_knew_one_of_them_replaces_that_one() {
         assert_eq!(values, [7, 8]);
     }
 }
+
+#[test]
+fn what_was_replaced_before_a_beginning_by_who_did_not_know_it_stands_beside() {
+    let doc = name("conf/echo");
+    let (mut one, mut two, mut three) = (Place::new(1), Place::new(2), Place::new(3));
+    for field in ["limit", "gone", "left", "mine"] {
+        one.set(&doc, field, 0);
+    }
+    for place in [&mut two, &mut three] {
+        place.pull(&one, &doc);
+    }
+    let delete = |place: &mut Place, field: &str| {
+        let field = field.to_owned();
+        place.edit(&doc, |doc| doc.delete(ROOT, field.as_str()));
+    };
+    // At the same time, in two parts.
+    two.set(&doc, "limit", 1);
+    two.set(&doc, "limit", 2);
+    two.set(&doc, "mine", 3);
+    delete(&mut two, "gone");
+    delete(&mut two, "left");
+    for (field, value) in [("limit", 5), ("gone", 6)] {
+        one.set(&doc, field, value);
+    }
+    one.all.set_changes_max(3);
+    begin_anew(&mut one, &doc);
+    for place in [&mut two, &mut three] {
+        place.pull(&one, &doc);
+    }
+    assert_eq!(two.carry(&doc).dropped, []);
+    for place in [&mut one, &mut three] {
+        place.pull(&two, &doc);
+    }
+    for place in [&mut one, &mut two, &mut three] {
+        let mut values = place.values(&doc, "limit");
+        values.sort_unstable();
+        assert_eq!(values, [2, 5]);
+        let rest = ["gone", "left", "mine"].map(|field| place.values(&doc, field));
+        assert_eq!(rest, [vec![6], vec![], vec![3]]);
+    }
+    // And when somebody chooses, that is so.
+    three.set(&doc, "limit", 7);
+    one.pull(&three, &doc);
+    assert_eq!(one.values(&doc, "limit"), [7]);
+}
