@@ -95,7 +95,9 @@ impl Engine {
         }
     }
 
-    pub(super) fn name_of(&self, host: HostId) -> String {
+    /// What people call a host, or the beginning of its id if nothing is known of it.
+    #[must_use]
+    pub fn name_of(&self, host: HostId) -> String {
         self.roster.get(host).map_or_else(|| host.short(), |record| record.name.clone())
     }
 

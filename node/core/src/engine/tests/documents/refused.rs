@@ -1,6 +1,9 @@
 //! Hosts that refuse what one says whose data was copied.
 
+use starling_protocols::replica::{BodyError, Refused, TitleError};
+
 use super::*;
+use crate::engine::Remedy;
 
 impl Mesh {
     /// Instead of a host comes its copy, which has these documents and was begun in the same moment;
@@ -88,4 +91,21 @@ fn an_agent_whose_descriptor_is_refused_is_taken_up_elsewhere() {
         assert_eq!(mesh.refused(host), [], "host {host}");
         assert_eq!(mesh.fields(host, old), r#"{"room":"garden"}"#, "host {host}");
     }
+}
+
+#[test]
+fn what_passes_by_itself_is_known_from_what_somebody_has_to_mend() {
+    let kinds = [
+        (Refused::Full, Remedy::Room),
+        (Refused::Heads, Remedy::Choice),
+        (Refused::TooManyHeads(65), Remedy::Choice),
+        (Refused::Body(BodyError::Forked), Remedy::Choice),
+        (Refused::Untitled, Remedy::Update),
+        (Refused::Base, Remedy::Update),
+        (Refused::Title(TitleError::NotGiven(1)), Remedy::Update),
+        (Refused::Title(TitleError::NotDead(1)), Remedy::Patience),
+        (Refused::Unvouched, Remedy::Patience),
+    ];
+    kinds.iter().for_each(|(why, remedy)| assert_eq!(Remedy::of(why), *remedy, "{why}"));
+    assert!(kinds.iter().is_sorted_by_key(|(_, remedy)| *remedy), "the most pressing first");
 }

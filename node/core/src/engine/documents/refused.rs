@@ -1,0 +1,42 @@
+//! Documents of other hosts that are not taken here, and what helps.
+
+use starling_protocols::{
+    ident::HostId,
+    replica::{DocName, Refused, TitleError},
+};
+
+use crate::engine::Engine;
+
+/// What helps when a document of another host is not taken. What is more pressing comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Remedy {
+    /// Room: this host has as many documents as it may.
+    Room,
+    /// A choice: the two copies cannot become one, and somebody has to say what counts.
+    Choice,
+    /// Another program: no host says this that keeps the rules.
+    Update,
+    /// Patience: it is taken when more is known here of the hosts of the mesh.
+    Patience,
+}
+
+impl Remedy {
+    /// What helps against a refusal.
+    #[must_use]
+    pub const fn of(why: &Refused) -> Self {
+        match why {
+            Refused::Full => Self::Room,
+            Refused::Body(_) | Refused::Heads | Refused::TooManyHeads(_) => Self::Choice,
+            Refused::Unvouched | Refused::Title(TitleError::NotDead(_)) => Self::Patience,
+            Refused::Untitled | Refused::Base | Refused::Title(_) => Self::Update,
+        }
+    }
+}
+
+impl Engine {
+    /// The documents that other hosts have sent and that were not taken, each with the host and the
+    /// reason; see [`Replication::refused`](starling_protocols::replica::Replication::refused).
+    pub fn documents_refused(&self) -> impl Iterator<Item = (&DocName, HostId, &Refused)> {
+        self.documents.iter().flat_map(|documents| documents.at.refused())
+    }
+}
