@@ -140,7 +140,7 @@ fn identity(node: &Node) -> Finding {
     let check = "identity";
     let fix = "a data directory was copied, and both copies are in use: end one of the daemons; a \
                second host has a data directory of its own, and joins with p2p join";
-    if let Some(host) = node.engine.superseded() {
+    if let Some(host) = node.engine.superseded(node.clock.now().time) {
         let seen = format!(
             "another daemon has the identity of this host: {} knows of one that began later, and \
              whoever meets that one turns this one away",
