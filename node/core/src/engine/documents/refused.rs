@@ -39,4 +39,23 @@ impl Engine {
     pub fn documents_refused(&self) -> impl Iterator<Item = (&DocName, HostId, &Refused)> {
         self.documents.iter().flat_map(|documents| documents.at.refused())
     }
+
+    /// A document is another one than before, or one of another host was not taken.
+    pub(super) fn mind_refused(&mut self, name: &DocName) {
+        if let Some(documents) = &mut self.documents {
+            documents.at.mind_refused(name);
+        }
+    }
+
+    /// Forgets what was refused of hosts that have left or were forgotten, and have no lane.
+    pub(in crate::engine) fn forget_refused_of_the_gone(&mut self) {
+        let (peers, roster) = (&self.peers, &self.roster);
+        let is_there = |host| {
+            let linked = peers.find(host).is_some_and(|peer| peers[peer].session.is_open());
+            linked || roster.get(host).is_some_and(|record| !record.left)
+        };
+        if let Some(documents) = &mut self.documents {
+            documents.at.keep_refused_of(is_there);
+        }
+    }
 }
