@@ -358,12 +358,14 @@ fn documents_that_are_looked_for_in_vain_are_named() {
     let none = json!({ "items": [] }).to_string();
     let fake = Fake::serve(vec![
         ("GET /v1/docs?prefix=agent/&limit=200&where=knd%3D%22room%22", 200, none.clone()),
-        ("GET /v1/docs?limit=200", 200, none),
+        ("GET /v1/docs?limit=200", 200, none.clone()),
+        ("GET /v1/docs?after=z&limit=200", 200, none),
     ]);
     let of = "there is no document whose name begins with \"agent/\" that says knd=\"room\"\n";
     for (words, said) in [
         (&["docs", "list", "agent/", "--where", "knd=room"][..], of),
         (&["docs", "list"], "there is no document\n"),
+        (&["docs", "list", "--after", "z"], "there is no document after \"z\"\n"),
     ] {
         let output = fake.run(words);
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), said), "{words:?}");

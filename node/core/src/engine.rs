@@ -40,7 +40,8 @@ pub use agents::Start;
 pub use counters::{Counter, Counters};
 pub use documents::{
     CanGive, Describe, DescribeOn, DocumentChanged, DocumentError, DocumentPage, DocumentView,
-    FindDocuments, GiveAgent, MOVING, MoveError, TakeUpAgent, TookUp, WatchDocuments, Writing,
+    FindDocuments, GiveAgent, MOVING, MoveError, Remedy, TakeUpAgent, TookUp, WatchDocuments,
+    Writing,
 };
 pub use event::Event;
 pub use io::{GossipId, Input, LinkChange, Now, Output, Save, Ticket, Verdict};

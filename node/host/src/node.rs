@@ -166,8 +166,7 @@ impl Node {
             Output::Save(save) => self.save(save),
             Output::Answered { ticket, outcome } => self.waiting.answered(ticket, outcome),
             Output::Heard { ticket, topic, from, body } => {
-                let host = self.engine.host_view(from.host);
-                let host = host.map_or_else(|| from.host.short(), |view| view.record.name);
+                let host = self.engine.name_of(from.host);
                 if !self.waiting.heard(ticket, &topic, from, &host, body) {
                     self.engine.unsubscribe(ticket, self.clock.now());
                 }

@@ -104,6 +104,9 @@ pub const DOCUMENT_UNVOUCHED_TRIES_MAX: usize = 8;
 /// and only the log says so.
 pub const DOCUMENTS_REFUSED_MAX: usize = 1024;
 
+/// How many of them are of one host, so that the others have places left.
+pub const DOCUMENTS_REFUSED_PER_HOST_MAX: usize = 64;
+
 /// The highest number of a history of a document that is taken from others: so many that no host
 /// that keeps the rules comes near it, and so few that there is always another one.
 pub const DOCUMENT_BASES_MAX: u64 = 1 << 48;

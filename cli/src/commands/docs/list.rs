@@ -54,7 +54,7 @@ impl List {
         let conditions = self.conditions.iter().map(|(path, value)| format!("{path}={value}"));
         let conditions: Vec<String> = conditions.collect();
         let mut rows: Vec<DocRow> = Vec::new();
-        let mut next = self.after;
+        let mut next = self.after.clone();
         loop {
             let limit = self.limit.saturating_sub(rows.len()).clamp(1, PAGE).to_string();
             let (prefix, after) = (self.prefix.as_deref(), next.as_deref());
@@ -75,21 +75,23 @@ impl List {
             out.grid(grid(&rows))?;
         }
         if rows.is_empty() {
-            out.note(&none(self.prefix.as_deref(), &conditions));
+            out.note(&self.none(&conditions));
         }
         if let Some(next) = next {
             out.note(&format!("there may be more: --after {next}"));
         }
         Ok(())
     }
-}
 
-/// That nothing was found, of what was looked for.
-fn none(prefix: Option<&str>, conditions: &[String]) -> String {
-    let of = prefix.map(|prefix| format!(" whose name begins with {prefix:?}")).unwrap_or_default();
-    match conditions {
-        [] => format!("there is no document{of}"),
-        said => format!("there is no document{of} that says {}", said.join(" and ")),
+    /// That nothing was found, of what was looked for.
+    fn none(&self, conditions: &[String]) -> String {
+        let of = self.prefix.as_ref().map(|prefix| format!(" whose name begins with {prefix:?}"));
+        let after = self.after.as_ref().map(|name| format!(" after {name:?}"));
+        let of = format!("{}{}", of.unwrap_or_default(), after.unwrap_or_default());
+        match conditions {
+            [] => format!("there is no document{of}"),
+            said => format!("there is no document{of} that says {}", said.join(" and ")),
+        }
     }
 }
 

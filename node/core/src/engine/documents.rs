@@ -2,6 +2,7 @@ mod between;
 mod content;
 mod initial;
 mod moves;
+mod refused;
 mod updates;
 mod words;
 
@@ -25,6 +26,7 @@ use starling_protocols::{
 pub(super) use initial::Initial;
 pub(super) use moves::LEAVE;
 pub use moves::{CanGive, GiveAgent, MOVING, MoveError, TakeUpAgent, TookUp};
+pub use refused::Remedy;
 pub use words::{
     Describe, DescribeOn, DocumentChanged, DocumentError, DocumentPage, DocumentView,
     FindDocuments, WatchDocuments, Writing,
@@ -137,12 +139,6 @@ impl Engine {
     #[must_use]
     pub fn replicas(&self) -> Option<&Replicas> {
         self.documents.as_ref().map(|documents| documents.at.replicas())
-    }
-
-    /// The documents that other hosts have sent and that were not taken, each with the host and the
-    /// reason; see [`Replication::refused`].
-    pub fn documents_refused(&self) -> impl Iterator<Item = (&DocName, HostId, &replica::Refused)> {
-        self.documents.iter().flat_map(|documents| documents.at.refused())
     }
 
     /// Reads a document.

@@ -20,7 +20,10 @@ const SIGNS_MIN: u64 = 2;
 /// Signs of daemons that have one identity: their data directory was copied, perhaps.
 #[derive(Default)]
 pub(super) struct Doubles {
-    own: Option<HostId>,
+    /// Whoever has a record that another daemon has signed as this host.
+    proven: Option<HostId>,
+    /// Whoever says that it has met a later life of this host. That is not signed.
+    said: Option<(HostId, Signs)>,
     others: BTreeMap<HostId, Signs>,
 }
 
@@ -29,20 +32,37 @@ struct Signs {
     last: Time,
 }
 
+impl Signs {
+    const fn new(now: Time) -> Self {
+        Self { times: 0, last: now }
+    }
+
+    fn note(&mut self, now: Time) {
+        if now.since(self.last) > TOLD_FOR {
+            self.times = 0;
+        }
+        (self.times, self.last) = (self.times + 1, now);
+    }
+
+    /// Whether they are enough, and came lately.
+    fn count(&self, now: Time) -> bool {
+        self.times >= SIGNS_MIN && now.since(self.last) <= TOLD_FOR
+    }
+}
+
 impl Engine {
     /// A linked host that knows of a later life of this host than this one: another daemon has its
     /// identity, and whoever meets that one turns this one away.
     #[must_use]
-    pub const fn superseded(&self) -> Option<HostId> {
-        self.doubles.own
+    pub fn superseded(&self, now: Time) -> Option<HostId> {
+        let said = self.doubles.said.as_ref().filter(|(_, signs)| signs.count(now));
+        self.doubles.proven.or(said.map(|(host, _)| *host))
     }
 
     /// Hosts that seem to run twice: daemons of an earlier life than the one met came lately, with
     /// how often.
     pub fn doubles(&self, now: Time) -> impl Iterator<Item = (HostId, u64)> {
-        let lately = move |signs: &Signs| now.since(signs.last) <= TOLD_FOR;
-        let all = self.doubles.others.iter();
-        let all = all.filter(move |(_, signs)| signs.times >= SIGNS_MIN && lately(signs));
+        let all = self.doubles.others.iter().filter(move |(_, signs)| signs.count(now));
         all.map(|(host, signs)| (*host, signs.times))
     }
 
@@ -50,7 +70,10 @@ impl Engine {
     pub(super) fn heard_of_this_host(&mut self, from: HostId, hello: &Hello) {
         let met = hello.heard.map(|(session, _)| session.incarnation);
         if met.is_some_and(|met| met > self.record.incarnation) {
-            self.doubles.own = Some(from);
+            let now = self.now;
+            let (host, signs) = self.doubles.said.get_or_insert((from, Signs::new(now)));
+            *host = from;
+            signs.note(now);
         }
     }
 
@@ -60,22 +83,17 @@ impl Engine {
         for record in records.iter().filter(|record| record.signer() == self.me) {
             let said = record.open(mesh).ok().filter(|said| said.host == self.me);
             if said.is_some_and(|said| said.incarnation > self.record.incarnation) {
-                self.doubles.own = Some(from);
+                self.doubles.proven = Some(from);
             }
         }
     }
 
     /// A host broke a rule: perhaps because it is not the one that was met before.
     pub(super) fn note_double(&mut self, host: HostId, violation: &Violation) {
-        let others = &mut self.doubles.others;
-        if *violation != Violation::Stale || others.len() >= HOSTS_MAX {
-            return;
+        let (now, others) = (self.now, &mut self.doubles.others);
+        let has_place = others.len() < HOSTS_MAX || others.contains_key(&host);
+        if *violation == Violation::Stale && has_place {
+            others.entry(host).or_insert(Signs::new(now)).note(now);
         }
-        let now = self.now;
-        let signs = others.entry(host).or_insert(Signs { times: 0, last: now });
-        if now.since(signs.last) > TOLD_FOR {
-            signs.times = 0;
-        }
-        (signs.times, signs.last) = (signs.times + 1, now);
     }
 }

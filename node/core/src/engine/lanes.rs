@@ -203,6 +203,7 @@ impl Engine {
         if let Some(documents) = &mut self.documents {
             documents.at.lane_down(host, self.now);
         }
+        self.forget_refused_of_the_gone();
         if was_open {
             let name = self.name_of(host);
             self.tell(Event::LaneDown { host, name, why: why.to_owned() });

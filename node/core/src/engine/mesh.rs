@@ -95,7 +95,9 @@ impl Engine {
         }
     }
 
-    pub(super) fn name_of(&self, host: HostId) -> String {
+    /// What people call a host, or the beginning of its id if nothing is known of it.
+    #[must_use]
+    pub fn name_of(&self, host: HostId) -> String {
         self.roster.get(host).map_or_else(|| host.short(), |record| record.name.clone())
     }
 
@@ -183,6 +185,7 @@ impl Engine {
         let me = self.me;
         if self.roster.forget_expired(me, self.wall) {
             self.save_hosts_later();
+            self.forget_refused_of_the_gone();
         }
         for record in records.iter().filter(|record| record.signer() != me) {
             match self.roster.merge(record, self.wall) {
@@ -263,6 +266,7 @@ impl Engine {
         if left {
             self.links.release(host);
             self.has_said_goodbye(host);
+            self.forget_refused_of_the_gone();
             return self.tell(Event::HostLeft { host, name });
         }
         self.is_heard_of(host);
@@ -288,6 +292,7 @@ impl Engine {
     pub(super) fn compare_rosters(&mut self, peer: PeerNo) {
         if self.roster.forget_expired(self.me, self.wall) {
             self.save_hosts_later();
+            self.forget_refused_of_the_gone();
         }
         let host = self.peers[peer].host;
         self.tell_digest(host, reconcile::state(&self.roster, self.me, host));

@@ -31,7 +31,12 @@ impl Absences {
     /// A host could not be reached, or a link to it was lost.
     fn missed(&mut self, host: HostId, now: Time) {
         if self.hosts.len() < HOSTS_MAX || self.hosts.contains_key(&host) {
-            self.hosts.entry(host).or_insert(Absence { since: now, found: now }).found = now;
+            let absence = self.hosts.entry(host).or_insert(Absence { since: now, found: now });
+            // It may have been there meanwhile.
+            if now.since(absence.found) > GONE_AFTER {
+                absence.since = now;
+            }
+            absence.found = now;
         }
     }
 
@@ -60,15 +65,28 @@ impl Engine {
         self.absences.missed(host, self.now);
     }
 
+    /// Has a host dialled that others are to be sure of, for as long as nothing else is wanted: in a
+    /// large mesh nobody dials most of them.
+    pub(super) fn look_for(&mut self, host: HostId) {
+        let is_there = self.is_linked(host) || self.links.state(host) == link::State::Up;
+        let can_be_dialled = self.roster.get(host).is_some_and(|record| !record.left);
+        if host != self.me && !is_there && can_be_dialled && self.links.want(host, true) {
+            self.dial(host);
+        }
+    }
+
     /// For how long a host has been away without a break, as far as is known here; nothing when it
     /// is there, or when nobody has looked lately.
     pub(super) fn absent_for(&self, host: HostId) -> Option<Duration> {
+        // Also one of which nothing is known, because there is no room for its record.
+        if self.is_linked(host) || self.links.state(host) == link::State::Up {
+            return None;
+        }
         let now = self.now;
         let known = self.absences.hosts.get(&host);
         let state = self.roster.get(host).map(|record| self.state_of(record));
         match state {
             Some(HostState::Myself | HostState::Linked) => None,
-            Some(_) if self.links.state(host) == link::State::Up => None,
             // Nobody dials it: it would come by itself.
             None | Some(HostState::Left) => {
                 Some(now.since(known.map_or(self.absences.began, |absence| absence.since)))

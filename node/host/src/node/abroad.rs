@@ -257,8 +257,7 @@ async fn inspect_agent(client: &Client, at: Address) -> Result<Inspection, Probl
     let detail = client.ask_host(at.host, &inspect, HOST_BUDGET).await?.map_err(failed)?;
     let Some(detail) = detail else { return Err(failed(Failure::NoAgent)) };
     let descriptor = descriptor(client, at.agent).await?.map(Box::new);
-    let name = client.with(move |node| node.engine.host_view(at.host)).await?;
-    let name = name.map_or_else(|| at.host.short(), |view| view.record.name);
+    let name = client.with(move |node| node.engine.name_of(at.host)).await?;
     let AgentDetail { summary, state, understands, topics, waits } = detail;
     let value = |text: &String| serde_json::from_str(text).unwrap_or(Value::Null);
     Ok(Inspection::Agent {

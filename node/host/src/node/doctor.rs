@@ -1,7 +1,9 @@
+mod refused;
+
 use std::time::Duration;
 
 use starling_core::engine::{Counter, HostState};
-use starling_protocols::{ident::HostId, words};
+use starling_protocols::words;
 
 use super::{Node, serve::certificate_left};
 use crate::api::{Finding, Verdict};
@@ -107,28 +109,9 @@ fn documents(node: &Node) -> Finding {
 
 /// Documents of other hosts that this one does not take: the copies differ.
 fn refused(node: &Node) -> Finding {
-    let check = "refused documents";
-    let mut all = node.engine.documents_refused();
-    let Some((name, host, why)) = all.next() else {
-        return finding(check, Verdict::Pass, "none", "");
-    };
-    let (host, number) = (name_of(node, host), 1 + all.count());
-    let refused = count(number, "copy is", "copies are");
-    let seen = format!("{refused} not taken from other hosts, {name} of {host} among them: {why}");
-    let mend = match name.agent() {
-        Some(agent) => {
-            format!("take the agent up on another host: p2p take-up {agent} --its-host-is-gone")
-        }
-        None => format!(
-            "see what each of the two says: p2p docs get {name}, here and there; then p2p docs \
-             delete {name}, and write it anew with what it should say"
-        ),
-    };
-    let fix = format!(
-        "what is changed on {host} is not known here. If its data directory was copied to another \
-         machine, end one of the two daemons. If it stays so, {mend}"
-    );
-    finding(check, Verdict::Warn, seen, &fix)
+    let all = node.engine.documents_refused();
+    let all: Vec<_> = all.map(|(name, host, why)| (name, node.engine.name_of(host), why)).collect();
+    refused::told(&all)
 }
 
 /// Configurations that agents do not follow.
@@ -157,19 +140,19 @@ fn identity(node: &Node) -> Finding {
     let check = "identity";
     let fix = "a data directory was copied, and both copies are in use: end one of the daemons; a \
                second host has a data directory of its own, and joins with p2p join";
-    if let Some(host) = node.engine.superseded() {
+    if let Some(host) = node.engine.superseded(node.clock.now().time) {
         let seen = format!(
             "another daemon has the identity of this host: {} knows of one that began later, and \
              whoever meets that one turns this one away",
-            name_of(node, host)
+            node.engine.name_of(host)
         );
         let fix =
             format!("{fix}. If there is no other, the clock here was set back: set it, restart");
         return finding(check, Verdict::Fail, seen, &fix);
     }
     let doubles = node.engine.doubles(node.clock.now().time).map(|(host, times)| {
-        let times = count(usize::try_from(times).unwrap_or(usize::MAX), "time", "times");
-        format!("{}, the earlier of which was turned away {times}", name_of(node, host))
+        let times = words::count(times, "time");
+        format!("{}, the earlier of which was turned away {times}", node.engine.name_of(host))
     });
     let doubles: Vec<String> = doubles.collect();
     if doubles.is_empty() {
@@ -177,10 +160,6 @@ fn identity(node: &Node) -> Finding {
     }
     let seen = format!("there seem to be two daemons of {}", doubles.join("; and of "));
     finding(check, Verdict::Warn, seen, fix)
-}
-
-fn name_of(node: &Node, host: HostId) -> String {
-    node.engine.host_view(host).map_or_else(|| host.short(), |view| view.record.name)
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {
@@ -215,7 +194,7 @@ fn letters(node: &Node) -> Finding {
         all += letters;
         let waited = now.since(since);
         if waited > LETTERS_WARN {
-            let name = name_of(node, host);
+            let name = node.engine.name_of(host);
             late.push(format!("{letters} for {name} since {} s", waited.as_secs()));
         }
     }

@@ -114,8 +114,7 @@ impl Node {
     }
 
     fn doc_owner(&self, host: HostId, instance: u64) -> DocOwner {
-        let view = self.engine.host_view(host);
-        let host_name = view.map_or_else(|| host.short(), |view| view.record.name);
+        let host_name = self.engine.name_of(host);
         DocOwner { host: host.to_string(), host_name, instance }
     }
 

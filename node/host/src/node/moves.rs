@@ -63,10 +63,9 @@ impl Node {
     }
 
     fn moved_from(&self, took: TookUp, described_at: Option<WallTime>) -> api::MovedFrom {
-        let view = self.engine.host_view(took.before);
         api::MovedFrom {
             host: took.before.to_string(),
-            host_name: view.map_or_else(|| took.before.short(), |view| view.record.name),
+            host_name: self.engine.name_of(took.before),
             instance: took.instance,
             described_at_ms: described_at.map(WallTime::as_millis),
         }

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{Base, DocName, Refused, Replication, is_for_now};
-use crate::{ident::HostId, limits::DOCUMENTS_REFUSED_MAX, reconcile};
+use crate::{
+    ident::HostId,
+    limits::{DOCUMENTS_REFUSED_MAX, DOCUMENTS_REFUSED_PER_HOST_MAX},
+    reconcile,
+};
 
 /// What was refused last of each document and host.
 #[derive(Debug, Default)]
@@ -12,7 +16,10 @@ pub(super) struct Refusals(BTreeMap<(DocName, HostId), (Base, Refused)>);
 impl Refusals {
     pub(super) fn refused(&mut self, name: DocName, from: HostId, base: Base, why: Refused) {
         let key = (name, from);
-        if self.0.len() < DOCUMENTS_REFUSED_MAX || self.0.contains_key(&key) {
+        let of_host = self.0.keys().filter(|(_, host)| *host == from).count();
+        let has_place =
+            self.0.len() < DOCUMENTS_REFUSED_MAX && of_host < DOCUMENTS_REFUSED_PER_HOST_MAX;
+        if has_place || self.0.contains_key(&key) {
             self.0.insert(key, (base, why));
         }
     }
@@ -39,14 +46,23 @@ impl Refusals {
 impl Replication {
     /// The documents that other hosts have sent and that were not taken, each with the host and the
     /// reason. One is not told of any more when its host has sent a version that is taken, when it
-    /// has the same documents as this one, or when the document was deleted or begun anew here;
-    /// and not until it comes again when there is another lane to that host.
+    /// has the same documents as this one, or is [not there any more](Self::keep_refused_of), or
+    /// when the document was deleted or begun anew [here](Self::mind_refused); and not until it
+    /// comes again when there is another lane to that host.
     pub fn refused(&self) -> impl Iterator<Item = (&DocName, HostId, &Refused)> {
-        let counts = |name: &DocName, base: &Base| {
-            self.replicas.base(name).is_none_or(|own| own.outranks(base).is_le())
-        };
-        let all = self.refusals.0.iter().filter(move |((name, _), (base, _))| counts(name, base));
-        all.map(|((name, from), (_, why))| (name, *from, why))
+        self.refusals.0.iter().map(|((name, from), (_, why))| (name, *from, why))
+    }
+
+    /// Forgets what was refused of a document that counts less than what is here. Called when a
+    /// document has [changed](super::Output::Changed), or is [refused](super::Output::Refused).
+    pub fn mind_refused(&mut self, name: &DocName) {
+        let Some(own) = self.replicas.base(name) else { return };
+        self.refusals.0.retain(|(of, _), (base, _)| of != name || own.outranks(base).is_le());
+    }
+
+    /// Forgets what was refused of hosts that are not there any more.
+    pub fn keep_refused_of(&mut self, is_there: impl Fn(HostId) -> bool) {
+        self.refusals.0.retain(|(_, host), _| is_there(*host));
     }
 
     /// A host says what the sum of all is that it has.

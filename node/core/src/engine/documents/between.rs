@@ -94,6 +94,7 @@ impl Engine {
             replica::Output::Store(batch) => self.emit(Output::Store(batch)),
             replica::Output::Changed { name, from } => {
                 self.counters.add(Counter::DocumentsChanged, 1);
+                self.mind_refused(&name);
                 if let Some(agent) = name.agent().filter(|_| from.is_some()) {
                     self.mind_descriptor(agent);
                 }
@@ -111,6 +112,7 @@ impl Engine {
             replica::Output::Replicated { ticket, replicas } => self.replicated(ticket, replicas),
             replica::Output::Refused { from, name, why } => {
                 self.counters.add(Counter::DocumentsRefused, 1);
+                self.mind_refused(&name);
                 let (host, name) = (from, name.to_string());
                 self.tell(Event::DocumentRefused { host, name, why: why.to_string() });
             }

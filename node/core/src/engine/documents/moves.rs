@@ -336,13 +336,18 @@ impl Engine {
         Ok(Right::Inheritance { before: tenure, witnesses })
     }
 
-    /// Refuses to take a host for gone that has been there lately: it may be about to come back.
-    fn may_be_gone(&self, host: HostId) -> Result<(), MoveError> {
+    /// Refuses to take a host for gone that has been there lately: it may be about to come back. It
+    /// is looked for, so that who asks again is told more.
+    fn may_be_gone(&mut self, host: HostId) -> Result<(), MoveError> {
         let name = self.name_of(host);
         let left = self.roster.get(host).is_some_and(|record| record.left);
         match self.absent_for(host) {
-            None => Err(MoveError::Alive(name)),
+            None => {
+                self.look_for(host);
+                Err(MoveError::Alive(name))
+            }
             Some(absent) if absent < GONE_AFTER => {
+                self.look_for(host);
                 Err(MoveError::Lately { host: name, seconds: absent.as_secs(), left })
             }
             Some(_) => Ok(()),

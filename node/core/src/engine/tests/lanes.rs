@@ -1,3 +1,9 @@
+use starling_protocols::{
+    exchange::{Hello, SessionId, Violation},
+    limits::HOSTS_MAX,
+    wire,
+};
+
 use super::*;
 
 #[test]
@@ -54,17 +60,23 @@ fn a_host_that_runs_twice_is_known_to_whoever_meets_both_and_to_the_earlier() {
     let mut mesh = Mesh::new(2);
     let (host, copied) = (mesh.host(0), mesh.host(1));
     let doubles = |mesh: &Mesh| mesh.engines[0].doubles(mesh.now).collect::<Vec<_>>();
+    let superseded = |mesh: &Mesh| mesh.engines[1].superseded(mesh.now);
     mesh.restart(1, 5);
     mesh.settle();
-    assert_eq!((doubles(&mesh), mesh.engines[1].superseded()), (vec![], None));
+    assert_eq!((doubles(&mesh), superseded(&mesh)), (vec![], None));
     for times in 1..4 {
         mesh.restart(1, 4);
         mesh.settle();
         // One alone may have come late.
         let told = if times > 1 { vec![(copied, times)] } else { Vec::new() };
         assert_eq!(doubles(&mesh), told);
-        assert_eq!(mesh.engines[1].superseded(), Some(host));
+        // It has begun anew, and was told once.
+        assert_eq!(superseded(&mesh), None);
     }
+    mesh.cut(0, 1);
+    mesh.connect(0, 1);
+    mesh.settle();
+    assert_eq!(superseded(&mesh), Some(host));
     mesh.advance(Duration::from_secs(301));
     assert_eq!(doubles(&mesh), []);
     // Much later it is one sign again.
@@ -73,15 +85,54 @@ fn a_host_that_runs_twice_is_known_to_whoever_meets_both_and_to_the_earlier() {
     assert_eq!(doubles(&mesh), []);
     mesh.restart(1, 6);
     mesh.settle();
-    assert_eq!((doubles(&mesh), mesh.engines[1].superseded()), (vec![], None));
+    assert_eq!((doubles(&mesh), superseded(&mesh)), (vec![], None));
     assert!(mesh.engines[0].is_linked(copied));
+}
+
+#[test]
+fn what_nobody_has_signed_makes_no_host_a_double_once_or_for_ever() {
+    let mut mesh = Mesh::new(2);
+    let (host, later) = (mesh.host(0), Incarnation(9));
+    let session = |incarnation| SessionId { incarnation, epoch: 0 };
+    let heard = Some((session(later), 0));
+    let hello = Hello { version: wire::VERSION, session: session(Incarnation(1)), heard };
+    let says = |mesh: &mut Mesh| {
+        let now = mesh.now();
+        mesh.engines[1].handle(Input::Tick, now);
+        mesh.engines[1].heard_of_this_host(host, &hello);
+        mesh.engines[1].superseded(mesh.now)
+    };
+    assert_eq!((says(&mut mesh), says(&mut mesh)), (None, Some(host)));
+    mesh.advance(Duration::from_secs(300));
+    assert_eq!(mesh.engines[1].superseded(mesh.now), Some(host));
+    mesh.advance(Duration::from_secs(1));
+    assert_eq!(mesh.engines[1].superseded(mesh.now), None);
+    assert_eq!((says(&mut mesh), says(&mut mesh)), (None, Some(host)));
+}
+
+#[test]
+fn doubles_that_are_known_are_counted_also_when_there_is_no_place_for_more() {
+    let mut mesh = Mesh::new(1);
+    let engine = &mut mesh.engines[0];
+    let number = |number: usize| {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        HostId(id)
+    };
+    for host in 0..=HOSTS_MAX {
+        engine.note_double(number(host), &Violation::Stale);
+    }
+    for host in [0, HOSTS_MAX] {
+        engine.note_double(number(host), &Violation::Stale);
+    }
+    assert_eq!(engine.doubles(mesh.now).collect::<Vec<_>>(), [(number(0), 2)]);
 }
 
 #[test]
 fn a_host_hears_of_its_double_from_those_who_have_not_met_both() {
     let mut mesh = Mesh::new(3);
     let (relay, known) = (mesh.host(2), mesh.genesis.mesh());
-    assert_eq!(mesh.engines[1].superseded(), None);
+    assert_eq!(mesh.engines[1].superseded(mesh.now), None);
     // The other one tells somebody of itself whom this one has no lane to.
     let mut record = mesh.engines[1].record.clone();
     record.incarnation = Incarnation(9);
@@ -89,12 +140,12 @@ fn a_host_hears_of_its_double_from_those_who_have_not_met_both() {
     let record = Signed::new(&key(1), known, &record);
     let (peer, now) = (mesh.engines[1].peers.find(relay).expect("a peer"), mesh.now());
     mesh.engines[1].learn_from(peer, &[forged]);
-    assert_eq!(mesh.engines[1].superseded(), None);
+    assert_eq!(mesh.engines[1].superseded(mesh.now), None);
     let from = mesh.engines[2].peers.find(mesh.host(0)).expect("a peer");
     mesh.engines[2].learn_from(from, &[record]);
     mesh.engines[2].handle(Input::Tick, now);
     mesh.settle();
-    assert_eq!(mesh.engines[1].superseded(), Some(relay));
+    assert_eq!(mesh.engines[1].superseded(mesh.now), Some(relay));
 }
 
 #[test]

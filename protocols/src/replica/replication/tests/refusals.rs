@@ -2,13 +2,18 @@
 
 use super::{super::*, mesh::*};
 use crate::{
-    limits::DOCUMENTS_REFUSED_MAX,
+    limits::DOCUMENTS_REFUSED_PER_HOST_MAX,
     replica::{BodyError, Content},
 };
 
 impl Mesh {
     /// The documents that a host has refused, with the hosts that they came from.
-    fn refused(&self, at: usize) -> Vec<(String, usize)> {
+    fn refused(&mut self, at: usize) -> Vec<(String, usize)> {
+        for told in self.hosts[at].told() {
+            if let Output::Changed { name, .. } | Output::Refused { name, .. } = told {
+                self.hosts[at].at.mind_refused(&name);
+            }
+        }
         let of = |host: HostId| (0..50).find(|number| key(*number).host() == host).expect("a host");
         let all = self.hosts[at].at.refused();
         all.map(|(name, from, _)| (name.to_string(), of(from))).collect()
@@ -137,15 +142,27 @@ fn what_nobody_vouched_for_is_not_refused_any_more_when_anybody_does() {
 }
 
 #[test]
-fn only_so_many_refused_documents_are_remembered() {
-    let mut mesh = Mesh::linked(2);
+fn only_so_many_refused_documents_of_a_host_are_remembered() {
+    let mut mesh = Mesh::linked(3);
     let doc = name("conf/echo");
     mesh.set(0, &doc, "limit", 5);
     mesh.settle();
     let whole = mesh.whole(0, &doc);
-    for number in 0..=DOCUMENTS_REFUSED_MAX {
-        let bad = Revision { name: name(&format!("doc/{number}")), ..spoilt(whole.clone()) };
-        mesh.sends(1, 0, bad);
+    let bad = |text: String| Revision { name: name(&text), ..spoilt(whole.clone()) };
+    for number in 0..=DOCUMENTS_REFUSED_PER_HOST_MAX {
+        mesh.sends(1, 0, bad(format!("doc/{number}")));
     }
-    assert_eq!(mesh.refused(0).len(), DOCUMENTS_REFUSED_MAX);
+    assert_eq!(mesh.refused(0).len(), DOCUMENTS_REFUSED_PER_HOST_MAX);
+    // One host leaves the others their places.
+    mesh.sends(2, 0, bad("doc/1".into()));
+    assert!(mesh.refused(0).contains(&("doc/1".into(), 2)));
+    // What does not count any more has none.
+    mesh.set(0, &name("doc/1"), "a", 1);
+    assert!(mesh.delete(0, &name("doc/1")));
+    assert_eq!(mesh.refused(0).len(), DOCUMENTS_REFUSED_PER_HOST_MAX - 1);
+    mesh.sends(1, 0, bad("doc/last".into()));
+    assert!(mesh.refused(0).contains(&("doc/last".into(), 1)));
+    let gone = key(1).host();
+    mesh.hosts[0].at.keep_refused_of(|host| host != gone);
+    assert_eq!(mesh.refused(0), []);
 }

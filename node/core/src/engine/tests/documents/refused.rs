@@ -1,6 +1,9 @@
 //! Hosts that refuse what one says whose data was copied.
 
+use starling_protocols::replica::{BodyError, Refused, TitleError};
+
 use super::*;
+use crate::engine::Remedy;
 
 impl Mesh {
     /// Instead of a host comes its copy, which has these documents and was begun in the same moment;
@@ -65,6 +68,28 @@ fn what_a_copy_says_is_known_to_be_refused_until_the_document_is_deleted() {
 }
 
 #[test]
+fn what_was_refused_of_a_host_that_leaves_is_forgotten() {
+    let mut mesh = Mesh::with_documents(3);
+    let doc = name("conf");
+    let _ = mesh.set_on(1, &doc, "a", 1, 1);
+    let kept = mesh.kept(1);
+    let _ = mesh.set_on(1, &doc, "a", 2, 1);
+    mesh.copy_comes(1, kept);
+    let _ = mesh.set_on(1, &doc, "a", 3, 1);
+    mesh.link_all(1);
+    // One that is out of reach may be back, and has something else than the others.
+    mesh.cut(0, 1);
+    mesh.settle();
+    assert_eq!((mesh.refused(0).len(), mesh.refused(2).len()), (1, 1));
+    let now = mesh.now();
+    mesh.engines[1].leave(now);
+    mesh.settle();
+    mesh.cut(1, 2);
+    mesh.settle();
+    assert_eq!((mesh.refused(0), mesh.refused(2)), (vec![], vec![]));
+}
+
+#[test]
 fn an_agent_whose_descriptor_is_refused_is_taken_up_elsewhere() {
     let mut mesh = Mesh::with_documents(3);
     let old = mesh.settle_in(1, "sitter", "ada");
@@ -88,4 +113,21 @@ fn an_agent_whose_descriptor_is_refused_is_taken_up_elsewhere() {
         assert_eq!(mesh.refused(host), [], "host {host}");
         assert_eq!(mesh.fields(host, old), r#"{"room":"garden"}"#, "host {host}");
     }
+}
+
+#[test]
+fn what_passes_by_itself_is_known_from_what_somebody_has_to_mend() {
+    let kinds = [
+        (Refused::Full, Remedy::Room),
+        (Refused::Heads, Remedy::Choice),
+        (Refused::TooManyHeads(65), Remedy::Choice),
+        (Refused::Body(BodyError::Forked), Remedy::Choice),
+        (Refused::Untitled, Remedy::Update),
+        (Refused::Base, Remedy::Update),
+        (Refused::Title(TitleError::NotGiven(1)), Remedy::Update),
+        (Refused::Title(TitleError::NotDead(1)), Remedy::Patience),
+        (Refused::Unvouched, Remedy::Patience),
+    ];
+    kinds.iter().for_each(|(why, remedy)| assert_eq!(Remedy::of(why), *remedy, "{why}"));
+    assert!(kinds.iter().is_sorted_by_key(|(_, remedy)| *remedy), "the most pressing first");
 }

@@ -117,7 +117,38 @@ fn a_host_that_nobody_has_looked_for_lately_is_not_taken_for_gone() {
     mesh.cut(0, 1);
     mesh.advance(Duration::from_secs(200));
     assert_eq!(mesh.take_up_after(0, 1, agent), unknown());
-    assert_eq!(mesh.take_up_after(1, 1, agent), Ok(()));
+    // It may have been there meanwhile.
+    assert_eq!(mesh.take_up_after(1, 1, agent), lately("out of reach", 0));
+    mesh.dial_in_vain(1, 0, 49);
+    assert_eq!(mesh.take_up_after(0, 1, agent), Ok(()));
+}
+
+#[test]
+fn a_host_that_nobody_dials_is_looked_for_by_whoever_takes_an_agent_up() {
+    let mut mesh = Mesh::with_documents(2);
+    let agent = mesh.settle_in(0, "sitter", "ada").agent;
+    let host = mesh.host(0);
+    // As in a mesh that is too large for a link between every two.
+    mesh.engines[1].links.release(host);
+    mesh.cut(0, 1);
+    assert_eq!(mesh.engines[1].links.state(host), link::State::Down);
+    mesh.advance(Duration::from_secs(200));
+    assert_eq!(mesh.engines[1].links.state(host), link::State::Down);
+    assert_eq!(mesh.take_up(1, agent, false), unknown());
+    assert_eq!(mesh.engines[1].links.state(host), link::State::Dialling);
+    // It is dialled until that is known.
+    mesh.dial_in_vain(1, 0, 70);
+    assert_eq!(mesh.take_up_after(0, 1, agent), Ok(()));
+}
+
+#[test]
+fn a_host_that_is_linked_is_there_also_when_nothing_is_known_of_it() {
+    let mut mesh = Mesh::new(1);
+    let (stranger, now) = (key(9).host(), mesh.now());
+    assert!(mesh.engines[0].absent_for(stranger).is_some());
+    let change = LinkChange::Up { until: MEMBER_UNTIL };
+    mesh.engines[0].handle(Input::Link { host: stranger, change }, now);
+    assert_eq!(mesh.engines[0].absent_for(stranger), None);
 }
 
 #[test]
