@@ -69,7 +69,7 @@ impl Engine {
         match state {
             Some(HostState::Myself | HostState::Linked) => None,
             Some(_) if self.links.state(host) == link::State::Up => None,
-            // Nobody dials it: it would come by itself.
+            // It is dialled too seldom to be found out of reach: it would come by itself.
             None | Some(HostState::Left) => {
                 Some(now.since(known.map_or(self.absences.began, |absence| absence.since)))
             }
