@@ -280,6 +280,14 @@ pub const REDIAL_FIRST: Duration = Duration::from_millis(250);
 /// The ceiling of the wait between two dials of one host.
 pub const REDIAL_MAX: Duration = Duration::from_secs(30);
 
+/// The longest wait between two rounds in which hosts that went down on purpose are dialled all the
+/// same; half of it the shortest.
+pub const REDIAL_LEFT: Duration = Duration::from_secs(60);
+
+/// Hosts that went down on purpose and are dialled in one round. The others have their turn in the
+/// next rounds.
+pub const REDIAL_LEFT_HOSTS_MAX: usize = 16;
+
 /// How long a host has to be out of reach of another, or to have said goodbye, before that takes its
 /// agents up without anybody saying that it is gone for good: a daemon that restarts is back before,
 /// and most machines are. More than [`REDIAL_MAX`] and the time that a dial takes, so that a host

@@ -300,6 +300,16 @@ impl Roster {
         near.sort_unstable();
         near
     }
+
+    /// Members that have left, the next `count` behind `from` on the ring of ids.
+    #[must_use]
+    pub fn left_behind(&self, from: HostId, count: usize, now: WallTime) -> Vec<HostId> {
+        let hosts = &self.table.hosts;
+        let (before, after) = hosts.split_at(hosts.partition_point(|known| known.host() <= from));
+        let left = |known: &&Arc<KnownHost>| known.record().left && known.expires() >= now;
+        let ring = after.iter().chain(before).filter(left);
+        ring.map(|known| known.host()).take(count).collect()
+    }
 }
 
 impl Prints for Roster {

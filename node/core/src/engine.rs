@@ -22,6 +22,7 @@ mod event;
 mod io;
 mod journal;
 mod lanes;
+mod leavers;
 mod letters;
 mod mail;
 mod mesh;
@@ -237,6 +238,7 @@ pub struct Engine {
     /// When the known hosts are saved, if they have changed.
     save_hosts_at: Option<Time>,
     links: Links,
+    leavers: leavers::Leavers,
     absences: reach::Absences,
     doubles: double::Doubles,
     ledger: Ledger,
@@ -269,6 +271,8 @@ enum Due {
     SaveHosts,
     /// Letters to a host have waited for a while.
     Letters(lanes::PeerNo),
+    /// Hosts that have left are dialled all the same.
+    Leavers,
 }
 
 impl Engine {
@@ -299,6 +303,7 @@ impl Engine {
             outside_mask: entropy.fork("outside").u64(),
             agent_seed: entropy.fork("agents"),
             links: Links::new(entropy.fork("links")),
+            leavers: leavers::Leavers::new(me),
             absences: reach::Absences::new(now.time),
             doubles: double::Doubles::default(),
             entropy: entropy.fork("engine"),
@@ -503,6 +508,7 @@ impl Engine {
                 Due::Membership(peer) => self.watch_membership(peer),
                 Due::SaveHosts => self.save_hosts(),
                 Due::Letters(peer) => self.letters_are_due(peer),
+                Due::Leavers => self.leavers_are_due(),
             }
         }
         self.reconcile_what_is_due();

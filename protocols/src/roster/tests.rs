@@ -139,6 +139,26 @@ fn the_nearest_stand_on_both_sides_and_have_not_left() {
 }
 
 #[test]
+fn members_that_left_come_in_the_order_of_the_ring() {
+    let mut roster = empty();
+    fill(&mut roster, (0..30).map(|number| host(number, number % 3 == 0)));
+    let left: Vec<_> = roster.iter().filter(|record| record.left).collect();
+    let all: Vec<_> = left.iter().map(|record| record.host).collect();
+    let now = WallTime::from_millis(0);
+    for (place, from) in all.iter().enumerate() {
+        let ring: Vec<_> = all.iter().cycle().skip(place + 1).take(10).copied().collect();
+        assert_eq!(roster.left_behind(*from, 30, now), ring, "itself last");
+        assert_eq!(roster.left_behind(*from, 4, now), ring[..4]);
+    }
+    assert_eq!(roster.left_behind(HostId([0; 32]), 30, now), all);
+    // The certificate of each ends at its number.
+    let members = left.iter().filter(|record| record.sequence >= 15);
+    let members: Vec<_> = members.map(|record| record.host).collect();
+    let now = WallTime::from_millis(15);
+    assert_eq!(roster.left_behind(HostId([0; 32]), 30, now), members);
+}
+
+#[test]
 fn those_long_expired_are_forgotten_but_never_oneself() {
     let mut roster = empty();
     fill(&mut roster, (1..=3).map(|number| host(number, false)));

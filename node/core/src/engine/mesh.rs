@@ -118,6 +118,7 @@ impl Engine {
                 self.keep_links();
             }
         }
+        self.begin_leavers();
     }
 
     fn is_of_this_life(&self, own: &HostRecord) -> bool {
@@ -267,6 +268,7 @@ impl Engine {
             self.links.release(host);
             self.has_said_goodbye(host);
             self.forget_refused_of_the_gone();
+            self.await_leavers();
             return self.tell(Event::HostLeft { host, name });
         }
         self.is_heard_of(host);
@@ -328,11 +330,20 @@ impl Engine {
     }
 
     pub(super) fn dial(&mut self, host: HostId) {
-        let Some(record) = self.roster.get(host).filter(|record| !record.left) else {
+        if self.has_left(host) || self.roster.get(host).is_none() {
             self.links.release(host);
             self.links.down(host, self.now);
             return;
-        };
+        }
+        self.dial_at_its_addresses(host);
+    }
+
+    fn has_left(&self, host: HostId) -> bool {
+        self.roster.get(host).is_some_and(|record| record.left)
+    }
+
+    pub(super) fn dial_at_its_addresses(&mut self, host: HostId) {
+        let Some(record) = self.roster.get(host) else { return };
         let addresses = record.addresses.clone();
         self.counters.add(Counter::Dials, 1);
         self.emit(Output::Dial { host, addresses });
@@ -364,15 +375,16 @@ impl Engine {
     }
 
     pub(super) fn link_changed(&mut self, host: HostId, change: LinkChange) {
-        let peer = self.peers.find_or_add(host);
         match change {
             LinkChange::Up { until } => {
+                let peer = self.peers.find_or_add(host);
                 self.links.up(host);
                 self.is_heard_of(host);
                 self.peers[peer].member_until = until;
                 self.watch_membership(peer);
             }
             LinkChange::Down { why } => {
+                let peer = self.peers.find_or_add(host);
                 if let Some(at) = self.peers[peer].member_watch.take() {
                     self.due.clear(at, Due::Membership(peer));
                 }
@@ -381,16 +393,23 @@ impl Engine {
                 self.links.down(host, self.now);
                 self.is_missed(host);
             }
-            LinkChange::DialFailed { why } => {
-                self.counters.add(Counter::DialsFailed, 1);
-                let again = self.links.dial_failed(host, self.now);
-                self.is_missed(host);
-                let again_in_ms = again.map(|at| at.since(self.now).as_millis());
-                let again_in_ms = again_in_ms.and_then(|ms| u64::try_from(ms).ok());
-                self.peers[peer].trouble = Some(why.clone());
-                let name = self.name_of(host);
-                self.tell(Event::DialFailed { host, name, why, again_in_ms });
-            }
+            LinkChange::DialFailed { why } => self.dial_failed(host, why),
         }
+    }
+
+    fn dial_failed(&mut self, host: HostId, why: String) {
+        self.counters.add(Counter::DialsFailed, 1);
+        let again = self.links.dial_failed(host, self.now);
+        if self.has_left(host) {
+            // As it said. Nobody wants to read so every minute.
+            return;
+        }
+        self.is_missed(host);
+        let again_in_ms = again.map(|at| at.since(self.now).as_millis());
+        let again_in_ms = again_in_ms.and_then(|ms| u64::try_from(ms).ok());
+        let peer = self.peers.find_or_add(host);
+        self.peers[peer].trouble = Some(why.clone());
+        let name = self.name_of(host);
+        self.tell(Event::DialFailed { host, name, why, again_in_ms });
     }
 }

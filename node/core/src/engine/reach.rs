@@ -87,7 +87,7 @@ impl Engine {
         let state = self.roster.get(host).map(|record| self.state_of(record));
         match state {
             Some(HostState::Myself | HostState::Linked) => None,
-            // Nobody dials it: it would come by itself.
+            // It is dialled too seldom to be found out of reach: it would come by itself.
             None | Some(HostState::Left) => {
                 Some(now.since(known.map_or(self.absences.began, |absence| absence.since)))
             }

@@ -11,6 +11,7 @@ mod documents;
 mod journal;
 mod kept;
 mod lanes;
+mod leavers;
 mod local;
 mod moves;
 mod negotiations;
@@ -236,6 +237,8 @@ pub(super) struct Mesh {
     pub(super) gossip_loss: u64,
     gossiped: u64,
     pub(super) disconnected: Vec<(usize, HostId)>,
+    /// Who was dialled by whom.
+    pub(super) dialled: Vec<(usize, HostId)>,
     /// What each host has stored; `None` where nothing is recorded.
     disks: Vec<Option<Disk>>,
     /// Where each host keeps its documents; `None` where there are none.
@@ -297,6 +300,7 @@ impl Mesh {
             gossip_loss: 0,
             gossiped: 0,
             disconnected: Vec::new(),
+            dialled: Vec::new(),
             disks: phantoms.iter().map(|_| recorded.then(Disk::default)).collect(),
             shelves: phantoms.iter().map(|_| None).collect(),
             phantoms,
@@ -447,6 +451,7 @@ impl Mesh {
             Output::Missed { count, .. } => self.heard.push(format!("missed {count}")),
             Output::Event(event) => self.events.push((here, event)),
             Output::Gossip { bytes, .. } => self.gossip(here, &bytes),
+            Output::Dial { host, .. } => self.dialled.push((here, host)),
             Output::Disconnect { host, .. } => self.disconnected.push((here, host)),
             Output::Record(batch) => self.record(here, batch),
             Output::Store(batch) => self.keep(here, batch),
