@@ -284,19 +284,14 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config, now: Now) -> Self {
         let entropy = Entropy::from_seed(config.seed);
+        let me = config.key.host();
+        let record = first_record(&config, me);
         let Kinds { all, initial } = config.kinds;
         let kinds: Vec<_> = all.into_values().collect();
         let services = services::Services::new(&kinds);
-        let me = config.key.host();
         let mut engine = Self {
             me,
-            record: first_record(
-                &config.credential,
-                me,
-                config.name,
-                config.incarnation,
-                config.software,
-            ),
+            record,
             now: now.time,
             wall: now.wall,
             dialog_mask: entropy.fork("dialogs").u64(),
@@ -531,23 +526,15 @@ impl Engine {
     }
 }
 
-fn first_record(
-    credential: &Credential,
-    host: HostId,
-    name: String,
-    incarnation: Incarnation,
-    software: String,
-) -> HostRecord {
-    let credential = credential.clone();
-    let addresses = Vec::new();
+fn first_record(config: &Config, host: HostId) -> HostRecord {
     HostRecord {
         host,
-        name,
-        incarnation,
+        name: config.name.clone(),
+        incarnation: config.incarnation,
         sequence: 0,
-        addresses,
-        software,
-        credential,
+        addresses: Vec::new(),
+        software: config.software.clone(),
+        credential: config.credential.clone(),
         left: false,
     }
 }
