@@ -200,12 +200,12 @@ impl Replicas {
         let mut body = self.body(name)?.clone();
         let before = body.heads();
         let mut full = None;
-        let body = match carried(&revision, &mut body, past, all) {
+        let body = match carried(&revision, &mut body, past, all, DOCUMENT_CONFLICTS_KEPT_MAX) {
             Err(why @ BodyError::TooLarge { .. }) => {
                 // There is no room for all that, but beside the present value there is for the
                 // last history, with what that began with.
                 full = Some(self.next_history(&mut revision, &mut body, false).ok_or(why)?);
-                carried(&revision, &mut body, past, &[])?
+                carried(&revision, &mut body, past, &[], 0)?
             }
             carried => carried?,
         };
@@ -223,15 +223,17 @@ impl Replicas {
     }
 }
 
-/// A document with what another history of it has in addition.
+/// A document with what another history of it has in addition. So many values of its root at most
+/// are kept beside what has replaced them.
 fn carried(
     revision: &Revision,
     body: &mut Body,
     past: &Past,
     all: &[Past],
+    room: usize,
 ) -> Result<Body, BodyError> {
     let root = revision.base.root.ok_or(BodyError::Gap)?;
-    let mut carrier = Carrier::new(body, root, revision.lineage.clone())?;
+    let mut carrier = Carrier::new(body, root, revision.lineage.clone(), room)?;
     carrier.history(past, all)?;
     carrier.settle()
 }
@@ -258,10 +260,16 @@ struct Carrier {
     last: BTreeMap<[u8; 16], Head>,
     /// What stands for the changes of other histories.
     places: BTreeMap<Head, Vec<Head>>,
+    /// How many values of the root may still be kept beside what replaces them: each has an actor of
+    /// its own, of which a document has only so many.
+    room: usize,
 }
 
+/// What is said of a value of the root that is kept beside what has replaced it.
+const KEPT: &str = "stands beside what did not know it";
+
 impl Carrier {
-    fn new(body: &mut Body, root: Head, lineage: Lineage) -> Result<Self, BodyError> {
+    fn new(body: &mut Body, root: Head, lineage: Lineage, room: usize) -> Result<Self, BodyError> {
         let mut all = Self {
             target: body.repeating()?,
             root,
@@ -272,6 +280,7 @@ impl Carrier {
             twins: BTreeMap::new(),
             last: BTreeMap::new(),
             places: BTreeMap::new(),
+            room,
         };
         for step in body.steps()? {
             if let Some((origin, of, _)) = Origin::read(&step.message) {
@@ -283,6 +292,9 @@ impl Carrier {
             }
             if step.head == root {
                 all.began = step.time;
+            }
+            if step.message == KEPT {
+                all.room = all.room.saturating_sub(1);
             }
             all.last.insert(step.actor, step.head);
         }
@@ -423,9 +435,10 @@ impl Carrier {
     /// What the root has in an entry stands beside what a change has put there that did not know it.
     fn keep(&mut self, entry: &Entry) -> Result<(), BodyError> {
         let actor = entry.actor(self.root);
-        if !self.last.contains_key(&actor) {
-            let message = "stands beside what did not know it".to_owned();
-            let plan = Planned { actor, time: self.began, message, onto: vec![self.root] };
+        if self.room > 0 && !self.last.contains_key(&actor) {
+            self.room -= 1;
+            let plan =
+                Planned { actor, time: self.began, message: KEPT.into(), onto: vec![self.root] };
             let kept = self.target.keep(self.root, entry, &plan)?;
             kept.map(|kept| self.last.insert(actor, kept));
         }

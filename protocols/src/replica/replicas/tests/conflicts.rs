@@ -4,6 +4,7 @@ use super::{
     anew::{begin_anew, short},
     *,
 };
+use crate::limits::DOCUMENT_CONFLICTS_KEPT_MAX;
 
 impl Place {
     /// All values that stand in a field, the one that is shown last.
@@ -242,4 +243,26 @@ fn what_was_replaced_before_a_beginning_by_who_did_not_know_it_stands_beside() {
     three.set(&doc, "limit", 7);
     one.pull(&three, &doc);
     assert_eq!(one.values(&doc, "limit"), [7]);
+}
+
+#[test]
+fn what_two_parts_have_replaced_everywhere_is_not_lost_for_want_of_actors() {
+    let doc = name("conf/echo");
+    let (mut one, mut two) = (Place::new(1), Place::new(2));
+    let fields: Vec<String> = (0..300).map(|number| format!("field {number}")).collect();
+    let write = |place: &mut Place, value: i64| {
+        place.edit(&doc, |doc| fields.iter().try_for_each(|field| doc.put(ROOT, field, value)));
+    };
+    write(&mut one, 0);
+    two.pull(&one, &doc);
+    write(&mut one, 1);
+    write(&mut two, 2);
+    one.all.set_changes_max(3);
+    begin_anew(&mut one, &doc);
+    two.pull(&one, &doc);
+    assert_eq!(two.carry(&doc).dropped, []);
+    let values: Vec<Vec<i64>> = fields.iter().map(|field| two.values(&doc, field)).collect();
+    assert!(values.iter().all(|values| values.contains(&2)));
+    let both = values.iter().filter(|values| values.len() == 2).count();
+    assert_eq!(both, DOCUMENT_CONFLICTS_KEPT_MAX);
 }
