@@ -36,18 +36,23 @@ impl Mesh {
         let all = self.engines[host].documents_refused();
         all.map(|(name, from, _)| (name.to_string(), from)).collect()
     }
+
+    /// A copy of the second host goes on from what that had before, and both write.
+    fn copy_is_refused(&mut self, doc: &DocName) {
+        let _ = self.set_on(1, doc, "a", 1, 1);
+        let kept = self.kept(1);
+        let _ = self.set_on(1, doc, "a", 2, 1);
+        self.copy_comes(1, kept);
+        let _ = self.set_on(1, doc, "a", 3, 1);
+        self.link_all(1);
+    }
 }
 
 #[test]
 fn what_a_copy_says_is_known_to_be_refused_until_the_document_is_deleted() {
     let mut mesh = Mesh::with_documents(3);
     let (doc, copied) = (name("conf"), mesh.host(1));
-    let _ = mesh.set_on(1, &doc, "a", 1, 1);
-    let kept = mesh.kept(1);
-    let _ = mesh.set_on(1, &doc, "a", 2, 1);
-    mesh.copy_comes(1, kept);
-    let _ = mesh.set_on(1, &doc, "a", 3, 1);
-    mesh.link_all(1);
+    mesh.copy_is_refused(&doc);
     for host in [0, 2] {
         assert_eq!(mesh.refused(host), [("conf".to_owned(), copied)], "host {host}");
         assert_eq!(mesh.doc(host, &doc), Ok(r#"{"a":2}"#.into()), "host {host}");
@@ -71,12 +76,7 @@ fn what_a_copy_says_is_known_to_be_refused_until_the_document_is_deleted() {
 fn what_was_refused_of_a_host_that_leaves_is_forgotten() {
     let mut mesh = Mesh::with_documents(3);
     let doc = name("conf");
-    let _ = mesh.set_on(1, &doc, "a", 1, 1);
-    let kept = mesh.kept(1);
-    let _ = mesh.set_on(1, &doc, "a", 2, 1);
-    mesh.copy_comes(1, kept);
-    let _ = mesh.set_on(1, &doc, "a", 3, 1);
-    mesh.link_all(1);
+    mesh.copy_is_refused(&doc);
     // One that is out of reach may be back, and has something else than the others.
     mesh.cut(0, 1);
     mesh.settle();
