@@ -126,8 +126,9 @@ pub const DOCUMENT_KEYS_BYTES_MAX: usize = 4 * DOCUMENT_BYTES_MAX;
 /// The message of one change. A longer one is refused.
 pub const CHANGE_MESSAGE_BYTES_MAX: usize = 256;
 
-/// How much of a document's caps the changes made on this host may use.
-pub const DOCUMENT_OWN_PERCENT: usize = 75;
+/// How much of a document's caps the changes made on this host may use: half, so that what two parts
+/// of a split have made of it becomes one again, and any value can be replaced by one as large.
+pub const DOCUMENT_OWN_PERCENT: usize = 50;
 
 /// Updates of documents by agents of this host that wait until they can be made, or are on as many
 /// hosts as they should be. A further one is refused.
@@ -178,8 +179,8 @@ pub const DESCRIBED_PAUSE: Duration = Duration::from_millis(10);
 pub const DOCUMENT_DEPTH_MAX: usize = 64;
 
 /// Values of a document, maps and lists included. One with more is not read, and nothing is written
-/// that would make it so.
-pub const DOCUMENT_VALUES_MAX: usize = 65_536;
+/// that would make it so. Each takes an operation: no document that is taken from others has more.
+pub const DOCUMENT_VALUES_MAX: usize = DOCUMENT_OPS_MAX;
 
 /// Items of all lists together in one value that is written into a document: each is put in its place
 /// by itself, which takes the longer the more there are. Larger collections are maps.
@@ -210,7 +211,3 @@ pub const DOCUMENT_CONFLICTS_MAX: usize = 256;
 /// and those are to be fewer than [`DOCUMENT_CHANGES_KEPT_MIN`]. Of a place for whose values there
 /// is no room only the one that is shown is kept.
 pub const DOCUMENT_CONFLICTS_KEPT_MAX: usize = 48;
-
-/// With more of any cap than this a history does not begin that keeps values in conflict: there must
-/// be room to choose one of them.
-pub const DOCUMENT_CONFLICTS_KEPT_PERCENT: usize = 60;

@@ -32,10 +32,11 @@ use automerge::{
 };
 use serde::{Deserialize, Serialize};
 
-use self::scan::{Sent, Size, scan};
+use self::scan::{Sent, scan};
 pub(super) use self::{
     anew::{Entry, Planned, Repeating, Step, derive},
     copying::Maker,
+    scan::Size,
 };
 use crate::{
     ident::{HostId, Incarnation},
@@ -338,6 +339,22 @@ impl Body {
         author: &Author,
         change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
     ) -> Result<Option<Head>, ChangeError<E>> {
+        let Some((made, head)) = self.make(author, change)? else { return Ok(None) };
+        *self = self.settled(made, head)?;
+        Ok(Some(head))
+    }
+
+    /// This document with a change of it that was just [made](Self::make).
+    pub(super) fn settled(&self, made: Repeating, head: Head) -> Result<Self, BodyError> {
+        self.followed(made.into(), &BTreeSet::from([hash(head)]))
+    }
+
+    /// Makes a change, which may be too large for a document.
+    pub(super) fn make<E>(
+        &self,
+        author: &Author,
+        change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
+    ) -> Result<Option<(Repeating, Head)>, ChangeError<E>> {
         if author.message.len() > CHANGE_MESSAGE_BYTES_MAX {
             return Err(ChangeError::Message);
         }
@@ -365,13 +382,18 @@ impl Body {
         if after != [head] || !self.heads.iter().all(|head| before.contains(head)) {
             return Err(ChangeError::Meddled);
         }
-        *self = self.followed(document, &BTreeSet::from([hash(head)]))?;
-        Ok(Some(head))
+        Ok(Some((document.into(), head)))
     }
 
-    /// Refuses a document that leaves no room for changes made elsewhere at the same time.
-    pub(super) fn leaves_room(&self) -> Result<(), BodyError> {
-        self.size.within(DOCUMENT_OWN_PERCENT)
+    /// Refuses a document that leaves no room for changes made elsewhere at the same time, unless it
+    /// left less `before`.
+    pub(super) fn leaves_room(&self, before: Size) -> Result<(), BodyError> {
+        self.size.within(DOCUMENT_OWN_PERCENT, before)
+    }
+
+    /// How much of the caps it uses.
+    pub(super) const fn size(&self) -> Size {
+        self.size
     }
 
     /// Merges what another host sent: a whole document, or what [`since`](Self::since) gave there.

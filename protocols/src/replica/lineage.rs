@@ -66,14 +66,17 @@ impl Lineage {
             })
     }
 
+    /// The last change that counts of each actor in each history.
+    pub(super) fn origins(&self) -> impl Iterator<Item = Origin> {
+        self.covered.iter().flat_map(|Covered { number, base, clock, .. }| {
+            let (number, base) = (*number, *base);
+            clock.iter().map(move |(actor, seq)| Origin { number, base, actor: *actor, seq: *seq })
+        })
+    }
+
     /// Whether all that the other covers is covered here, too.
     pub(super) fn covers_all(&self, other: &Self) -> bool {
-        other.covered.iter().all(|covered| {
-            covered.clock.iter().all(|(actor, seq)| {
-                let (number, base) = (covered.number, covered.base);
-                self.covers(&Origin { number, base, actor: *actor, seq: *seq })
-            })
-        })
+        other.origins().all(|origin| self.covers(&origin))
     }
 
     pub(super) fn of(&self, base: u64) -> Option<&Covered> {

@@ -315,28 +315,28 @@ impl Replicas {
         pen: &Pen<'_>,
         change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
     ) -> Result<Option<Head>, WriteError<E>> {
-        if self.is_pending(name) {
-            let _ = self.carry(name, pen);
-        }
         let mut revision = self.to_be_written(name, pen)?;
         let unpacked =
             if revision.heads.is_empty() { Ok(Body::empty()) } else { self.unpack(name) };
         let mut body = unpacked.map_err(|why| WriteError::Damaged(why.to_string()))?;
-        let changed = body.change(&pen.author, change);
-        if let Ok(Some(_)) = changed {
-            let past = self.begin_anew(&mut revision, &mut body);
-            let fits = take::fits(name, &body).and_then(|()| body.leaves_room());
-            fits.map_err(|why| WriteError::Change(why.into()))?;
-            revision.heads = body.heads();
-            revision.content = Content::Whole(body.save());
-            revision.sign(pen.key, self.mesh);
-            let owner = self.owner(name).cloned();
-            self.put(revision, owner);
-            self.keep_past(name, past);
-        }
-        let head = body.heads().first().copied();
+        let made = body.make(&pen.author, change);
+        let made = match made {
+            Ok(Some(made)) => made,
+            other => {
+                self.open.put(name.clone(), body);
+                return other.map(|_| None).map_err(WriteError::Change);
+            }
+        };
+        let past = self.changed(&mut revision, &mut body, made);
+        let past = past.map_err(|why| WriteError::Change(why.into()))?;
+        revision.heads = body.heads();
+        revision.content = Content::Whole(body.save());
+        revision.sign(pen.key, self.mesh);
+        let (owner, head) = (self.owner(name).cloned(), body.heads().first().copied());
+        self.put(revision, owner);
+        self.keep_past(name, past);
         self.open.put(name.clone(), body);
-        changed.map(|made| made.and(head)).map_err(WriteError::Change)
+        Ok(head)
     }
 
     fn to_be_written<E>(&self, name: &DocName, pen: &Pen<'_>) -> Result<Revision, WriteError<E>> {

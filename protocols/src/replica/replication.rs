@@ -116,6 +116,12 @@ pub enum Output {
         /// Which document.
         name: DocName,
     },
+    /// What others have changed has no room in a document. It is kept, but does not show, until there
+    /// is room: that is tried whenever the document changes.
+    Waiting {
+        /// Which document.
+        name: DocName,
+    },
     /// As many hosts as were waited for have it, or time is up.
     Replicated {
         /// Who waited.
@@ -223,12 +229,16 @@ impl Replication {
         wait: Option<Replicated>,
         change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
     ) -> Result<Option<Head>, WriteError<E>> {
+        if self.replicas.is_pending(name) {
+            self.carry(name, pen);
+        }
         let heads = self.replicas.heads(name).to_vec();
         let head = self.replicas.write(name, pen, change)?;
         let changed = head.is_some();
         if changed {
             self.pushes(name, heads.clone());
             self.change(name.clone(), None);
+            self.is_to_be_carried(name);
         }
         if let Some(head) = head.or_else(|| self.replicas.heads(name).first().copied()) {
             if let Some(wait) = wait {
@@ -273,6 +283,12 @@ impl Replication {
     fn change(&mut self, name: DocName, from: Option<HostId>) {
         self.changed.insert(name.clone());
         self.outputs.push_back(Output::Changed { name, from });
+    }
+
+    fn is_to_be_carried(&mut self, name: &DocName) {
+        if self.replicas.is_pending(name) {
+            self.outputs.push_back(Output::Carry { name: name.clone() });
+        }
     }
 
     /// Does something when all that has changed until now is durable.
@@ -459,9 +475,7 @@ impl Replication {
                 if let Some(dropped) = dropped {
                     self.outputs.push_back(Output::Dropped { name: name.clone(), dropped });
                 }
-                if self.replicas.is_pending(&name) {
-                    self.outputs.push_back(Output::Carry { name: name.clone() });
-                }
+                self.is_to_be_carried(&name);
                 self.change(name.clone(), Some(from));
                 if self.replicas.base(&name) != Some(base) {
                     self.outranked(from, &name, now);

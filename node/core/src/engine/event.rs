@@ -203,4 +203,9 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// What others have changed of a document has no room in it, and is kept until there is.
+    DocumentWaits {
+        /// Which.
+        name: String,
+    },
 }

@@ -104,6 +104,15 @@ fn documents(node: &Node) -> Finding {
         );
         return finding(check, Verdict::Warn, seen, &fix);
     }
+    if let Some(name) = node.engine.replicas().and_then(|all| all.pending().next()) {
+        let seen = format!(
+            "what another part of the mesh has changed of {name} has no room in it, and waits here; \
+             {seen}"
+        );
+        let fix =
+            format!("make it smaller, on any host: p2p docs edit {name}; the rest comes then");
+        return finding(check, Verdict::Warn, seen, &fix);
+    }
     finding(check, Verdict::Pass, seen, "")
 }
 

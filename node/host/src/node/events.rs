@@ -129,6 +129,7 @@ const fn is_bad(event: &Event) -> bool {
             | Event::DocumentNotBegun { .. }
             | Event::DocumentDropped { .. }
             | Event::DocumentRefused { .. }
+            | Event::DocumentWaits { .. }
     )
 }
 
@@ -162,6 +163,10 @@ fn of_document(event: &Event) -> Option<String> {
         Event::DocumentRefused { host, name, why } => {
             format!("document {name} from host {} was refused: {why}", host.short())
         }
+        Event::DocumentWaits { name } => format!(
+            "what another part of the mesh has changed of document {name} has no room in it, and \
+             waits here: make the document smaller"
+        ),
         _ => return None,
     })
 }
@@ -207,7 +212,8 @@ fn sentence(event: &Event) -> String {
         | Event::DocumentBegun { .. }
         | Event::DocumentNotBegun { .. }
         | Event::DocumentDropped { .. }
-        | Event::DocumentRefused { .. } => of_document(event).unwrap_or_default(),
+        | Event::DocumentRefused { .. }
+        | Event::DocumentWaits { .. } => of_document(event).unwrap_or_default(),
         Event::HostKnown { host, name } => format!("host {name} ({}) is known", host.short()),
         Event::HostLeft { host, name } => format!("host {name} ({}) has left", host.short()),
         Event::LaneUp { host, name, anew } => {

@@ -11,6 +11,7 @@ use super::{
     Body, BodyError, Head, contained,
     copying::{Copying, Maker, fresh},
     hash, heads, refused,
+    scan::Size,
 };
 use crate::wire;
 
@@ -66,6 +67,7 @@ impl Entry {
 
 /// A document in which changes of others are repeated. They count when it is
 /// [settled](Self::settle).
+#[derive(Clone)]
 pub(in crate::replica) struct Repeating(AutoCommit);
 
 impl Body {
@@ -97,7 +99,7 @@ impl Body {
 
     /// How much of its caps it uses: whether anything is above so many percent.
     pub(in crate::replica) fn is_above(&self, percent: usize) -> bool {
-        self.size.within(percent).is_err()
+        self.size.within(percent, Size::default()).is_err()
     }
 
     /// A document with the same value and one change, its root; on which the values stand that are
@@ -132,6 +134,27 @@ impl Body {
     pub(in crate::replica) fn repeating(&self) -> Result<Repeating, BodyError> {
         contained(|| Repeating(self.document.clone()))
     }
+
+    /// This document with the changes of another of the same history, however large that is.
+    pub(in crate::replica) fn with(&self, other: &mut Self) -> Result<Repeating, BodyError> {
+        let both = contained(|| {
+            let mut both = self.document.clone();
+            both.merge(&mut other.document).map(|_| both)
+        })?;
+        both.map(Repeating).map_err(refused)
+    }
+}
+
+impl From<AutoCommit> for Repeating {
+    fn from(document: AutoCommit) -> Self {
+        Self(document)
+    }
+}
+
+impl From<Repeating> for AutoCommit {
+    fn from(Repeating(document): Repeating) -> Self {
+        document
+    }
 }
 
 impl Repeating {
@@ -150,7 +173,7 @@ impl Repeating {
         let patches = contained(|| document.diff(&before, &[hash(step.head)]))?;
         let whole = contained(|| self.0.clone())?;
         let mut replaced = Vec::new();
-        let made = self.make(plan, |doc| {
+        let made = self.add(plan, |doc| {
             for patch in &patches {
                 let unknown = unknown(doc, root, (document, &before), patch);
                 let deletes = matches!(patch.action, PatchAction::DeleteMap { .. });
@@ -177,7 +200,7 @@ impl Repeating {
         let Entry(object, key) = entry;
         let document = &mut self.0;
         let from = contained(|| document.fork_at(&[hash(root)]))?.map_err(refused)?;
-        self.make(plan, |doc| {
+        self.add(plan, |doc| {
             if let Ok(Some((value, id))) = from.get(object, key.as_str()) {
                 // The same value again would be no operation.
                 let _ = doc.put_object(object, key.as_str(), ObjType::Map);
@@ -198,12 +221,12 @@ impl Repeating {
         let (from, version) =
             contained(|| Ok((source.document.fork_at(&[hash(root)])?, self.0.fork_at(&present)?)))?
                 .map_err(refused)?;
-        self.make(plan, |doc| {
+        self.add(plan, |doc| {
             let _ = Copying::shown(&from, doc).missing(&version, &ROOT, &ROOT);
         })
     }
 
-    fn make(
+    fn add(
         &mut self,
         plan: &Planned,
         change: impl FnOnce(&mut AutoCommit),
@@ -239,6 +262,14 @@ impl Repeating {
 
     pub(in crate::replica) fn settle(self) -> Result<Body, BodyError> {
         Body::settle(self.0)
+    }
+
+    /// What has been made, though it may be too large for a document: only to begin a history anew
+    /// from what it says.
+    pub(in crate::replica) fn unsettled(self) -> Result<Body, BodyError> {
+        let Self(mut document) = self;
+        let heads = contained(|| heads(&mut document))?;
+        Ok(Body { document, heads, saved: Vec::new(), size: Size::default() })
     }
 }
 

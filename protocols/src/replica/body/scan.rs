@@ -22,7 +22,7 @@ pub(super) const OF_CHANGES: [u64; 9] = [0x01, 0x03, 0x13, 0x23, 0x35, 0x40, 0x4
 
 /// How much of its caps a document uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Size {
+pub(in crate::replica) struct Size {
     pub(super) bytes: usize,
     pub(super) changes: usize,
     pub(super) ops: usize,
@@ -36,18 +36,18 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// Refuses what is above this many percent of its cap.
-    pub(super) fn within(&self, percent: usize) -> Result<()> {
+    /// Refuses what is above this many percent of its cap, and more than it was `before`.
+    pub(super) fn within(&self, percent: usize, before: Self) -> Result<()> {
         let used = [
-            (self.bytes, DOCUMENT_BYTES_MAX, "bytes"),
-            (self.changes, DOCUMENT_CHANGES_MAX, "changes"),
-            (self.ops, DOCUMENT_OPS_MAX, "operations"),
-            (self.actors, DOCUMENT_ACTORS_MAX, "actors"),
-            (self.deps, DOCUMENT_DEPS_MAX, "dependencies"),
-            (self.text, DOCUMENT_TEXT_BYTES_MAX, "bytes of names"),
+            (self.bytes, before.bytes, DOCUMENT_BYTES_MAX, "bytes"),
+            (self.changes, before.changes, DOCUMENT_CHANGES_MAX, "changes"),
+            (self.ops, before.ops, DOCUMENT_OPS_MAX, "operations"),
+            (self.actors, before.actors, DOCUMENT_ACTORS_MAX, "actors"),
+            (self.deps, before.deps, DOCUMENT_DEPS_MAX, "dependencies"),
+            (self.text, before.text, DOCUMENT_TEXT_BYTES_MAX, "bytes of names"),
         ];
-        let mut used = used.into_iter();
-        used.try_for_each(|(used, max, what)| {
+        let mut used = used.into_iter().filter(|(used, before, ..)| used > before);
+        used.try_for_each(|(used, _, max, what)| {
             bounded(used as u64, max * percent / 100, what).map(drop)
         })
     }
@@ -150,7 +150,7 @@ fn change(data: &[u8], total: &mut Size) -> Result<()> {
     total.deps += deps.len();
     total.text += rows.text();
     rows.finish()?;
-    total.within(100)
+    total.within(100, Size::default())
 }
 
 fn document(data: &[u8], bytes: usize) -> Result<Size> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     super::{
         Base, Body, BodyError, Content, Covered, DocName, Head, Lineage, Revision,
-        body::{Entry, Maker, Planned, Repeating, Step, derive},
+        body::{Entry, Maker, Planned, Repeating, Size, Step, derive},
         lineage::Origin,
     },
     Carried, Dropped, Pen, Replicas,
@@ -13,8 +13,8 @@ use super::{
 };
 use crate::limits::{
     DESCRIPTOR_BYTES_MAX, DOCUMENT_BASES_MAX, DOCUMENT_CHANGES_KEPT_MIN,
-    DOCUMENT_CHANGES_WEIGHED_MIN, DOCUMENT_CONFLICTS_KEPT_MAX, DOCUMENT_CONFLICTS_KEPT_PERCENT,
-    DOCUMENT_HEADS_MAX, DOCUMENT_KEPT_PERCENT,
+    DOCUMENT_CHANGES_WEIGHED_MIN, DOCUMENT_CONFLICTS_KEPT_MAX, DOCUMENT_HEADS_MAX,
+    DOCUMENT_KEPT_PERCENT,
 };
 
 /// What the root of a history says.
@@ -57,12 +57,56 @@ fn rooted(
             message: origin.unwrap_or_default(),
         }
     };
-    let fits = |new: &Body| new.len_saved() <= most;
-    let shown = body.anew(root(), 0, maker).ok().filter(|(new, _)| fits(new))?;
-    let all = body.anew(root(), DOCUMENT_CONFLICTS_KEPT_MAX, maker).ok();
-    match all.filter(|(new, _)| !new.is_above(DOCUMENT_CONFLICTS_KEPT_PERCENT)) {
-        Some(all) => Some(all).filter(|(new, _)| fits(new)),
-        None => Some(shown),
+    let all = body.anew(root(), DOCUMENT_CONFLICTS_KEPT_MAX, maker);
+    let new = all.or_else(|_| body.anew(root(), 0, maker)).ok();
+    new.filter(|(new, _)| new.len_saved() <= most)
+}
+
+/// The next history of a document, which begins with what `all` says: the present version, `past`,
+/// and perhaps more, of which it covers these changes, too. It is made of no more bytes than `most`.
+fn after(
+    revision: &mut Revision,
+    past: &Past,
+    all: &mut Body,
+    more: Vec<Origin>,
+    most: usize,
+) -> Option<Body> {
+    let base = past.base;
+    if base.number >= DOCUMENT_BASES_MAX {
+        return None;
+    }
+    let steps = all.steps().ok()?;
+    let made = steps.iter().filter(|step| Some(step.head) != base.root);
+    let origins = made.map(|step| past.origin(step)).chain(more).collect();
+    let lineage = revision.lineage.then(base, &all.heads(), origins);
+    let (new, root) = rooted(&revision.name, past, base, &lineage, all, &steps, most)?;
+    (revision.base, revision.lineage) = (base.after(Some(root)), lineage);
+    Some(new)
+}
+
+/// A document with all that another version of it has in addition, which may be one of another
+/// history. If its history has no room for that, it is begun anew; then what it was is given, too.
+pub(super) fn together(
+    revision: &mut Revision,
+    body: &mut Body,
+    past: &Past,
+    all: &[Past],
+) -> Result<(Body, Option<Past>), BodyError> {
+    let same = past.base == revision.base;
+    let mut both = if same {
+        body.with(&mut Body::load(&past.body)?)?
+    } else {
+        carried(revision, body, past, all)?
+    };
+    both.join(DOCUMENT_HEADS_MAX)?;
+    match both.clone().settle() {
+        Err(why @ BodyError::TooLarge { .. }) => {
+            let present = Past::of(revision, body);
+            let (mut both, covered) = (both.unsettled()?, past.covered()?);
+            let new = after(revision, &present, &mut both, covered, usize::MAX).ok_or(why)?;
+            Ok((new, Some(present)))
+        }
+        settled => Ok((settled?, None)),
     }
 }
 
@@ -77,28 +121,42 @@ impl Replicas {
         // Few large changes make a large history of a small value.
         let may_shrink = large && changes > DOCUMENT_CHANGES_WEIGHED_MIN;
         // Whatever it says by now, with its history it has no room here.
-        let any = long || body.leaves_room().is_err();
+        let any = long || body.leaves_room(Size::default()).is_err();
         if any || may_shrink { self.next_history(revision, body, any) } else { None }
+    }
+
+    /// The document with a change that was just made, which its history may have no room for. Gives
+    /// what it was before, if that is to be kept.
+    pub(super) fn changed(
+        &self,
+        revision: &mut Revision,
+        body: &mut Body,
+        (made, head): (Repeating, Head),
+    ) -> Result<Option<Past>, BodyError> {
+        let before = body.size();
+        let past = match body.settled(made.clone(), head) {
+            Err(why @ BodyError::TooLarge { .. }) => {
+                let past = Past::of(revision, body);
+                let mut made = made.unsettled()?;
+                *body = after(revision, &past, &mut made, Vec::new(), usize::MAX).ok_or(why)?;
+                Some(past)
+            }
+            settled => {
+                *body = settled?;
+                self.begin_anew(revision, body)
+            }
+        };
+        super::take::fits(&revision.name, body)?;
+        body.leaves_room(before)?;
+        Ok(past)
     }
 
     /// Begins the history anew: if it is not to be done at any rate, only if what it holds is half
     /// of it at most. Gives what it was.
     fn next_history(&self, revision: &mut Revision, body: &mut Body, any: bool) -> Option<Past> {
-        let (base, saved) = (revision.base, body.len_saved());
-        if base.number >= DOCUMENT_BASES_MAX {
-            return None;
-        }
-        let steps = body.steps().ok()?;
-        let past =
-            Past { base, lineage: revision.lineage.clone(), body: body.save(), pending: false };
-        let made = steps.iter().filter(|step| Some(step.head) != base.root);
-        let origins = made.map(|step| past.origin(step)).collect();
-        let heads = body.heads();
-        let lineage = revision.lineage.then(base, &heads, origins);
-        let most = if any { usize::MAX } else { saved / 2 };
-        let (new, root) = rooted(&revision.name, &past, base, &lineage, body, &steps, most)?;
-        (revision.base, revision.lineage) = (base.after(Some(root)), lineage);
-        *body = new;
+        let past = Past::of(revision, body);
+        let most = if any { usize::MAX } else { body.len_saved() / 2 };
+        *body = after(revision, &past, body, Vec::new(), most)?;
         Some(past)
     }
 
@@ -128,7 +186,7 @@ impl Replicas {
 
     /// Repeats in the present history of a document what others have done in histories that it
     /// replaces, so that none of it is lost; and vouches for that. It does not matter who does it,
-    /// or how often.
+    /// or how often. What has no room there waits: it is tried again when the document has changed.
     pub fn carry(&mut self, name: &DocName, pen: &Pen<'_>) -> Carried {
         let mut carried = Carried::default();
         let Some(held) = self.held.get_mut(name) else { return carried };
@@ -136,29 +194,40 @@ impl Replicas {
         held.pasts.iter_mut().for_each(|past| past.pending = false);
         held.pasts.retain(|past| !past.base.gone);
         let pending: Vec<&Past> = all.iter().filter(|past| past.pending).collect();
-        carried.changed = !pending.is_empty();
         if pending.iter().any(|past| past.base.gone) {
+            carried.changed = true;
             carried.dropped.extend(self.current(name));
             if self.delete(name, pen).is_err() {
                 carried.dropped.clear();
             }
             return carried;
         }
-        if self.held.get(name).is_some_and(|held| held.base.gone) {
-            for past in pending {
-                if self.bring_back(name, past, pen).is_none() {
-                    carried.dropped.extend(past.dropped(self.owner(name)));
-                }
-            }
-            return carried;
-        }
+        let gone = self.held.get(name).is_some_and(|held| held.base.gone);
         let may = held_by(self.held.get(name).map(Box::as_ref), pen);
-        for past in pending {
-            if !may || self.carry_one(name, past, &all, pen).is_err() {
-                carried.dropped.extend(past.dropped(self.owner(name)));
+        for past in &pending {
+            let done = if gone {
+                self.bring_back(name, past, pen).ok_or(BodyError::Gap)
+            } else if may {
+                self.carry_one(name, past, &all, pen)
+            } else {
+                Err(BodyError::Gap)
+            };
+            match done {
+                Err(BodyError::TooLarge { .. }) if self.wait(name, past) => carried.waiting += 1,
+                Err(_) => carried.dropped.extend(past.dropped(self.owner(name))),
+                Ok(()) => {}
             }
         }
+        carried.changed = carried.waiting < pending.len();
         carried
+    }
+
+    /// What there was no room for waits until the document has changed.
+    fn wait(&mut self, name: &DocName, past: &Past) -> bool {
+        let Some(held) = self.held.get_mut(name) else { return false };
+        let done = Past { pending: false, ..past.clone() };
+        held.pasts.retain(|other| *other != done);
+        held.keep(past.clone())
     }
 
     /// Goes on with a document that only has the name of one that is deleted: with a root of its
@@ -197,19 +266,9 @@ impl Replicas {
         pen: &Pen<'_>,
     ) -> Result<(), BodyError> {
         let mut revision = self.whole(name).ok_or(BodyError::Gap)?;
-        let mut body = self.body(name)?.clone();
-        let before = body.heads();
-        let mut full = None;
-        let body = match carried(&revision, &mut body, past, all, DOCUMENT_CONFLICTS_KEPT_MAX) {
-            Err(why @ BodyError::TooLarge { .. }) => {
-                // There is no room for all that, but beside the present value there is for the
-                // last history, with what that began with.
-                full = Some(self.next_history(&mut revision, &mut body, false).ok_or(why)?);
-                carried(&revision, &mut body, past, &[], 0)?
-            }
-            carried => carried?,
-        };
-        if body.heads() == before {
+        let mut present = self.body(name)?.clone();
+        let (body, full) = together(&mut revision, &mut present, past, all)?;
+        if body.heads() == present.heads() {
             return Ok(());
         }
         revision.heads = body.heads();
@@ -223,19 +282,17 @@ impl Replicas {
     }
 }
 
-/// A document with what another history of it has in addition. So many values of its root at most
-/// are kept beside what has replaced them.
+/// A document with what another history of it has in addition, however large that is.
 fn carried(
     revision: &Revision,
     body: &mut Body,
     past: &Past,
     all: &[Past],
-    room: usize,
-) -> Result<Body, BodyError> {
+) -> Result<Repeating, BodyError> {
     let root = revision.base.root.ok_or(BodyError::Gap)?;
-    let mut carrier = Carrier::new(body, root, revision.lineage.clone(), room)?;
+    let mut carrier = Carrier::new(body, root, revision.lineage.clone())?;
     carrier.history(past, all)?;
-    carrier.settle()
+    Ok(carrier.target)
 }
 
 /// Only the owner of a descriptor says what it holds.
@@ -269,7 +326,7 @@ struct Carrier {
 const KEPT: &str = "stands beside what did not know it";
 
 impl Carrier {
-    fn new(body: &mut Body, root: Head, lineage: Lineage, room: usize) -> Result<Self, BodyError> {
+    fn new(body: &mut Body, root: Head, lineage: Lineage) -> Result<Self, BodyError> {
         let mut all = Self {
             target: body.repeating()?,
             root,
@@ -280,7 +337,7 @@ impl Carrier {
             twins: BTreeMap::new(),
             last: BTreeMap::new(),
             places: BTreeMap::new(),
-            room,
+            room: DOCUMENT_CONFLICTS_KEPT_MAX,
         };
         for step in body.steps()? {
             if let Some((origin, of, _)) = Origin::read(&step.message) {
@@ -455,11 +512,6 @@ impl Carrier {
         let short = u64::from_be_bytes(dep.0[..8].try_into().ok()?);
         (*of == short && next == *origin && self.last.get(actor) == Some(twin)).then_some(*actor)
     }
-
-    fn settle(mut self) -> Result<Body, BodyError> {
-        self.target.join(DOCUMENT_HEADS_MAX)?;
-        self.target.settle()
-    }
 }
 
 impl Held {
@@ -475,8 +527,22 @@ impl Past {
         Self { base: revision.base, lineage: revision.lineage.clone(), body, pending: true }
     }
 
+    /// What a document is before its history begins anew.
+    fn of(revision: &Revision, body: &Body) -> Self {
+        Self { pending: false, ..Self::new(revision, body.save()) }
+    }
+
     pub(super) fn origin(&self, step: &Step) -> Origin {
         Origin::of(self.base, step.actor, step.seq, &step.message)
+    }
+
+    /// All changes that it holds, by themselves or in its root.
+    fn covered(&self) -> Result<Vec<Origin>, BodyError> {
+        let steps = Body::load(&self.body)?.steps()?;
+        let made = steps.iter().filter(|step| Some(step.head) != self.base.root);
+        let mut all: Vec<Origin> = made.map(|step| self.origin(step)).collect();
+        all.extend(self.lineage.origins());
+        Ok(all)
     }
 
     /// Whether all that its root holds is covered by the present history.

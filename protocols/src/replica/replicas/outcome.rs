@@ -101,4 +101,6 @@ pub struct Carried {
     pub changed: bool,
     /// What could not be repeated, or is deleted by what came.
     pub dropped: Vec<Dropped>,
+    /// How many histories have changes that there is no room for: they wait until there is.
+    pub waiting: usize,
 }

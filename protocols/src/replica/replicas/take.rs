@@ -122,20 +122,24 @@ impl Replicas {
                 return Ok(Taken::Same);
             }
             Ok(false) | Err(BodyError::Gap) => return self.lacking(&revision),
+            Err(why @ BodyError::TooLarge { .. }) if owner.is_none() => {
+                self.open.put(name, body);
+                return self.put_aside(revision, why.into(), may);
+            }
             Err(why) => return Err(why.into()),
         }
         if !said.iter().all(|head| body.knows(*head)) {
             return self.lacking(&revision);
         }
-        revision.lineage = known.lineage;
         // It begins with its root, as it did before; nothing else may stand beside that.
         if revision.base.root.is_some() && body.len_firsts() != 1 {
             return Err(Refused::Heads);
         }
-        revision.heads = body.heads();
-        if revision.heads.len() > DOCUMENT_HEADS_MAX {
-            return Err(Refused::TooManyHeads(revision.heads.len()));
+        let heads = body.heads();
+        if heads.len() > DOCUMENT_HEADS_MAX {
+            return self.put_aside(revision, Refused::TooManyHeads(heads.len()), may);
         }
+        (revision.heads, revision.lineage) = (heads, known.lineage);
         fits(&name, &body)?;
         if !revision.cover(&known.stamps, mesh, may) {
             return Err(Refused::Unvouched);
@@ -144,6 +148,37 @@ impl Replicas {
         self.put(revision, owner);
         self.open.put(name, body);
         Ok(Taken::New { dropped: None })
+    }
+
+    /// A version that has no room beside the one here: it is [carried](Replicas::carry), with the
+    /// joining of all heads or a history that begins anew, if what both say has room there.
+    fn put_aside(
+        &mut self,
+        mut revision: Revision,
+        why: Refused,
+        may: impl Fn(HostId) -> bool,
+    ) -> Result<Taken, Refused> {
+        let name = revision.name.clone();
+        let Content::Whole(bytes) = &revision.content else {
+            return Ok(Taken::Lacking(Vec::new()));
+        };
+        let mut other = Body::load(bytes)?;
+        if other.heads() != revision.heads || !begins_as_said(&revision, &mut other) {
+            return Err(Refused::Heads);
+        }
+        let past = Past::new(&revision, bytes.clone());
+        let mut present = self.held.get(&name).map(|held| held.revision()).ok_or(Refused::Heads)?;
+        let fits = self
+            .body(&name)
+            .is_ok_and(|body| super::anew::together(&mut present, body, &past, &[]).is_ok());
+        if !fits {
+            return Err(why);
+        }
+        if !revision.cover(&[], self.mesh, may) {
+            return Err(Refused::Unvouched);
+        }
+        let news = self.held.get_mut(&name).is_some_and(|held| held.keep(past));
+        if news { Ok(Taken::New { dropped: None }) } else { Err(why) }
     }
 
     /// A difference need not hold all that it says, if this host has less than was thought there:

@@ -16,6 +16,9 @@ impl Replication {
         for dropped in carried.dropped {
             self.outputs.push_back(Output::Dropped { name: name.clone(), dropped });
         }
+        if carried.waiting > 0 {
+            self.outputs.push_back(Output::Waiting { name: name.clone() });
+        }
         if self.replicas.base(name) != base || self.replicas.heads(name) != heads {
             self.pushes(name, heads);
             self.change(name.clone(), None);

@@ -109,6 +109,9 @@ impl Engine {
                     documents.at.carry(&name, &pen);
                 }
             }
+            replica::Output::Waiting { name } => {
+                self.tell(Event::DocumentWaits { name: name.to_string() });
+            }
             replica::Output::Replicated { ticket, replicas } => self.replicated(ticket, replicas),
             replica::Output::Refused { from, name, why } => {
                 self.counters.add(Counter::DocumentsRefused, 1);

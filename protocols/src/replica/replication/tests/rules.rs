@@ -436,8 +436,8 @@ fn what_nobody_vouches_for_yet_is_asked_for_again() {
 fn a_wish_for_more_than_goes_into_one_answer_is_answered_in_part() {
     let mut mesh = Mesh::linked(2);
     mesh.under_way.clear();
-    let docs: Vec<DocName> = (0..20).map(|number| name(&format!("doc/{number}"))).collect();
-    docs.iter().for_each(|doc| mesh.hosts[0].set_text(doc, &"x".repeat(500_000)));
+    let docs: Vec<DocName> = (0..30).map(|number| name(&format!("doc/{number}"))).collect();
+    docs.iter().for_each(|doc| mesh.hosts[0].set_text(doc, &"x".repeat(350_000)));
     mesh.drain(0);
     let (peer, now) = (key(1).host(), mesh.now);
     let at = &mut mesh.hosts[0].at;
@@ -449,7 +449,7 @@ fn a_wish_for_more_than_goes_into_one_answer_is_answered_in_part() {
         let Output::Send { message: Message::Revisions(part), .. } = output else { continue };
         sent += part.len();
     }
-    assert_eq!(sent, DOCUMENTS_WANTED_BYTES_MAX / 500_000 + 1);
+    assert_eq!(sent, DOCUMENTS_WANTED_BYTES_MAX / 350_000 + 1);
     assert_eq!(at.next_deadline(), Some(now + DOCUMENTS_STATE_EVERY), "the rest is found missing");
 }
 
