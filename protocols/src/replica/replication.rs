@@ -229,9 +229,6 @@ impl Replication {
         wait: Option<Replicated>,
         change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
     ) -> Result<Option<Head>, WriteError<E>> {
-        if self.replicas.is_pending(name) {
-            self.carry(name, pen);
-        }
         let heads = self.replicas.heads(name).to_vec();
         let head = self.replicas.write(name, pen, change)?;
         let changed = head.is_some();

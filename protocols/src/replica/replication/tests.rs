@@ -3,5 +3,6 @@
 mod many;
 mod mesh;
 mod refusals;
+mod room;
 mod rules;
 mod schedule;

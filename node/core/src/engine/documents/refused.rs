@@ -2,7 +2,7 @@
 
 use starling_protocols::{
     ident::HostId,
-    replica::{DocName, Refused, TitleError},
+    replica::{BodyError, DocName, Refused, TitleError},
 };
 
 use crate::engine::Engine;
@@ -12,6 +12,8 @@ use crate::engine::Engine;
 pub enum Remedy {
     /// Room: this host has as many documents as it may.
     Room,
+    /// A smaller version: the two have no room together.
+    Smaller,
     /// A choice: the two copies cannot become one, and somebody has to say what counts.
     Choice,
     /// Another program: no host says this that keeps the rules.
@@ -26,6 +28,7 @@ impl Remedy {
     pub const fn of(why: &Refused) -> Self {
         match why {
             Refused::Full => Self::Room,
+            Refused::Body(BodyError::TooLarge { .. }) => Self::Smaller,
             Refused::Body(_) | Refused::Heads | Refused::TooManyHeads(_) => Self::Choice,
             Refused::Unvouched | Refused::Title(TitleError::NotDead(_)) => Self::Patience,
             Refused::Untitled | Refused::Base | Refused::Title(_) => Self::Update,

@@ -52,7 +52,11 @@ fn mend(remedy: Remedy, (name, host, _): &Copy<'_>) -> String {
                  that, and what is refused comes by itself then"
             )
         }
-        Remedy::Choice => format!(
+        Remedy::Smaller if name.agent().is_none() => format!(
+            "{unknown} The two versions have no room together: make that document smaller, here or \
+             on {host} (p2p docs edit {name}); they become one as soon as there is room"
+        ),
+        Remedy::Choice | Remedy::Smaller => format!(
             "{unknown} If its data directory was copied to another machine, end one of the two \
              daemons. If it stays so, {choose}"
         ),
@@ -91,6 +95,15 @@ mod tests {
         assert_eq!(seen, wanted);
         assert!(fix.starts_with("this host is full"), "{fix}");
         assert!(!fix.contains("conf/echo") && !fix.contains("take-up"), "{fix}");
+    }
+
+    #[test]
+    fn what_is_too_large_together_is_to_be_made_smaller_and_not_deleted() {
+        let large = BodyError::TooLarge { what: "bytes", found: 800_000, most: 786_432 };
+        let (verdict, seen, fix) = said(&[FORKED, Refused::Body(large)]);
+        assert_eq!(verdict, Verdict::Warn);
+        assert!(seen.starts_with("1 copy is not taken") && seen.contains("800000 bytes"), "{seen}");
+        assert!(fix.contains("p2p docs edit conf/echo") && !fix.contains("delete"), "{fix}");
     }
 
     #[test]

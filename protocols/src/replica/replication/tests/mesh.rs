@@ -98,10 +98,16 @@ impl Host {
         written.expect("it may");
     }
 
-    pub(super) fn set_text(&mut self, name: &DocName, text: &str) {
+    pub(super) fn set_text(&mut self, name: &DocName, field: &str, text: &str) {
         let Self { key, life, at, .. } = self;
-        let written = at.write(name, &Self::pen(key, *life), None, |doc| doc.put(ROOT, "x", text));
+        let written =
+            at.write(name, &Self::pen(key, *life), None, |doc| doc.put(ROOT, field, text));
         written.expect("it may");
+    }
+
+    pub(super) fn text(&mut self, name: &DocName, field: &str) -> Option<String> {
+        let read = |doc: &automerge::Automerge| doc.get(ROOT, field).unwrap()?.0.into_string().ok();
+        self.at.read(name, read).unwrap_or_else(|why| panic!("{name}: {why}"))
     }
 
     pub(super) fn get(&mut self, name: &DocName, field: &str) -> Option<i64> {
@@ -197,6 +203,11 @@ impl Mesh {
 
     pub(super) fn set(&mut self, at: usize, name: &DocName, field: &str, value: i64) {
         self.hosts[at].try_set(name, field, value, None).expect("it may");
+        self.drain(at);
+    }
+
+    pub(super) fn set_text(&mut self, at: usize, name: &DocName, field: &str, text: &str) {
+        self.hosts[at].set_text(name, field, text);
         self.drain(at);
     }
 

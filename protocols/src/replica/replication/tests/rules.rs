@@ -437,7 +437,7 @@ fn a_wish_for_more_than_goes_into_one_answer_is_answered_in_part() {
     let mut mesh = Mesh::linked(2);
     mesh.under_way.clear();
     let docs: Vec<DocName> = (0..30).map(|number| name(&format!("doc/{number}"))).collect();
-    docs.iter().for_each(|doc| mesh.hosts[0].set_text(doc, &"x".repeat(350_000)));
+    docs.iter().for_each(|doc| mesh.hosts[0].set_text(doc, "x", &"x".repeat(350_000)));
     mesh.drain(0);
     let (peer, now) = (key(1).host(), mesh.now);
     let at = &mut mesh.hosts[0].at;
