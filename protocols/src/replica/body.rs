@@ -346,7 +346,7 @@ impl Body {
 
     /// This document with a change of it that was just [made](Self::make).
     pub(super) fn settled(&self, made: Repeating, head: Head) -> Result<Self, BodyError> {
-        self.followed(made.into(), &BTreeSet::from([hash(head)]))
+        self.followed(made.whole()?, &BTreeSet::from([hash(head)]))
     }
 
     /// Makes a change, which may be too large for a document.

@@ -1,5 +1,7 @@
 //! Begins a document anew from its value, and repeats changes of one document in another.
 
+use std::collections::VecDeque;
+
 use automerge::{
     ActorId, AutoCommit, AutomergeError, ChangeHash, ObjId, ObjType, Patch, PatchAction, Prop,
     ROOT, ReadDoc as _, Value,
@@ -68,7 +70,16 @@ impl Entry {
 /// A document in which changes of others are repeated. They count when it is
 /// [settled](Self::settle).
 #[derive(Clone)]
-pub(in crate::replica) struct Repeating(AutoCommit);
+pub(in crate::replica) struct Repeating {
+    document: AutoCommit,
+    /// Where changes were made last, each with what is before it and nothing else: the next one
+    /// follows that, mostly. What is in them is not in the document yet.
+    lines: VecDeque<AutoCommit>,
+}
+
+/// To begin another one, or to bring it together with the rest, takes time by the length of the
+/// history; so does each copy of memory.
+const LINES_MAX: usize = 4;
 
 impl Body {
     /// All changes, each after those that it follows.
@@ -126,13 +137,13 @@ impl Body {
             Ok((to, root))
         })?;
         let (document, root) = made.map_err(refused)?;
-        let mut all = Repeating(document);
+        let mut all = Repeating::from(document);
         all.join(1)?;
         Ok((all.settle()?, root))
     }
 
     pub(in crate::replica) fn repeating(&self) -> Result<Repeating, BodyError> {
-        contained(|| Repeating(self.document.clone()))
+        contained(|| self.document.clone().into())
     }
 
     /// This document with the changes of another of the same history, however large that is.
@@ -141,19 +152,13 @@ impl Body {
             let mut both = self.document.clone();
             both.merge(&mut other.document).map(|_| both)
         })?;
-        both.map(Repeating).map_err(refused)
+        both.map(Repeating::from).map_err(refused)
     }
 }
 
 impl From<AutoCommit> for Repeating {
     fn from(document: AutoCommit) -> Self {
-        Self(document)
-    }
-}
-
-impl From<Repeating> for AutoCommit {
-    fn from(Repeating(document): Repeating) -> Self {
-        document
+        Self { document, lines: VecDeque::new() }
     }
 }
 
@@ -171,7 +176,6 @@ impl Repeating {
         let before: Vec<ChangeHash> = step.deps.iter().copied().map(hash).collect();
         let document = &mut source.document;
         let patches = contained(|| document.diff(&before, &[hash(step.head)]))?;
-        let whole = contained(|| self.0.clone())?;
         let mut replaced = Vec::new();
         let made = self.add(plan, |doc| {
             for patch in &patches {
@@ -185,7 +189,8 @@ impl Repeating {
             }
         })?;
         // What somebody else has replaced already does not come back.
-        replaced.retain(|entry| entry.stands(&whole, root));
+        let others = || self.lines.iter().rev().skip(1).chain([&self.document]);
+        replaced.retain(|entry| others().all(|doc| entry.stands(doc, root)));
         Ok((made, replaced))
     }
 
@@ -198,7 +203,7 @@ impl Repeating {
         plan: &Planned,
     ) -> Result<Option<Head>, BodyError> {
         let Entry(object, key) = entry;
-        let document = &mut self.0;
+        let document = &mut self.document;
         let from = contained(|| document.fork_at(&[hash(root)]))?.map_err(refused)?;
         self.add(plan, |doc| {
             if let Ok(Some((value, id))) = from.get(object, key.as_str()) {
@@ -218,9 +223,12 @@ impl Repeating {
         plan: &Planned,
     ) -> Result<Option<Head>, BodyError> {
         let present: Vec<ChangeHash> = present.iter().copied().map(hash).collect();
-        let (from, version) =
-            contained(|| Ok((source.document.fork_at(&[hash(root)])?, self.0.fork_at(&present)?)))?
-                .map_err(refused)?;
+        self.together()?;
+        let document = &mut self.document;
+        let (from, version) = contained(|| {
+            Ok((source.document.fork_at(&[hash(root)])?, document.fork_at(&present)?))
+        })?
+        .map_err(refused)?;
         self.add(plan, |doc| {
             let _ = Copying::shown(&from, doc).missing(&version, &ROOT, &ROOT);
         })
@@ -231,24 +239,49 @@ impl Repeating {
         plan: &Planned,
         change: impl FnOnce(&mut AutoCommit),
     ) -> Result<Option<Head>, BodyError> {
-        let onto: Vec<ChangeHash> = plan.onto.iter().copied().map(hash).collect();
-        let document = &mut self.0;
+        let mut line = self.line(&plan.onto)?;
         let made = contained(|| {
-            let mut fork = document.fork_at(&onto)?;
-            fork.set_actor(ActorId::from(plan.actor));
-            change(&mut fork);
+            line.set_actor(ActorId::from(plan.actor));
+            change(&mut line);
             let options =
                 CommitOptions::default().with_time(plan.time).with_message(plan.message.as_str());
-            let Some(made) = fork.commit_with(options) else { return Ok(None) };
-            document.merge(&mut fork)?;
-            Ok(Some(Head(made.0)))
+            line.commit_with(options).map(|made| Head(made.0))
         })?;
-        made.map_err(refused)
+        self.lines.push_back(line);
+        Ok(made)
+    }
+
+    /// A document with these changes and all before them.
+    fn line(&mut self, onto: &[Head]) -> Result<AutoCommit, BodyError> {
+        let at = contained(|| self.lines.iter_mut().position(|line| heads(line) == onto))?;
+        if let Some(line) = at.and_then(|at| self.lines.remove(at)) {
+            return Ok(line);
+        }
+        let known = |head: &Head| self.document.get_change_by_hash(&hash(*head)).is_some();
+        if !onto.iter().all(known) {
+            self.together()?;
+        }
+        let Self { document, lines } = self;
+        if lines.len() == LINES_MAX
+            && let Some(mut line) = lines.pop_front()
+        {
+            contained(|| document.merge(&mut line))?.map_err(refused)?;
+        }
+        let onto: Vec<ChangeHash> = onto.iter().copied().map(hash).collect();
+        contained(|| self.document.fork_at(&onto))?.map_err(refused)
+    }
+
+    /// All that was made is in the document.
+    fn together(&mut self) -> Result<(), BodyError> {
+        let Self { document, lines } = self;
+        contained(|| lines.drain(..).try_for_each(|mut line| document.merge(&mut line).map(drop)))?
+            .map_err(refused)
     }
 
     /// Makes one head of all, if there are more than so many.
     pub(in crate::replica) fn join(&mut self, most: usize) -> Result<(), BodyError> {
-        let document = &mut self.0;
+        self.together()?;
+        let document = &mut self.document;
         contained(|| {
             let heads = heads(document);
             if heads.len() > most {
@@ -260,14 +293,20 @@ impl Repeating {
         })
     }
 
+    /// The document, though it may be larger than one may be.
+    pub(in crate::replica) fn whole(mut self) -> Result<AutoCommit, BodyError> {
+        self.together()?;
+        Ok(self.document)
+    }
+
     pub(in crate::replica) fn settle(self) -> Result<Body, BodyError> {
-        Body::settle(self.0)
+        Body::settle(self.whole()?)
     }
 
     /// What has been made, though it may be too large for a document: only to begin a history anew
     /// from what it says.
     pub(in crate::replica) fn unsettled(self) -> Result<Body, BodyError> {
-        let Self(mut document) = self;
+        let mut document = self.whole()?;
         let heads = contained(|| heads(&mut document))?;
         Ok(Body { document, heads, saved: Vec::new(), size: Size::default() })
     }
