@@ -15,6 +15,8 @@
 mod anew;
 mod columns;
 mod copying;
+mod lists;
+mod patches;
 mod rows;
 mod scan;
 #[cfg(test)]
@@ -34,8 +36,9 @@ use serde::{Deserialize, Serialize};
 
 use self::scan::{Sent, scan};
 pub(super) use self::{
-    anew::{Entry, Planned, Repeating, Step, derive},
+    anew::{Planned, Repeating, Step, derive},
     copying::Maker,
+    patches::Entry,
     scan::Size,
 };
 use crate::{

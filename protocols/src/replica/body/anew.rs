@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 
 use automerge::{
-    ActorId, AutoCommit, AutomergeError, ChangeHash, ObjId, ObjType, Patch, PatchAction, Prop,
-    ROOT, ReadDoc as _, Value,
-    marks::{ExpandMark, Mark},
+    ActorId, AutoCommit, AutomergeError, ChangeHash, ObjType, ROOT,
     transaction::{CommitOptions, Transactable as _},
 };
 
 use super::{
     Body, BodyError, Head, contained,
-    copying::{Copying, Maker, fresh},
-    hash, heads, refused,
+    copying::{Copying, Maker},
+    hash, heads,
+    patches::{Again, Entry},
+    refused,
     scan::Size,
 };
 use crate::wire;
@@ -49,22 +49,6 @@ pub(in crate::replica) fn derive(what: &'static str, of: &impl serde::Serialize)
     let mut actor = [0; 16];
     hasher.finalize_xof().fill(&mut actor);
     actor
-}
-
-/// An entry of a map: the map, and the key.
-pub(in crate::replica) struct Entry(ObjId, String);
-
-impl Entry {
-    /// Whether nobody has replaced what the root has there.
-    fn stands(&self, document: &AutoCommit, root: Head) -> bool {
-        let all = document.get_all(&self.0, self.1.as_str()).unwrap_or_default();
-        all.iter().any(|(_, id)| document.hash_for_opid(id) == Some(hash(root)))
-    }
-
-    /// The actor of who writes again what a root has there.
-    pub(in crate::replica) fn actor(&self, root: Head) -> [u8; 16] {
-        derive("starling kept 1", &(root, self.0.to_string(), &self.1))
-    }
 }
 
 /// A document in which changes of others are repeated. They count when it is
@@ -178,15 +162,9 @@ impl Repeating {
         let patches = contained(|| document.diff(&before, &[hash(step.head)]))?;
         let mut replaced = Vec::new();
         let made = self.add(plan, |doc| {
-            for patch in &patches {
-                let unknown = unknown(doc, root, (document, &before), patch);
-                let deletes = matches!(patch.action, PatchAction::DeleteMap { .. });
-                if unknown.is_none() || !deletes {
-                    // What has no place here any more is left out.
-                    let _ = apply(doc, patch);
-                    replaced.extend(unknown);
-                }
-            }
+            let mut again = Again::new(document, &before, doc, root);
+            patches.iter().for_each(|patch| again.patch(patch));
+            replaced = again.replaced();
         })?;
         // What somebody else has replaced already does not come back.
         let others = || self.lines.iter().rev().skip(1).chain([&self.document]);
@@ -202,14 +180,13 @@ impl Repeating {
         entry: &Entry,
         plan: &Planned,
     ) -> Result<Option<Head>, BodyError> {
-        let Entry(object, key) = entry;
         let document = &mut self.document;
         let from = contained(|| document.fork_at(&[hash(root)]))?.map_err(refused)?;
         self.add(plan, |doc| {
-            if let Ok(Some((value, id))) = from.get(object, key.as_str()) {
+            if let Some((value, id, prop)) = entry.of(&from) {
                 // The same value again would be no operation.
-                let _ = doc.put_object(object, key.as_str(), ObjType::Map);
-                let _ = Copying::shown(&from, doc).entry(&value, &id, object, key.as_str());
+                let _ = doc.put_object(entry.object(), prop.clone(), ObjType::Map);
+                let _ = Copying::shown(&from, doc).entry(&value, &id, entry.object(), prop);
             }
         })
     }
@@ -309,107 +286,5 @@ impl Repeating {
         let mut document = self.whole()?;
         let heads = contained(|| heads(&mut document))?;
         Ok(Body { document, heads, saved: Vec::new(), size: Size::default() })
-    }
-}
-
-/// The entry that a patch replaces, if the root wrote what stands there and who made the change knew
-/// another value.
-fn unknown(
-    doc: &AutoCommit,
-    root: Head,
-    (source, before): (&AutoCommit, &[ChangeHash]),
-    patch: &Patch,
-) -> Option<Entry> {
-    let (PatchAction::PutMap { key, .. } | PatchAction::DeleteMap { key }) = &patch.action else {
-        return None;
-    };
-    let object = place(doc, patch)?;
-    let (now, id) = doc.get(&object, key.as_str()).ok()??;
-    let was = source.get_at(&patch.obj, key.as_str(), before).ok().flatten();
-    let known = match (&now, was.as_ref().map(|(was, _)| was)) {
-        (Value::Scalar(now), Some(Value::Scalar(was))) => fresh(now) == fresh(was),
-        (Value::Object(now), Some(Value::Object(was))) => now == was,
-        _ => false,
-    };
-    let of_root = doc.hash_for_opid(&id) == Some(hash(root));
-    (of_root && !known).then(|| Entry(object, key.clone()))
-}
-
-/// The object of this document in the place where a patch found one.
-fn place(doc: &AutoCommit, patch: &Patch) -> Option<ObjId> {
-    let mut object = ROOT;
-    for (_, prop) in &patch.path {
-        let (value, id) = doc.get(&object, prop.clone()).ok()??;
-        object = value.is_object().then_some(id)?;
-    }
-    Some(object)
-}
-
-fn apply(doc: &mut AutoCommit, patch: &Patch) -> Option<()> {
-    let object = place(doc, patch)?;
-    let sort = doc.object_type(&object).ok()?;
-    let list = matches!(sort, ObjType::List | ObjType::Text);
-    match &patch.action {
-        PatchAction::PutMap { key, value: (value, _), .. } if !list => {
-            set(doc, &object, Prop::Map(key.clone()), value)
-        }
-        PatchAction::PutSeq { index, value: (value, _), .. } if list => {
-            if *index < doc.length(&object) {
-                return set(doc, &object, Prop::Seq(*index), value);
-            }
-            let end = doc.length(&object);
-            insert(doc, &object, end, value)
-        }
-        PatchAction::Insert { index, values } if list => {
-            for (more, (value, ..)) in values.iter().enumerate() {
-                let at = (index + more).min(doc.length(&object));
-                insert(doc, &object, at, value)?;
-            }
-            Some(())
-        }
-        PatchAction::SpliceText { index, value, .. } if sort == ObjType::Text => {
-            let at = (*index).min(doc.length(&object));
-            doc.splice_text(&object, at, 0, &value.make_string()).ok()
-        }
-        PatchAction::Increment { prop, value } => doc.increment(&object, prop.clone(), *value).ok(),
-        PatchAction::DeleteMap { key } if !list => {
-            doc.get(&object, key.as_str()).ok()??;
-            doc.delete(&object, key.as_str()).ok()
-        }
-        PatchAction::DeleteSeq { index, length } if list => {
-            let there = doc.length(&object).saturating_sub(*index).min(*length);
-            if sort == ObjType::Text {
-                let count = isize::try_from(there).ok()?;
-                return doc.splice_text(&object, *index, count, "").ok();
-            }
-            (0..there).try_for_each(|_| doc.delete(&object, *index).ok())
-        }
-        PatchAction::Mark { marks } if sort == ObjType::Text => {
-            let end = doc.length(&object);
-            for mark in marks.iter().filter(|mark| mark.start < end) {
-                let value = mark.value().clone();
-                let (name, until) = (mark.name().to_owned(), mark.end.min(end));
-                let mark = Mark::new(name, value, mark.start, until);
-                doc.mark(&object, mark, ExpandMark::Both).ok()?;
-            }
-            Some(())
-        }
-        _ => None,
-    }
-}
-
-fn set(doc: &mut AutoCommit, object: &ObjId, prop: Prop, value: &Value<'_>) -> Option<()> {
-    match value {
-        Value::Object(ObjType::Table) => doc.put_object(object, prop, ObjType::Map).map(drop).ok(),
-        Value::Object(sort) => doc.put_object(object, prop, *sort).map(drop).ok(),
-        Value::Scalar(value) => doc.put(object, prop, fresh(value)).ok(),
-    }
-}
-
-fn insert(doc: &mut AutoCommit, object: &ObjId, at: usize, value: &Value<'_>) -> Option<()> {
-    match value {
-        Value::Object(ObjType::Table) => doc.insert_object(object, at, ObjType::Map).map(drop).ok(),
-        Value::Object(sort) => doc.insert_object(object, at, *sort).map(drop).ok(),
-        Value::Scalar(value) => doc.insert(object, at, fresh(value)).ok(),
     }
 }

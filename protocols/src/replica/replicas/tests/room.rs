@@ -170,3 +170,30 @@ fn two_parts_that_made_very_many_small_values_become_one() {
         assert_eq!(values, Ok(2 * usize::try_from(VALUES).expect("some")));
     }
 }
+
+#[test]
+fn what_very_many_have_begun_at_once_is_joined() {
+    let mut one = Place::new(1);
+    let doc = name("conf/echo");
+    let begun = |number: u8| {
+        let mut other = Place::new(number);
+        other.set(&doc, &format!("by-{number}"), 1);
+        other.all.whole(&doc).expect("it is there")
+    };
+    let mut other = Place::new(2);
+    for number in 2..99 {
+        for place in [&mut one, &mut other] {
+            // Each hears of them in another order.
+            let number = if place.key.host() == key(1).host() { number } else { 100 - number };
+            assert_eq!(place.take(begun(number)), Ok(NEW), "head {number}");
+            if place.all.is_pending(&doc) {
+                assert!(place.carry(&doc).dropped.is_empty());
+            }
+            assert!(place.all.heads(&doc).len() <= DOCUMENT_HEADS_MAX);
+        }
+    }
+    assert_eq!(one.pull(&other, &doc), NEW);
+    assert_eq!(other.pull(&one, &doc), NEW);
+    assert_eq!(one.all.print(&doc), other.all.print(&doc));
+    assert!((2..99).all(|number| one.get(&doc, &format!("by-{number}")) == Some(1)));
+}
