@@ -192,9 +192,7 @@ impl Client {
         body: Vec<u8>,
     ) -> Result<Response<Incoming>, Failure> {
         if path.len() > PATH_BYTES_MAX {
-            let message =
-                format!("what was typed is too long for the daemon: {} bytes", path.len());
-            return Err(Failure::usage(message).next("shorten it"));
+            return Err(Failure::usage("what was typed is too long to be asked").next("shorten it"));
         }
         let request = Request::builder()
             .method(method)

@@ -385,8 +385,7 @@ fn documents_that_are_looked_for_in_vain_are_named() {
 fn what_no_daemon_would_read_is_not_sent() {
     let fake = Fake::serve(vec![]);
     let output = fake.run(&["docs", "get", "conf/echo", &"a".repeat(100_000)]);
-    let said =
-        "error: what was typed is too long for the daemon: 100034 bytes\n  next: shorten it\n";
+    let said = "error: what was typed is too long to be asked\n  next: shorten it\n";
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(2), said));
     assert!(fake.calls().is_empty());
 }
