@@ -111,10 +111,10 @@ fn all_are_linked_again_after_each_was_restarted_in_turn() {
     let place = place!();
     let mut hosts = place.mesh(["alpha", "beta", "gamma"]);
     for _ in 0..3 {
-        for at in 0..hosts.len() {
+        for host in &mut hosts {
+            host.down();
             // The next one goes down at once, whether all have seen this one come back or not.
-            hosts[at].down();
-            hosts[at].up();
+            host.up();
         }
     }
     all_are_linked(&hosts);

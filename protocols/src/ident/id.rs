@@ -61,7 +61,7 @@ impl ParseIdError {
         let fits = |c: &char| matches!(c, 'a'..='z' | 'A'..='Z' | '2'..='7');
         let wrong = match (text.chars().find(|c| !fits(c)), text.len()) {
             (Some(c), _) => format!("one has only letters a–z and digits 2–7, not {c:?}"),
-            (None, long) if long == length => "no such one ends so".to_owned(),
+            (None, long) if long == length => "none ends so".to_owned(),
             (None, long) => format!("one has {length} letters and digits, and this has {long}"),
         };
         Self { text: cut(text, SHOWN_CHARS).into_owned(), what, wrong }
@@ -225,7 +225,7 @@ mod tests {
             ("", "one has 26 letters and digits, and this has 0"),
             ("hits@alpha", "one has only letters a–z and digits 2–7, not '@'"),
             (&whole.replace('a', "ä"), "one has only letters a–z and digits 2–7, not 'ä'"),
-            (&format!("{}b", &whole[..25]), "no such one ends so"),
+            (&format!("{}b", &whole[..25]), "none ends so"),
         ] {
             let said = format!("{text:?} is not an agent id: {wrong}; copy a whole one, ");
             assert!(why(text).starts_with(&said), "{}", why(text));

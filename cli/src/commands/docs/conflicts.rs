@@ -13,8 +13,8 @@ use crate::{
 ///
 /// One of the values is shown everywhere, the same on all hosts; the others are kept until somebody
 /// chooses with `p2p docs resolve`, or writes there. After 512 changes, or some hundred kB, the history
-/// of a document begins anew: with up to 48 values that are in conflict, of more with those that are
-/// shown.
+/// of a document begins anew: with up to 48 values that are in conflict; of more, or if there is no
+/// room, with those that are shown.
 #[derive(Debug, Args)]
 #[command(before_help = "  p2p docs conflicts                       of all documents
   p2p docs conflicts conf/echo
