@@ -26,6 +26,9 @@ const CALL_TIME: Duration = Duration::from_secs(20);
 /// How long a daemon may take to say whether it is there.
 const PROBE_TIME: Duration = Duration::from_secs(2);
 
+/// A longer path, with what is asked for, is not read by the daemon.
+const PATH_BYTES_MAX: usize = 32 * 1024;
+
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const STREAM_LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -188,6 +191,9 @@ impl Client {
         path: &str,
         body: Vec<u8>,
     ) -> Result<Response<Incoming>, Failure> {
+        if path.len() > PATH_BYTES_MAX {
+            return Err(Failure::usage("what was typed is too long to be asked").next("shorten it"));
+        }
         let request = Request::builder()
             .method(method)
             .uri(path)

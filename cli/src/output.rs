@@ -66,6 +66,16 @@ impl Output {
         self.indented_json(&Envelope::new(name, data, &[]))
     }
 
+    /// The same, of a list that goes on after `next` if there is one.
+    pub(crate) fn page(
+        &self,
+        name: &str,
+        data: impl Serialize,
+        next: Option<&str>,
+    ) -> Result<(), Failure> {
+        self.indented_json(&Envelope { next, ..Envelope::new(name, data, &[]) })
+    }
+
     pub(crate) fn indented_json(&self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
         self.line(&escape_json(&text))
@@ -153,18 +163,20 @@ impl Output {
 }
 
 /// What all JSON but streams comes in. The items of a list are its data; what is missing stands
-/// beside them, when there is something.
+/// beside them, when there is something, and where to go on, when there was to be no more.
 #[derive(Serialize)]
 struct Envelope<'a, T> {
     schema: String,
     data: T,
     #[serde(skip_serializing_if = "<[Missing]>::is_empty")]
     missing: &'a [Missing],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'a str>,
 }
 
 impl<'a, T> Envelope<'a, T> {
     fn new(name: &str, data: T, missing: &'a [Missing]) -> Self {
-        Self { schema: format!("p2p.{name}/1"), data, missing }
+        Self { schema: format!("p2p.{name}/1"), data, missing, next: None }
     }
 }
 

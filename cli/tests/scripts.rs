@@ -311,7 +311,7 @@ fn unanswered(words: &[&str], then: impl FnOnce(&Child, UnixStream)) -> Output {
     child.wait_with_output().expect("it ends")
 }
 
-const UNDER_WAY: [(&[&str], &str, &str); 4] = [
+const UNDER_WAY: [(&[&str], &str, &str); 9] = [
     (&["move", "visits@alpha", "--to", "beta"], "the move", " locate visits\n"),
     (&["take-up", "visits"], "what was begun", " locate visits\n"),
     (
@@ -320,6 +320,11 @@ const UNDER_WAY: [(&[&str], &str, &str); 4] = [
         " docs get conf/echo\n",
     ),
     (&["docs", "remove", "conf/echo", "a"], "the change", " docs get conf/echo\n"),
+    (&["docs", "delete", "conf/echo"], "the deletion", " docs get conf/echo\n"),
+    (&["docs", "resolve", "conf/echo", "a", "3fa2"], "the change", " docs conflicts conf/echo\n"),
+    (&["docs", "raise", "conf/echo"], "the change", " docs get conf/echo\n"),
+    (&["request", "visits@beta", "counter/add"], "the request", " inspect visits@beta\n"),
+    (&["post", "visits@beta", "counter/add"], "the letter", " inspect visits@beta\n"),
 ];
 
 #[test]
@@ -374,6 +379,55 @@ fn documents_that_are_looked_for_in_vain_are_named() {
     assert_eq!(forgotten.status.code(), Some(2));
     let told = stderr(&forgotten);
     assert!(told.contains("the value is missing; an empty text is kind='\"\"'"), "{told}");
+}
+
+#[test]
+fn what_no_daemon_would_read_is_not_sent() {
+    let fake = Fake::serve(vec![]);
+    let output = fake.run(&["docs", "get", "conf/echo", &"a".repeat(100_000)]);
+    let said = "error: what was typed is too long to be asked\n  next: shorten it\n";
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(2), said));
+    assert!(fake.calls().is_empty());
+}
+
+/// Documents of which there are more than one page has.
+fn many_documents() -> Fake {
+    let name = |n: usize| format!("conf/{n:04}");
+    let page = |from: usize, to: usize, next: Option<String>| {
+        let row = |n| json!({ "name": name(n), "value": {}, "heads": [] });
+        json!({ "items": (from..to).map(row).collect::<Vec<_>>(), "next": next }).to_string()
+    };
+    let mut routes = vec![("GET /v1/docs?limit=200", 200, page(0, 200, Some(name(199))))];
+    for (route, from, to) in [
+        ("GET /v1/docs?after=conf/0199&limit=200", 200, 400),
+        ("GET /v1/docs?after=conf/0399&limit=200", 400, 600),
+        ("GET /v1/docs?after=conf/0599&limit=200", 600, 800),
+        ("GET /v1/docs?after=conf/0799&limit=200", 800, 1000),
+        ("GET /v1/docs?after=conf/0999&limit=200", 1000, 1150),
+    ] {
+        routes.push((route, 200, page(from, to, (to < 1150).then(|| name(to - 1)))));
+    }
+    routes.push(("GET /v1/docs?after=conf/0199&limit=50", 200, page(200, 250, Some(name(249)))));
+    Fake::serve(routes)
+}
+
+#[test]
+fn all_documents_are_listed_and_a_list_that_is_cut_says_where_to_go_on() {
+    let fake = many_documents();
+    let json = |words: &[&str]| -> Value {
+        let output = fake.run(&[words, &["--format", "json"]].concat());
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let all = fake.run(&["docs", "list", "-q"]);
+    assert_eq!((stdout(&all).lines().count(), stderr(&all).as_str()), (1150, ""));
+    let all = json(&["docs", "list"]);
+    assert_eq!(all["data"].as_array().map(Vec::len), Some(1150));
+    assert_eq!(all.get("next"), None);
+    let some = json(&["docs", "list", "--limit", "250"]);
+    assert_eq!(some["data"].as_array().map(Vec::len), Some(250));
+    assert_eq!(some["next"], "conf/0249");
+    let some = fake.run(&["docs", "list", "--limit", "250"]);
+    assert_eq!(stderr(&some), "there may be more: --after conf/0249\n");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Words for people: those that depend on a number, and text that came from elsewhere.
 
+use std::borrow::Cow;
+
 /// A number with what it counts: `1 host`, `2 hosts`, `1 entry`, `0 lives`.
 ///
 /// `thing` is the word, or words, for one of them. What is too large for 64 bits, or negative, is
@@ -52,6 +54,20 @@ pub fn plain(text: &str) -> String {
 #[must_use]
 pub fn plain_lines(text: &str) -> String {
     escape(text, true)
+}
+
+/// A text, cut after `chars`.
+///
+/// ```
+/// use starling_protocols::words::cut;
+/// assert_eq!((cut("grüße", 5), cut("grüße", 3)), ("grüße".into(), "grü…".into()));
+/// ```
+#[must_use]
+pub fn cut(text: &str, chars: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(chars) {
+        Some((at, _)) => format!("{}…", &text[..at]).into(),
+        None => text.into(),
+    }
 }
 
 fn escape(text: &str, keep_lines: bool) -> String {

@@ -56,6 +56,26 @@ fn a_document_that_is_refused_is_told_of_until_it_is_mended() {
     let _ = comes(&beta, "refused documents", "pass");
 }
 
+#[test]
+fn a_host_whose_partners_have_all_said_goodbye_is_told_that_it_is_alone() {
+    let place = place!();
+    let lonely = place.up("lonely");
+    let alone = ("pass".into(), "1 host known, 0 linked".into(), String::new());
+    assert_eq!(checked(&lonely, "mesh"), alone, "it never knew another");
+    let [alpha, mut beta, mut gamma] = place.mesh(["alpha", "beta", "gamma"]);
+    beta.down();
+    alpha.sees("beta", "left");
+    assert_eq!(comes(&alpha, "mesh", "pass").0, "3 hosts known, 1 linked");
+    gamma.down();
+    let (seen, fix) = comes(&alpha, "mesh", "warn");
+    let all = "this host is alone, all others have said goodbye: ";
+    assert!(seen.starts_with(all) && seen.contains("beta") && seen.contains("gamma"), "{seen}");
+    assert!(fix.contains("start them") && fix.contains("p2p members"), "{fix}");
+    beta.up();
+    alpha.sees("beta", "linked");
+    assert_eq!(comes(&alpha, "mesh", "pass").0, "3 hosts known, 1 linked");
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in fs::read_dir(from).expect("it is there") {

@@ -171,12 +171,11 @@ fn what_is_known_of_an_agent_outlives_its_host() {
     assert!(shown.contains("known to     alpha, beta, gamma"), "{shown}");
 
     let name = format!("agent/{agent}");
-    let foreign = docs(&alpha, &["set", &name, "fields.mine", "true"]);
-    foreign.failed(4, &["only the host that an agent lives on", "it lives on gamma"]);
-    docs(&alpha, &["delete", &name]).failed(4, &["only the host that an agent lives on"]);
-
-    for words in [&["set", &name, "kind", "echo"][..], &["delete", &name]] {
-        docs(&gamma, words).failed(4, &["is said by the agent", "p2p stop"]);
+    // Nor can it be changed on the host where it lives: nobody is sent there for that.
+    for words in [&["set", &name, "fields.mine", "true"][..], &["delete", &name]] {
+        let said = ["is said by the agent", "it lives on gamma: ask the agent: p2p request"];
+        docs(&alpha, words).failed(4, &said);
+        docs(&gamma, words).failed(4, &["is said by the agent", "ask the agent: p2p request"]);
     }
     gamma.kill();
     for (other, what) in [(&alpha, "visits"), (&beta, agent), (&beta, &agent[..8])] {
@@ -355,6 +354,7 @@ fn what_would_be_misunderstood_or_lost_is_refused() {
     let place = place!();
     let alpha = place.up("alpha");
     set(&alpha, "limit", "3");
+    let (long, short) = ("a".repeat(20_000), "a".repeat(80));
     for (words, code, said) in [
         (&["list", "--where", "=4"][..], 2, "PATH=VALUE is expected, as kind=room"),
         (&["list", "--where", "limit=1e400"], 2, "not kept as it is written"),
@@ -373,6 +373,9 @@ fn what_would_be_misunderstood_or_lost_is_refused() {
         (&["get", "a\u{1b}[31m"], 2, "not '\\u{1b}'"),
         (&["raise", DOC], 1, "conf/echo cannot be raised: it does not say of what type it is"),
         (&["list", "--where", "a..b=1"], 2, "at character 3"),
+        (&["get", DOC, &long], 2, &format!("\"{short}…\" is no path: ")),
+        (&["set", DOC, &long, "1"], 2, &format!("\"{short}…\" is no path: ")),
+        (&["get", DOC, &long[..2000]], 5, &format!("nothing stands at \"{short}…\" in {DOC}: ")),
     ] {
         let _ = docs(&alpha, words).failed(code, &[said]);
     }

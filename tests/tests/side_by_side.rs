@@ -91,6 +91,27 @@ fn a_daemon_that_joins_keeps_its_ports_and_one_that_joins_again_goes_on() {
 }
 
 #[test]
+fn a_host_that_joins_is_started_as_it_is_to_be_started() {
+    let place = place!();
+    let mut nodes = Nodes(&place, vec!["b"]);
+    nodes.up("");
+    let token = nodes.run("", &["invite", "--quiet"]).well();
+    nodes.run("b", &["join", &token, "--listen", "/ip4/127.0.0.1/tcp/0"]).failed(2, &["--up"]);
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let listen = format!("/ip4/127.0.0.1/tcp/{}", free.expect("a free port").port());
+    let how = ["--up", "--name", "bee", "--listen", &listen, "--mdns=false"];
+    let _ = nodes.run("b", &[&["join", &token], &how[..]].concat()).well();
+    let status = nodes.run("b", &["status", "--format", "json"]).well();
+    let status = serde_json::from_str::<Value>(&status).expect("JSON")["data"].take();
+    assert_eq!((&status["name"], &status["members"]), (&json!("bee"), &json!(2)));
+    assert!(status["addresses"].to_string().contains(&listen), "{status}");
+    // One that runs already is not started anew.
+    let again = nodes.run("", &["invite", "--quiet"]).well();
+    let again = nodes.run("b", &["join", &again, "--up", "--port", "1"]);
+    assert!(again.err.contains("the daemon is already running"), "{again:?}");
+}
+
+#[test]
 fn every_command_puts_its_json_into_the_envelope_of_its_schema() {
     let place = place!();
     let mut alpha = place.up("alpha");

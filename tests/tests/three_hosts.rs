@@ -106,6 +106,54 @@ fn who_goes_down_in_good_order_has_left() {
     }
 }
 
+#[test]
+fn all_are_linked_again_after_each_was_restarted_in_turn() {
+    let place = place!();
+    let mut hosts = place.mesh(["alpha", "beta", "gamma"]);
+    for _ in 0..3 {
+        for host in &mut hosts {
+            host.down();
+            // The next one goes down at once, whether all have seen this one come back or not.
+            host.up();
+        }
+    }
+    all_are_linked(&hosts);
+}
+
+#[test]
+fn hosts_that_were_down_in_turn_find_each_other_although_each_heard_a_goodbye_last() {
+    let place = place!();
+    let mut hosts = place.mesh(["alpha", "beta", "gamma"]);
+    for _ in 0..hosts.len() {
+        let [first, second, witness] = &mut hosts;
+        first.down();
+        second.sees(&first.name, "left");
+        witness.sees(&first.name, "left");
+        second.down();
+        witness.sees(&second.name, "left");
+        // What the second said is heard from who was there, and the second hears of nothing.
+        first.up();
+        first.sees(&second.name, "left");
+        first.sees(&witness.name, "linked");
+        witness.down();
+        first.sees(&witness.name, "left");
+        second.up();
+        second.sees(&first.name, "linked");
+        first.sees(&second.name, "linked");
+        witness.up();
+        all_are_linked(&hosts);
+        hosts.rotate_left(1);
+    }
+}
+
+fn all_are_linked(hosts: &[Host]) {
+    for host in hosts {
+        for other in hosts.iter().filter(|other| other.name != host.name) {
+            host.sees(&other.name, "linked");
+        }
+    }
+}
+
 /// Asks for something and does not wait; gives the status and the problem.
 fn ask_aside(from: &Host, counter: &str) -> thread::JoinHandle<(u16, Value)> {
     let ask = json!({ "to": counter, "request": "counter/read", "body": {}, "timeout_ms": 15_000 });

@@ -29,10 +29,12 @@ const SHOWN_CHARS: usize = 72;
 ///
 /// A document is a map of keys and values that every host has a copy of, such as the configuration
 /// of a kind of agents. Every host may change it at any time; what several have changed at once is
-/// merged, and where they changed one value, all are kept until somebody resolves the conflict.
+/// merged, and where they changed one value, all are kept until somebody resolves the conflict. Only
+/// when a history has become long and begins anew, up to 48 such values are kept; of more, or if there
+/// is no room, those that are shown.
 ///
 /// Each agent has one too, its descriptor: `agent/` and its id. It says where the agent lives and
-/// what it tells of itself, outlives the agent's host, and is changed by this host only.
+/// what it tells of itself, outlives the agent's host, and is changed by nobody but the agent.
 #[derive(Debug, Args)]
 #[command(
     subcommand_value_name = "COMMAND",

@@ -20,7 +20,7 @@ const CODES: [(Exit, &str); 9] = [
         "not all hosts answered or have it, not all was replayed, or nothing came in time",
     ),
     (Exit::Degraded, "status or doctor found something wrong"),
-    (Exit::Interrupted, "Ctrl-C came before the answer: a change or a move may go on"),
+    (Exit::Interrupted, "Ctrl-C came before the answer: what was asked for may go on"),
 ];
 
 /// What scripts can rely on: exit codes, output, JSON
@@ -38,13 +38,13 @@ const CODES: [(Exit, &str); 9] = [
   5  no such host, agent, kind, request or document
   6  not all hosts answered or have it, not all was replayed, or nothing came in time
   7  status or doctor found something wrong
-  130  Ctrl-C came before the answer: a change or a move may go on
+  130  Ctrl-C came before the answer: what was asked for may go on
 
 Output:
   Data goes to standard output, messages to standard error.
   --format json prints one envelope, {\"schema\": \"p2p.members/1\", \"data\": …}; a list that is
-  not complete has \"missing\" beside \"data\". subscribe, events, logs and journal export print
-  a line of JSON for each message. Errors are JSON too, on standard error: p2p.error/1.
+  not complete has \"missing\" beside \"data\", and one that --limit has cut \"next\", for --after.
+  subscribe, events, logs and journal export print a line of JSON for each message. Errors are JSON too, on standard error: p2p.error/1.
   Fields may be added to a schema; when one goes or changes its meaning, the number goes up."
 )]
 pub(crate) struct ExitCodes {}

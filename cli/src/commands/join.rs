@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Arg, Args};
 use starling_node::api::{self, Joined};
 
 use crate::{
     client::{Client, Presence},
-    commands::{members, up::Up},
-    daemon::{self, Overrides},
+    commands::{members, up::How},
+    daemon,
     failure::{Exit, Failure},
     json, launch,
     session::Session,
@@ -23,19 +23,31 @@ const RETURN_TIME: Duration = Duration::from_secs(20);
 /// The daemon, if it runs, starts anew in the other mesh. A token on the command line can be seen
 /// by other users of this machine while the command runs; with - it is read from standard input.
 #[derive(Debug, Args)]
-#[command(before_help = "  p2p join starling1-…
+#[command(
+    before_help = "  p2p join starling1-…
   p2p join starling1-… --up     start the daemon too
+  p2p join starling1-… --up --name beta --port 4001
   p2p join - < token.txt
-")]
+",
+    mut_args(for_the_start)
+)]
 pub(crate) struct Join {
     /// The token, or - for standard input
     token: String,
     /// Start the daemon afterwards, if it does not run
     #[arg(long)]
     up: bool,
-    /// With --up: what to call this host
-    #[arg(long, value_name = "NAME", requires = "up")]
-    name: Option<String>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How the daemon is started matters only when it is.
+fn for_the_start(arg: Arg) -> Arg {
+    if How::IDS.contains(&arg.get_id().as_str()) {
+        arg.requires("up").help_heading("With --up, for the daemon")
+    } else {
+        arg
+    }
 }
 
 impl Join {
@@ -47,27 +59,21 @@ impl Join {
         }
         let client = session.client()?;
         if client.presence().await == Presence::Absent {
-            self.without_daemon(session, &client, &token).await
-        } else {
-            with_daemon(session, &client, token).await
+            return self.without_daemon(session, &token).await;
         }
+        if self.how != How::default() {
+            session.out.note("the daemon is already running: it goes on as it was started");
+        }
+        with_daemon(session, &client, token).await
     }
 
-    async fn without_daemon(
-        self,
-        session: &Session,
-        client: &Client,
-        token: &str,
-    ) -> Result<(), Failure> {
-        let name = self.name.clone();
-        let config = session.config_with(Overrides { name, ..Overrides::default() })?;
+    async fn without_daemon(self, session: &Session, token: &str) -> Result<(), Failure> {
+        let config = session.config_with(self.how.overrides())?;
         let joined = daemon::join(&config, token).await?;
         tell(session, &joined)?;
         if self.up {
-            let up = Up { name: self.name, ..Up::default() };
             let again = format!("it has joined; start it with: {} up --port N", session.program());
-            let started = up.background(session, client, &config).await;
-            return started.map_err(|why| why.next(again));
+            return self.how.start(session).await.map_err(|why| why.next(again));
         }
         session.out.note("no daemon runs here; next:");
         session.out.hints(&[(format!("{} up", session.program()), "start it")]);

@@ -33,7 +33,8 @@ impl Post {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let body = json::argument(self.body.as_deref())?;
         let post = api::Post { to: self.agent, name: self.name, body };
-        let posted: Posted = session.client()?.post("/v1/post", &post).await?;
+        let client = session.client()?.under_way("the letter", &["inspect", &post.to]);
+        let posted: Posted = client.post("/v1/post", &post).await?;
         let out = &session.out;
         if out.is_json() {
             return out.envelope("post", &posted);

@@ -49,7 +49,8 @@ impl Request {
             timeout_ms: u64::try_from(self.timeout.as_millis()).ok(),
         };
         let within = self.timeout.saturating_add(GRACE);
-        let answered: Answered = session.client()?.post_within("/v1/request", &ask, within).await?;
+        let client = session.client()?.under_way("the request", &["inspect", &ask.to]);
+        let answered: Answered = client.post_within("/v1/request", &ask, within).await?;
         if session.out.is_json() {
             session.out.envelope("request", &answered)?;
         } else {

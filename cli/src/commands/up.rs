@@ -19,6 +19,10 @@ use crate::{
 ///
 /// On first start it makes an identity for this host and a mesh with this one host in it. `p2p
 /// invite` then lets others in, or `p2p join` takes this host into another mesh.
+///
+/// What is given here holds until the daemon ends. What is to hold at every start stands in a file,
+/// as name = "alpha" and listen = ["/ip4/0.0.0.0/tcp/4001"]: ~/.config/starling/node.toml, for root
+/// /etc/starling/node.toml, or --config FILE.
 #[derive(Debug, Default, Args)]
 #[command(before_help = "  p2p up                        in the background
   p2p up --name alpha --port 4001
@@ -26,6 +30,13 @@ use crate::{
   p2p up --foreground           for service managers and containers
 ")]
 pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) how: How,
+}
+
+/// How the daemon is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub(crate) struct How {
     /// Stay in the foreground
     #[arg(long)]
     pub(crate) foreground: bool,
@@ -46,6 +57,16 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
+        self.how.start(session).await
+    }
+}
+
+impl How {
+    /// The names of its arguments.
+    pub(crate) const IDS: [&str; 5] = ["foreground", "name", "listen", "port", "mdns"];
+
+    /// Starts the daemon, if it does not run yet.
+    pub(crate) async fn start(self, session: &Session) -> Result<(), Failure> {
         let config = session.config_with(self.overrides())?;
         let client = Client::new(config.control_socket(), session.program());
         if client.presence().await != Presence::Absent {
@@ -62,7 +83,7 @@ impl Up {
         self.background(session, &client, &config).await
     }
 
-    fn overrides(&self) -> Overrides {
+    pub(crate) fn overrides(&self) -> Overrides {
         Overrides {
             name: self.name.clone(),
             listen: self.addresses(),
@@ -81,7 +102,7 @@ impl Up {
     }
 
     /// Starts the daemon, detached from this process.
-    pub(crate) async fn background(
+    async fn background(
         self,
         session: &Session,
         client: &Client,
@@ -182,14 +203,14 @@ mod tests {
 
     #[test]
     fn a_port_means_tcp_and_quic() {
-        let up = Up { port: Some(4001), ..Up::default() };
+        let up = How { port: Some(4001), ..How::default() };
         let expected = ["/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"];
         assert_eq!(up.addresses(), expected);
     }
 
     #[test]
     fn the_daemon_is_told_what_we_were_told() {
-        let up = Up { name: Some("a".into()), mdns: Some(false), ..Up::default() };
+        let up = How { name: Some("a".into()), mdns: Some(false), ..How::default() };
         let words = ["up", "--foreground", "--quiet", "--name", "a", "--mdns=false"];
         assert_eq!(up.daemon_arguments(), words);
     }

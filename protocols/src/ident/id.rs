@@ -4,6 +4,11 @@ use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteArray;
 
+use crate::words::cut;
+
+/// Characters that are shown of a text that is no id.
+const SHOWN_CHARS: usize = 80;
+
 /// A host: its Ed25519 public key, which is also its libp2p peer id.
 ///
 /// Shown as 52 letters and digits; [`short`](Self::short) gives the first eight.
@@ -44,14 +49,23 @@ pub struct Address {
 
 /// A text that should be an id and is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{text:?} is not {what}: those are {length} letters and digits (a–z, 2–7), and not all such are \
-     one: copy it whole"
-)]
+#[error("{text:?} is not {what}: {wrong}; copy a whole one, as `p2p … --format json` shows it")]
 pub struct ParseIdError {
     text: String,
     what: &'static str,
-    length: usize,
+    wrong: String,
+}
+
+impl ParseIdError {
+    fn new(text: &str, what: &'static str, length: usize) -> Self {
+        let fits = |c: &char| matches!(c, 'a'..='z' | 'A'..='Z' | '2'..='7');
+        let wrong = match (text.chars().find(|c| !fits(c)), text.len()) {
+            (Some(c), _) => format!("one has only letters a–z and digits 2–7, not {c:?}"),
+            (None, long) if long == length => "none ends so".to_owned(),
+            (None, long) => format!("one has {length} letters and digits, and this has {long}"),
+        };
+        Self { text: cut(text, SHOWN_CHARS).into_owned(), what, wrong }
+    }
 }
 
 fn to_text(bytes: &[u8]) -> String {
@@ -63,11 +77,7 @@ fn from_text<const N: usize>(text: &str, what: &'static str) -> Result<[u8; N], 
         .decode(text.to_ascii_uppercase().as_bytes())
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| ParseIdError {
-            text: text.chars().take(80).collect(),
-            what,
-            length: (N * 8).div_ceil(5),
-        })
+        .ok_or_else(|| ParseIdError::new(text, what, (N * 8).div_ceil(5)))
 }
 
 macro_rules! text_id {
@@ -199,5 +209,27 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         let (agent, host) = text.split_once('@').unwrap_or((text, ""));
         Ok(Self { agent: agent.parse()?, host: host.parse()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_id_is_told_why() {
+        let why = |text: &str| text.parse::<AgentId>().expect_err("no id").to_string();
+        let whole = AgentId(7 << 100).to_string();
+        for (text, wrong) in [
+            ("garbage", "one has 26 letters and digits, and this has 7"),
+            ("", "one has 26 letters and digits, and this has 0"),
+            ("hits@alpha", "one has only letters a–z and digits 2–7, not '@'"),
+            (&whole.replace('a', "ä"), "one has only letters a–z and digits 2–7, not 'ä'"),
+            (&format!("{}b", &whole[..25]), "none ends so"),
+        ] {
+            let said = format!("{text:?} is not an agent id: {wrong}; copy a whole one, ");
+            assert!(why(text).starts_with(&said), "{}", why(text));
+        }
+        assert!(why(&"a".repeat(100_000)).len() < 250);
     }
 }

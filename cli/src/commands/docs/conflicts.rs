@@ -12,7 +12,9 @@ use crate::{
 /// List the places where several hosts have written at once
 ///
 /// One of the values is shown everywhere, the same on all hosts; the others are kept until somebody
-/// chooses with `p2p docs resolve`, or writes there.
+/// chooses with `p2p docs resolve`, or writes there. After 512 changes, or some hundred kB, the history
+/// of a document begins anew: with up to 48 values that are in conflict; of more, or if there is no
+/// room, with those that are shown.
 #[derive(Debug, Args)]
 #[command(before_help = "  p2p docs conflicts                       of all documents
   p2p docs conflicts conf/echo
@@ -100,7 +102,9 @@ impl Resolve {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let Self { name, path, choice } = self;
         let resolve = DocResolve { name, path, choice };
-        let done: DocWritten = session.client()?.post("/v1/docs/resolve", &resolve).await?;
+        let look = ["docs", "conflicts", &resolve.name];
+        let client = session.client()?.under_way("the change", &look);
+        let done: DocWritten = client.post("/v1/docs/resolve", &resolve).await?;
         written(session, "docs-resolve", &done)
     }
 }

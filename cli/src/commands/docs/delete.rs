@@ -18,7 +18,8 @@ pub(crate) struct Delete {
 impl Delete {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let delete = DocDelete { name: self.name };
-        let done: Done = session.client()?.post("/v1/docs/delete", &delete).await?;
+        let client = session.client()?.under_way("the deletion", &["docs", "get", &delete.name]);
+        let done: Done = client.post("/v1/docs/delete", &delete).await?;
         let out = &session.out;
         if out.is_json() {
             return out.envelope("docs-delete", &done);

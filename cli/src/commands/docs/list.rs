@@ -18,7 +18,7 @@ const PAGE: usize = 200;
 #[command(before_help = "  p2p docs list
   p2p docs list conf/                      those whose names begin so
   p2p docs list agent/ --where kind=room   descriptors of agents of one kind
-  p2p docs list --limit 20 --after conf/echo
+  p2p docs list --limit 20                 and how to go on: --after the last of them
 ")]
 pub(crate) struct List {
     /// How their names begin
@@ -27,9 +27,9 @@ pub(crate) struct List {
     /// What they say: a path, and JSON or text
     #[arg(long = "where", value_name = "PATH=VALUE", value_parser = condition)]
     conditions: Vec<(String, Value)>,
-    /// How many, at most
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = some)]
-    limit: usize,
+    /// How many, at most; all of them when absent
+    #[arg(long, value_name = "N", value_parser = some)]
+    limit: Option<usize>,
     /// Only those after this name
     #[arg(long, value_name = "NAME")]
     after: Option<String>,
@@ -56,20 +56,21 @@ impl List {
         let mut rows: Vec<DocRow> = Vec::new();
         let mut next = self.after.clone();
         loop {
-            let limit = self.limit.saturating_sub(rows.len()).clamp(1, PAGE).to_string();
+            let limit = self.limit.map_or(PAGE, |limit| (limit - rows.len()).min(PAGE)).to_string();
             let (prefix, after) = (self.prefix.as_deref(), next.as_deref());
             let mut parts = vec![("prefix", prefix), ("after", after), ("limit", Some(&*limit))];
             parts.extend(conditions.iter().map(|condition| ("where", Some(condition.as_str()))));
             let page: DocPage = client.get(&format!("/v1/docs?{}", query(&parts))).await?;
             rows.extend(page.items);
             next = page.next;
-            if next.is_none() || rows.len() >= self.limit {
+            if next.is_none() || self.limit.is_some_and(|limit| rows.len() >= limit) {
                 break;
             }
         }
         if out.is_json() {
-            out.envelope("docs-list", &rows)?;
-        } else if out.quiet {
+            return out.page("docs-list", &rows, next.as_deref());
+        }
+        if out.quiet {
             rows.iter().try_for_each(|row| out.line(&text::plain(&row.name)))?;
         } else {
             out.grid(grid(&rows))?;

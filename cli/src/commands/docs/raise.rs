@@ -24,7 +24,8 @@ impl Raise {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let Self { name, force } = self;
         let raise = DocRaise { name, force };
-        let done: DocRaised = session.client()?.post("/v1/docs/raise", &raise).await?;
+        let client = session.client()?.under_way("the change", &["docs", "get", &raise.name]);
+        let done: DocRaised = client.post("/v1/docs/raise", &raise).await?;
         let out = &session.out;
         if out.is_json() {
             return out.envelope("docs-raise", &done);

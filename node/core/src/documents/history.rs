@@ -7,9 +7,10 @@ use starling_protocols::{
     limits::{DOCUMENT_CHANGES_PER_PAGE_MAX, REASON_BYTES_MAX},
     replica::carried_over,
     time::WallTime,
+    words::cut,
 };
 
-use super::json::{Unreadable, cut, value_of};
+use super::json::{Unreadable, value_of};
 use crate::guard::guarded;
 
 /// Digits of a hash that people are shown, and mostly enough to find it by.

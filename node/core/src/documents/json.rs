@@ -1,13 +1,14 @@
-use std::borrow::Cow;
-
 use automerge::{
     ChangeHash, ObjId, ObjType, ROOT, ReadDoc, ScalarValue, ScalarValueRef, Value as Stored,
     ValueRef,
 };
 use data_encoding::BASE64;
 use serde_json::{Map, Number, Value, json};
-use starling_protocols::limits::{
-    DOCUMENT_DEPTH_MAX, DOCUMENT_LIST_ITEMS_MAX, DOCUMENT_TEXT_BYTES_MAX, DOCUMENT_VALUES_MAX,
+use starling_protocols::{
+    limits::{
+        DOCUMENT_DEPTH_MAX, DOCUMENT_LIST_ITEMS_MAX, DOCUMENT_TEXT_BYTES_MAX, DOCUMENT_VALUES_MAX,
+    },
+    words::cut,
 };
 
 use crate::guard::guarded;
@@ -128,14 +129,6 @@ pub(super) fn bytes(value: &Map<String, Value>) -> Option<Vec<u8>> {
 /// A value as JSON on one line, cut after `chars`.
 pub(super) fn short(value: &Value, chars: usize) -> String {
     cut(&value.to_string(), chars).into_owned()
-}
-
-/// A text, cut after `chars`.
-pub(super) fn cut(text: &str, chars: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(chars) {
-        Some((at, _)) => format!("{}…", &text[..at]).into(),
-        None => text.into(),
-    }
 }
 
 /// What has been read so far.

@@ -4,10 +4,11 @@ use automerge::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
+use starling_protocols::words::cut;
 
 use super::{
     align::{Edit, align},
-    json::{Unreadable, cut, short, to_json},
+    json::{Unreadable, short, to_json},
     migrate::{self, Migration, StepError},
     path::{Path, Step, find, kind_of},
     reconcile::{ReconcileError, contained, reconcile_json},

@@ -1,9 +1,15 @@
-use starling_protocols::ident::{Address, HostId};
+use starling_protocols::{
+    ident::{Address, HostId},
+    words::cut,
+};
 
 use crate::engine::{AgentSummary, HostView};
 
 /// The fewest letters of an id that stand for it.
 const PREFIX_MIN: usize = 4;
+
+/// Characters that are shown of what was typed and is nothing.
+const TYPED_CHARS: usize = 80;
 
 /// What a person typed to name an agent: `AGENT` or `AGENT@HOST`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +116,7 @@ fn first_match<T>(
 ) -> Result<T, PickError> {
     let mut found = ways.into_iter().find(|found| !found.is_empty()).unwrap_or_default();
     match found.len() {
-        0 => Err(PickError::None { what, text: text.to_owned() }),
+        0 => Err(PickError::None { what, text: cut(text, TYPED_CHARS).into_owned() }),
         1 => Ok(found.remove(0).0),
         _ => {
             let candidates = found.into_iter().take(8).map(|(_, name)| name).collect();
@@ -164,6 +170,8 @@ mod tests {
     fn what_means_nothing_says_so() {
         let error = pick_agent(&agents(), "aaa").expect_err("three letters are too few");
         assert_eq!(error.to_string(), "there is no agent \"aaa\"");
+        let error = pick_agent(&agents(), &"ü".repeat(100_000)).expect_err("a name");
+        assert_eq!(error.to_string(), format!("there is no agent \"{}…\"", "ü".repeat(80)));
     }
 
     #[test]

@@ -167,15 +167,17 @@ fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> 
     Value::deserialize(from).map(Some)
 }
 
-/// A document says what it was to say.
+/// A document says what it was to say: here, and on as many disks as is known by then. Fewer than were
+/// wanted are no error: the change stands, and whoever needs more compares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocWritten {
     /// The change; none when the document said so already.
     pub head: Option<String>,
-    /// How many hosts have it on their disks, as far as is known, this one included. It goes to
-    /// the others by itself.
+    /// How many hosts have it on their disks, as far as is known, this one included; 0 when it is
+    /// not on this one's yet, because the time was too short or the disk takes nothing. It goes
+    /// there, and to the others, by itself.
     pub replicas: usize,
-    /// How many were to have it.
+    /// How many were to have it: 1 when nobody has said.
     pub wanted: usize,
 }
 

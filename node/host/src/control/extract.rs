@@ -60,8 +60,16 @@ async fn body(request: Request, patience: Duration) -> Result<Vec<u8>, Failure> 
     Ok(bytes)
 }
 
-/// A body and its length. What is too much is read and thrown away: who is still writing when the
-/// connection is closed does not read the answer.
+/// Reads a body that nobody wants: who is still writing when the connection is closed does not read
+/// the answer.
+pub(super) async fn hear_out(body: Body, patience: Duration) {
+    let mut frames = body.into_data_stream();
+    let all = async { while let Some(Ok(_)) = frames.next().await {} };
+    // Who has not said it by then is answered all the same.
+    let _ = timeout(patience, all).await;
+}
+
+/// A body and its length. What is too much is read and thrown away, as in [`hear_out`].
 async fn read_all(body: Body) -> Result<(Vec<u8>, u64), axum::Error> {
     let (mut frames, mut bytes, mut length) = (body.into_data_stream(), Vec::new(), 0);
     while let Some(frame) = frames.next().await {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use axum::{
-    Router, extract,
+    Router,
+    body::Body,
+    extract,
     http::{Method, StatusCode, Uri},
     routing::{MethodRouter, get, post},
 };
@@ -16,7 +18,7 @@ use super::{
     Command, Handle, Journals, Reply,
     answer::{self, Answer, Failure},
     documents,
-    extract::{Asked, Json},
+    extract::{Asked, Json, hear_out},
     journal,
 };
 use crate::api::{Code, Problem};
@@ -173,13 +175,20 @@ async fn ready(extract::State(state): Context) -> Answer {
     answer::ready(state.call(Command::Ready).await)
 }
 
-async fn unknown_path(uri: Uri) -> Failure {
+async fn unknown_path(extract::State(state): Context, uri: Uri, body: Body) -> Failure {
+    hear_out(body, state.body).await;
     Problem::new(Code::NotFound, format!("there is no path {:?} in the control API", uri.path()))
         .next("see whether the daemon is of the same version as the program that calls it")
         .into()
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> Failure {
+async fn wrong_method(
+    extract::State(state): Context,
+    method: Method,
+    uri: Uri,
+    body: Body,
+) -> Failure {
+    hear_out(body, state.body).await;
     let message = format!("{:?} does not take {method}", uri.path());
     Failure::with_status(StatusCode::METHOD_NOT_ALLOWED, Problem::new(Code::Usage, message))
 }

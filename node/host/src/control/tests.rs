@@ -261,6 +261,20 @@ async fn an_oversized_body_is_refused() {
 }
 
 #[tokio::test]
+async fn who_says_much_to_the_wrong_place_reads_so() {
+    use starling_protocols::limits::CONTROL_BODY_BYTES_MAX;
+    let daemon = daemon().await;
+    let length = 8 * CONTROL_BODY_BYTES_MAX;
+    for (route, status) in [("POST /v1/nothing", 404), ("PUT /v1/docs/set", 405)] {
+        let head = format!("{route} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length:");
+        let call = format!("{head} {length}\r\n\r\n{}", " ".repeat(length));
+        let answer = raw(&daemon.socket(), &call).await;
+        let wanted = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&wanted) && answer.contains("/v1/"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn half_a_head_is_closed_and_half_a_body_refused() {
     let short = Duration::from_millis(50);
     let daemon = daemon_with(|caps| (caps.head, caps.body) = (short, short)).await;

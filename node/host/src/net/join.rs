@@ -10,7 +10,7 @@ use libp2p::{
 };
 use starling_protocols::{
     admission::{Invite, Knock, Refusal, Token, Welcome},
-    ident::{Credential, CredentialError, SecretKey, Signed},
+    ident::{Credential, CredentialError, HostId, SecretKey, Signed},
     limits::GATE_TIMEOUT,
     roster::HostRecord,
 };
@@ -29,6 +29,14 @@ pub struct Joined {
     pub credential: Credential,
     /// Hosts of the mesh to begin with, as they signed it; not verified here.
     pub hosts: Vec<Signed<HostRecord>>,
+}
+
+impl Joined {
+    /// How many hosts are known with this one, which may have been among them before.
+    #[must_use]
+    pub fn members(&self, own: HostId) -> usize {
+        1 + self.hosts.iter().filter(|record| record.signer() != own).count()
+    }
 }
 
 /// Why a token was not exchanged. Nothing has changed here; unless it says otherwise, the token

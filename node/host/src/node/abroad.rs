@@ -392,7 +392,7 @@ async fn join(client: &Client, token: &str) -> Result<api::Joined, Problem> {
         .await?;
     super::start::may_join(key.host(), mesh, others, &invite)?;
     let joined = net::redeem(&key, &token, &invite).await.map_err(super::start::join_problem)?;
-    let (mesh, members) = (invite.mesh, joined.hosts.len() + 1);
+    let (mesh, members) = (invite.mesh, joined.members(key.host()));
     let mesh_name = invite.mesh_name.clone();
     client.with(move |node| node.joined(&invite, joined)).await??;
     Ok(api::Joined { mesh: mesh.to_string(), mesh_name, members })

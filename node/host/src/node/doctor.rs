@@ -1,8 +1,9 @@
+mod mesh;
 mod refused;
 
 use std::time::Duration;
 
-use starling_core::engine::{Counter, HostState};
+use starling_core::engine::Counter;
 use starling_protocols::words;
 
 use super::{Node, serve::certificate_left};
@@ -23,7 +24,7 @@ const FREE_BYTES_WARN: u64 = 256 * 1024 * 1024;
 pub(super) fn look(node: &Node) -> Vec<Finding> {
     let mut findings = vec![storage(node), journal(node), documents(node), refused(node)];
     findings.extend([configurations(node), letters(node), space(node), addresses(node)]);
-    findings.extend([certificate(node), identity(node), mesh(node)]);
+    findings.extend([certificate(node), identity(node), mesh::told(&node.engine.hosts())]);
     findings.extend(counted(node));
     findings
 }
@@ -247,26 +248,6 @@ fn certificate(node: &Node) -> Finding {
     };
     let seen = format!("{} days left", left.as_secs() / 86_400);
     finding("certificate", verdict, seen, "join again with a new token from `p2p invite`")
-}
-
-fn mesh(node: &Node) -> Finding {
-    let hosts = node.engine.hosts();
-    let lost: Vec<String> = hosts
-        .iter()
-        .filter(|view| view.state == HostState::Unreachable)
-        .map(|view| {
-            let why = view.trouble.as_deref().unwrap_or("no reason is known");
-            format!("{} ({why})", view.record.name)
-        })
-        .collect();
-    let linked = hosts.iter().filter(|view| view.state == HostState::Linked).count();
-    if lost.is_empty() {
-        let seen = format!("{} hosts known, {linked} linked", hosts.len());
-        return finding("mesh", Verdict::Pass, seen, "");
-    }
-    let seen =
-        format!("{} of {} hosts cannot be reached: {}", lost.len(), hosts.len(), lost.join(", "));
-    finding("mesh", Verdict::Warn, seen, "see that these hosts run and can be dialled from here")
 }
 
 /// What was dropped, refused or lost since the start.

@@ -12,7 +12,7 @@ use starling_protocols::{
     ident::{AgentId, HostId},
     limits::{BUDGET_DEFAULT, BUDGET_MAX, DOCUMENT_EDITS_MAX, DOCUMENTS_SCANNED_MAX},
     replica::{Author, DocName, DocNameError, Head},
-    words::count,
+    words::{count, cut},
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -47,6 +47,13 @@ const NEAR_MAX: usize = 8;
 
 /// Longer keys are not named, and only so much of what was looked for is compared with them.
 const NEAR_CHARS: usize = 64;
+
+/// Characters that are shown of what was typed.
+const TYPED_CHARS: usize = 80;
+
+/// What to do for a descriptor to say something else.
+const TO_CHANGE_AN_AGENT: &str =
+    "ask the agent: p2p request; or end it, and its descriptor with it: p2p stop";
 
 /// Agents that are listed when many have one name.
 const LOCATED_MAX: usize = 1000;
@@ -281,12 +288,11 @@ impl Node {
     }
 
     fn not_written(&self, name: &DocName, why: &DocumentError) -> Problem {
-        let problem = refused(why);
         match self.owner_of(name) {
-            Some(owner) if *why == DocumentError::NotOwner => {
-                problem.next(format!("it lives on {}: change it there", owner.host_name))
-            }
-            _ => problem,
+            // On its own host it would be refused, too.
+            Some(owner) if *why == DocumentError::NotOwner => refused(&DocumentError::Described)
+                .next(format!("it lives on {}: {TO_CHANGE_AN_AGENT}", owner.host_name)),
+            _ => refused(why),
         }
     }
 
@@ -326,7 +332,8 @@ impl Node {
 fn edit(edit: &DocEdit) -> Result<(Path, DocEdit), Problem> {
     let path = doc_path(&edit.path)?;
     if edit.remove == edit.value.is_some() {
-        let message = format!("the edit of {:?} needs a value, or remove", edit.path);
+        let path = cut(&edit.path, TYPED_CHARS);
+        let message = format!("the edit of {path:?} needs a value, or remove");
         return Err(Problem::new(Code::Usage, message));
     }
     Ok((path, edit.clone()))
@@ -358,7 +365,8 @@ fn nothing_at(name: &str, path: &Path, whole: Result<Option<Value>, Unreadable>)
     let mut near = ways.filter_map(|(n, way)| Some((n, way.of(&whole)?, way.to_string())));
     let (n, value, way) = near.next().unwrap_or((0, &whole, String::new()));
     let place = if n == 0 { name } else { &way };
-    let shown = path.to_string();
+    let (shown, place) = (path.to_string(), cut(place, TYPED_CHARS));
+    let shown = cut(&shown, TYPED_CHARS);
     let has = what_is_near(value, steps.get(n));
     Problem::new(Code::NotFound, format!("nothing stands at {shown:?} in {name}: {place} {has}"))
         .next(format!("see all of it: p2p docs get {name}"))
@@ -534,7 +542,8 @@ pub(super) fn doc_name(text: &str) -> Result<DocName, Problem> {
 
 fn doc_path(text: &str) -> Result<Path, Problem> {
     text.parse().map_err(|why: starling_core::documents::PathError| {
-        Problem::new(Code::Usage, format!("{text:?} is no path: {why}"))
+        let typed = cut(text, TYPED_CHARS);
+        Problem::new(Code::Usage, format!("{typed:?} is no path: {why}"))
             .next("a path is written as fields.rooms[2].name")
     })
 }
@@ -557,10 +566,7 @@ pub(super) fn refused(why: &DocumentError) -> Problem {
         DocumentError::Unknown => (Code::NotFound, Some("see what there is: p2p docs list")),
         DocumentError::Damaged(_) => (Code::Damaged, None),
         DocumentError::NotOwner => (Code::Denied, None),
-        DocumentError::Described => (
-            Code::Denied,
-            Some("ask the agent: p2p request; or end it, and its descriptor with it: p2p stop"),
-        ),
+        DocumentError::Described => (Code::Denied, Some(TO_CHANGE_AN_AGENT)),
         DocumentError::Refused(_) => (Code::BadBody, None),
         DocumentError::Doubtful => (Code::Busy, None),
     };

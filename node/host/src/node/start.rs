@@ -175,8 +175,8 @@ pub async fn join(config: &Config, token: &str) -> Result<api::Joined, NodeError
     }
     let joined = net::redeem(&key, &token, &invite).await.map_err(join_problem)?;
     save_joined(&disk, &joined)?;
-    let members = joined.hosts.len() + 1;
-    Ok(api::Joined { mesh: invite.mesh.to_string(), mesh_name: invite.mesh_name, members })
+    let (mesh, members) = (invite.mesh.to_string(), joined.members(key.host()));
+    Ok(api::Joined { mesh, mesh_name: invite.mesh_name, members })
 }
 
 /// A host leaves a mesh for another only when it is alone in it; and it may join its own mesh
