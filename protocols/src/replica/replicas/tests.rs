@@ -2,6 +2,7 @@
 
 mod anew;
 mod conflicts;
+mod joined;
 mod room;
 
 use automerge::{ROOT, ReadDoc, transaction::Transactable};
