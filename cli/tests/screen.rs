@@ -73,8 +73,8 @@ fn an_agent_between_two_hosts_is_shown_as_moving() {
     let fake = Fake::serve(vec![("GET /v1/locate?what=visits", 200, found.to_string())]);
     let expected = "\
 NAME    AGENT     KIND     HOST   HOST ID   INSTANCE  STATE
-visits  abcdefgh  counter  alpha  k3v9x2ab  1         moving
-visits  bcdefghi  counter  alpha  k3v9x2ab  1         linked
+visits  abcdefgh  counter  alpha  k3v9x2ab         1  moving
+visits  bcdefghi  counter  alpha  k3v9x2ab         1  linked
 ";
     assert_eq!(stdout(&fake.run(&["locate", "visits"])), expected);
 }
