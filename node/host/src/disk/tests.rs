@@ -5,7 +5,7 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     process::Command,
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use starling_protocols::ident::Incarnation;
@@ -176,6 +176,23 @@ fn the_clock_stands_in_for_a_damaged_incarnation_only_when_it_is_not_behind() {
     assert!(matches!(why, DiskError::ClockBehind { .. }), "{why}");
     assert!(disk.next_incarnation(wall(60)).unwrap() > last);
     assert!(disk.next_incarnation(wall(60)).unwrap().0 > last.0 + 61_000_000);
+}
+
+#[test]
+fn a_clock_that_is_not_behind_a_damaged_file_gives_a_later_life() {
+    for second in 1_700_000_000..1_700_000_016 {
+        let dir = dir();
+        let disk = Disk::open(dir.path()).unwrap();
+        let path = dir.path().join("incarnation");
+        let last = disk.next_incarnation(WallTime::from_millis(second * 1000)).unwrap();
+        flip_last(&path);
+        // Files are dated by a clock that is some moments behind.
+        let dated = UNIX_EPOCH + Duration::from_millis(second * 1000 - 5);
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(dated).unwrap();
+        let next = disk.next_incarnation(WallTime::from_millis(second * 1000 - 1)).unwrap();
+        assert!(next > last, "{next:?} after {last:?}");
+    }
 }
 
 #[test]
