@@ -149,13 +149,12 @@ fn lives_that_an_earlier_version_counted_in_seconds_are_followed_by_greater_ones
 #[test]
 fn copies_of_a_host_that_begin_in_the_same_second_begin_two_lives() {
     let (dir, other) = (dir(), dir());
-    let disk = Disk::open(dir.path()).unwrap();
+    let [disk, copy] = [&dir, &other].map(|dir| Disk::open(dir.path()).unwrap());
     let second = |seconds: u64| WallTime::from_millis(seconds * 1000);
     disk.next_incarnation(second(1_700_000_000)).unwrap();
     // Both clocks are right, or both as wrong as those of machines that begin without one.
     for seconds in [1_700_000_001, 1_600_000_000] {
         fs::copy(dir.path().join("incarnation"), other.path().join("incarnation")).unwrap();
-        let copy = Disk::open(other.path()).unwrap();
         let lives = [&disk, &copy].map(|disk| disk.next_incarnation(second(seconds)).unwrap());
         assert_ne!(lives[0], lives[1], "at {seconds}");
     }
