@@ -63,6 +63,23 @@ fn agents_can_be_started_elsewhere() {
 }
 
 #[test]
+fn an_agent_between_two_hosts_is_shown_as_moving() {
+    let row = |agent: &str, moving: bool| {
+        json!({ "agent": agent, "name": "visits", "kind": "counter", "host": "k3v9x2abcdefghij",
+                "host_name": "alpha", "state": "linked", "instance": 1, "moving": moving })
+    };
+    let found = json!({ "items": [row("abcdefghijkl", true), row("bcdefghijklm", false)],
+                        "missing": [] });
+    let fake = Fake::serve(vec![("GET /v1/locate?what=visits", 200, found.to_string())]);
+    let expected = "\
+NAME    AGENT     KIND     HOST   HOST ID   INSTANCE  STATE
+visits  abcdefgh  counter  alpha  k3v9x2ab         1  moving
+visits  bcdefghi  counter  alpha  k3v9x2ab         1  linked
+";
+    assert_eq!(stdout(&fake.run(&["locate", "visits"])), expected);
+}
+
+#[test]
 fn events_have_times_and_end_without_follow() {
     let event = json!({ "at_ms": 1_700_000_000_123u64, "event": "link-up",
                         "text": "beta is linked", "details": {} });

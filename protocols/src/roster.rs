@@ -67,7 +67,9 @@ impl HostRecord {
             && self.addresses.iter().all(|address| address.len() <= ADDRESS_BYTES_MAX)
     }
 
-    fn age(&self) -> (Incarnation, u64) {
+    /// What says which of two records of a host is the later one.
+    #[must_use]
+    pub const fn age(&self) -> (Incarnation, u64) {
         (self.incarnation, self.sequence)
     }
 }

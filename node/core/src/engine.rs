@@ -44,6 +44,7 @@ pub use documents::{
     FindDocuments, GiveAgent, MOVING, MoveError, Remedy, TakeUpAgent, TookUp, WatchDocuments,
     Writing,
 };
+pub use double::Superseded;
 pub use event::Event;
 pub use io::{GossipId, Input, LinkChange, Now, Output, Save, Ticket, Verdict};
 pub use journal::{Recording, Storage};

@@ -12,7 +12,7 @@ use automerge::{AutoCommit, Automerge};
 use self::{awaited::Awaited, refusals::Refusals};
 use super::{
     Base, DocName, Dropped, Head, Kept, KeptBatch, Message, Offer, Pen, Receipt, Refused, Replicas,
-    Revision, Short, Taken, Title, TitleError, Want, WriteError,
+    Revision, Short, Taken, Title, Want, WriteError,
     waits::{Ticket, Waits},
 };
 use crate::{
@@ -491,7 +491,7 @@ impl Replication {
                 self.send(vec![from], Message::Want(vec![Want { name, heads, base }]));
             }
             Err(why) => {
-                if is_for_now(&why) {
+                if why.is_for_now() {
                     self.ask_again(name.clone(), now);
                 }
                 self.refusals.refused(name.clone(), from, base, why.clone());
@@ -558,11 +558,6 @@ impl Replication {
             self.ask_for_unvouched(now);
         }
     }
-}
-
-/// Whether it may be good as soon as more is known of who is a member.
-const fn is_for_now(why: &Refused) -> bool {
-    matches!(why, Refused::Unvouched | Refused::Title(TitleError::NotDead(_)))
 }
 
 fn shorts(heads: &[Head]) -> Vec<Short> {

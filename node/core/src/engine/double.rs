@@ -50,13 +50,25 @@ impl Signs {
     }
 }
 
+/// Another daemon has the identity of this one, and began no earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Superseded {
+    /// The host that knows of it.
+    pub known_to: HostId,
+    /// Whether the other has signed something as this host: that stays true as long as this one
+    /// lives. Otherwise it is what the host says, and passes some minutes after it was said last.
+    pub is_proven: bool,
+}
+
 impl Engine {
-    /// A linked host that knows of a later life of this host than this one: another daemon has its
-    /// identity, and whoever meets that one turns this one away.
+    /// Whether a linked host knows of another daemon that has the identity of this one: whoever
+    /// meets a later one turns this one away.
     #[must_use]
-    pub fn superseded(&self, now: Time) -> Option<HostId> {
+    pub fn superseded(&self, now: Time) -> Option<Superseded> {
         let said = self.doubles.said.as_ref().filter(|(_, signs)| signs.count(now));
-        self.doubles.proven.or(said.map(|(host, _)| *host))
+        let said = said.map(|(host, _)| Superseded { known_to: *host, is_proven: false });
+        let proven = self.doubles.proven;
+        proven.map(|known_to| Superseded { known_to, is_proven: true }).or(said)
     }
 
     /// Hosts that seem to run twice: daemons of an earlier life than the one met came lately, with
@@ -79,12 +91,17 @@ impl Engine {
 
     /// A host knows these records: one of them may be of this host, and not by it.
     pub(super) fn look_for_itself(&mut self, from: HostId, records: &[Signed<HostRecord>]) {
-        let mesh = self.credential.mesh();
-        for record in records.iter().filter(|record| record.signer() == self.me) {
-            let said = record.open(mesh).ok().filter(|said| said.host == self.me);
-            if said.is_some_and(|said| said.incarnation > self.record.incarnation) {
-                self.doubles.proven = Some(from);
-            }
+        let Some(own) = self.roster.known(self.me) else { return };
+        let foreign = |record: &&Signed<HostRecord>| {
+            record.signer() == self.me
+                && *record != own.signed()
+                && record.open(self.credential.mesh()).is_ok_and(|said| {
+                    // A machine that was copied while it ran is two in one life.
+                    said.host == self.me && said.age() >= own.record().age()
+                })
+        };
+        if records.iter().any(|record| foreign(&record)) {
+            self.doubles.proven = Some(from);
         }
     }
 

@@ -16,6 +16,7 @@ mod local;
 mod moves;
 mod negotiations;
 mod partners;
+mod reach;
 mod replays;
 mod rosters;
 mod searches;

@@ -5,7 +5,7 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     process::Command,
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use starling_protocols::ident::Incarnation;
@@ -124,10 +124,40 @@ fn incarnations_grow_even_when_the_clock_goes_back() {
     let dir = dir();
     let disk = Disk::open(dir.path()).unwrap();
     let at = |seconds: u64| disk.next_incarnation(WallTime::from_millis(seconds * 1000)).unwrap().0;
-    assert_eq!([at(0), at(0), at(100), at(100), at(5)], [1, 2, 100, 101, 102]);
+    let lives = [at(0), at(0), at(100), at(100), at(5)];
+    assert!(lives.is_sorted_by(|earlier, later| earlier < later), "{lives:?}");
+    assert_eq!(lives[2] / 1_000_000, 100, "the clock's second can be read in it");
     drop(disk);
     let disk = Disk::open(dir.path()).unwrap();
-    assert_eq!(disk.next_incarnation(WallTime::from_millis(0)).unwrap().0, 103);
+    assert!(disk.next_incarnation(WallTime::from_millis(0)).unwrap().0 > lives[4]);
+}
+
+#[test]
+fn lives_that_an_earlier_version_counted_in_seconds_are_followed_by_greater_ones() {
+    let dir = dir();
+    let disk = Disk::open(dir.path()).unwrap();
+    let last = [Zeroizing::new(wire::encode(&Incarnation(1_700_000_000)))];
+    disk.write(&incarnation::INCARNATION, "life 1700000000 of this host", &last).unwrap();
+    let at = |seconds: u64| disk.next_incarnation(WallTime::from_millis(seconds * 1000)).unwrap().0;
+    // Also by a clock that was set back as far as it goes.
+    let lives = [at(0), at(1_700_000_001), at(1_700_000_002)];
+    assert!(1_700_000_000 < lives[0] && lives[0] < lives[1] && lives[1] < lives[2], "{lives:?}");
+    assert_eq!(lives.map(|life| life / 1_000_000)[1..], [1_700_000_001, 1_700_000_002]);
+    assert!(lives[2] < 1 << 53, "exact in JSON");
+}
+
+#[test]
+fn copies_of_a_host_that_begin_in_the_same_second_begin_two_lives() {
+    let (dir, other) = (dir(), dir());
+    let [disk, copy] = [&dir, &other].map(|dir| Disk::open(dir.path()).unwrap());
+    let second = |seconds: u64| WallTime::from_millis(seconds * 1000);
+    disk.next_incarnation(second(1_700_000_000)).unwrap();
+    // Both clocks are right, or both as wrong as those of machines that begin without one.
+    for seconds in [1_700_000_001, 1_600_000_000] {
+        fs::copy(dir.path().join("incarnation"), other.path().join("incarnation")).unwrap();
+        let lives = [&disk, &copy].map(|disk| disk.next_incarnation(second(seconds)).unwrap());
+        assert_ne!(lives[0], lives[1], "at {seconds}");
+    }
 }
 
 #[test]
@@ -144,7 +174,24 @@ fn the_clock_stands_in_for_a_damaged_incarnation_only_when_it_is_not_behind() {
     let why = disk.next_incarnation(wall(-3600)).unwrap_err();
     assert!(matches!(why, DiskError::ClockBehind { .. }), "{why}");
     assert!(disk.next_incarnation(wall(60)).unwrap() > last);
-    assert!(disk.next_incarnation(wall(60)).unwrap().0 > last.0 + 61);
+    assert!(disk.next_incarnation(wall(60)).unwrap().0 > last.0 + 61_000_000);
+}
+
+#[test]
+fn a_clock_that_is_not_behind_a_damaged_file_gives_a_later_life() {
+    for second in 1_700_000_000..1_700_000_016 {
+        let dir = dir();
+        let disk = Disk::open(dir.path()).unwrap();
+        let path = dir.path().join("incarnation");
+        let last = disk.next_incarnation(WallTime::from_millis(second * 1000)).unwrap();
+        flip_last(&path);
+        // Files are dated by a clock that is some moments behind.
+        let dated = UNIX_EPOCH + Duration::from_millis(second * 1000 - 5);
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(dated).unwrap();
+        let next = disk.next_incarnation(WallTime::from_millis(second * 1000 - 1)).unwrap();
+        assert!(next > last, "{next:?} after {last:?}");
+    }
 }
 
 #[test]

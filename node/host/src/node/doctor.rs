@@ -150,14 +150,20 @@ fn identity(node: &Node) -> Finding {
     let check = "identity";
     let fix = "a data directory was copied, and both copies are in use: end one of the daemons; a \
                second host has a data directory of its own, and joins with p2p join";
-    if let Some(host) = node.engine.superseded(node.clock.now().time) {
+    if let Some(other) = node.engine.superseded(node.clock.now().time) {
         let seen = format!(
-            "another daemon has the identity of this host: {} knows of one that began later, and \
-             whoever meets that one turns this one away",
-            node.engine.name_of(host)
+            "another daemon has the identity of this host: {} knows of one that began later or in \
+             the same moment, and whoever meets a later one turns this one away",
+            node.engine.name_of(other.known_to)
         );
-        let fix =
-            format!("{fix}. If there is no other, the clock here was set back: set it, restart");
+        let until = if other.is_proven {
+            "this is said until the daemon here is restarted"
+        } else {
+            "this is said for some minutes after the last sign of the other"
+        };
+        let fix = format!(
+            "{fix}. If there is no other, the clock here was set back: set it, restart; {until}"
+        );
         return finding(check, Verdict::Fail, seen, &fix);
     }
     let doubles = node.engine.doubles(node.clock.now().time).map(|(host, times)| {

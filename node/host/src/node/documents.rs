@@ -1,3 +1,5 @@
+mod located;
+
 use std::time::Duration;
 
 use serde_json::Value;
@@ -310,21 +312,10 @@ impl Node {
     }
 
     fn located(&self, row: DocRow) -> Option<Located> {
-        let DocRow { name, value, owner, .. } = row;
-        let (agent, owner) = (name.parse::<DocName>().ok()?.agent()?, owner?);
-        let view = self.engine.host_view(owner.host.parse().ok()?);
-        let moving = value["under_restart"] == true;
-        let text = |key: &str| value[key].as_str().map(str::to_owned);
-        Some(Located {
-            agent: agent.to_string(),
-            name: text("name"),
-            kind: text("kind").unwrap_or_default(),
-            host: owner.host,
-            host_name: owner.host_name,
-            state: view.map_or_else(|| "unknown".into(), |view| member(view).state),
-            instance: owner.instance,
-            moving,
-        })
+        let host = row.owner.as_ref()?.host.parse().ok()?;
+        let view = self.engine.host_view(host);
+        let state = view.map_or_else(|| "unknown".into(), |view| member(view).state);
+        located::by_descriptor(row, state)
     }
 }
 

@@ -57,6 +57,14 @@ pub enum Refused {
     Full,
 }
 
+impl Refused {
+    /// Whether it may be good as soon as more is known of who is a member, and who is dead.
+    #[must_use]
+    pub const fn is_for_now(&self) -> bool {
+        matches!(self, Self::Unvouched | Self::Title(TitleError::NotDead(_)))
+    }
+}
+
 /// Why a document was not changed. It is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError<E> {

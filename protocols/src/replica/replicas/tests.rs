@@ -2,7 +2,7 @@
 
 mod anew;
 mod conflicts;
-
+mod joined;
 mod lists;
 mod room;
 

@@ -2,7 +2,7 @@
 
 use automerge::AutoCommit;
 
-use super::{DocName, Head, Pen, Replication, Title, TitleError, WriteError};
+use super::{super::TitleError, DocName, Head, Pen, Replication, Title, WriteError};
 use crate::ident::{AgentId, HostId};
 
 impl Replication {

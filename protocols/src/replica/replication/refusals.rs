@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Base, DocName, Refused, Replication, is_for_now};
+use super::{Base, DocName, Refused, Replication};
 use crate::{
     ident::HostId,
     limits::{DOCUMENTS_REFUSED_MAX, DOCUMENTS_REFUSED_PER_HOST_MAX},
@@ -30,7 +30,7 @@ impl Refusals {
             return;
         }
         // For what nobody vouched, others do now.
-        self.0.retain(|(of, host), (_, why)| of != name || (*host != from && !is_for_now(why)));
+        self.0.retain(|(of, host), (_, why)| of != name || (*host != from && !why.is_for_now()));
     }
 
     /// A host has what is here, or tells it all anew.

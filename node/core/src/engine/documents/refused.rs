@@ -2,7 +2,7 @@
 
 use starling_protocols::{
     ident::HostId,
-    replica::{BodyError, DocName, Refused, TitleError},
+    replica::{BodyError, DocName, Refused},
 };
 
 use crate::engine::Engine;
@@ -27,11 +27,13 @@ impl Remedy {
     #[must_use]
     pub const fn of(why: &Refused) -> Self {
         match why {
+            _ if why.is_for_now() => Self::Patience,
             Refused::Full => Self::Room,
             Refused::Body(BodyError::TooLarge { .. }) => Self::Smaller,
             Refused::Body(_) | Refused::Heads | Refused::TooManyHeads(_) => Self::Choice,
-            Refused::Unvouched | Refused::Title(TitleError::NotDead(_)) => Self::Patience,
-            Refused::Untitled | Refused::Base | Refused::Title(_) => Self::Update,
+            Refused::Untitled | Refused::Base | Refused::Title(_) | Refused::Unvouched => {
+                Self::Update
+            }
         }
     }
 }

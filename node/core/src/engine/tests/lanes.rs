@@ -6,6 +6,21 @@ use starling_protocols::{
 
 use super::*;
 
+/// One of many hosts that are nobody.
+pub(super) fn numbered(number: usize) -> HostId {
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    HostId(id)
+}
+
+impl Mesh {
+    /// Who knows of another daemon with the identity of this one, and whether that is proven.
+    fn superseded(&self, host: usize) -> Option<(HostId, bool)> {
+        let other = self.engines[host].superseded(self.now);
+        other.map(|other| (other.known_to, other.is_proven))
+    }
+}
+
 #[test]
 fn a_broken_lane_resumes_and_nothing_happens_twice() {
     let mut mesh = Mesh::new(2);
@@ -60,7 +75,7 @@ fn a_host_that_runs_twice_is_known_to_whoever_meets_both_and_to_the_earlier() {
     let mut mesh = Mesh::new(2);
     let (host, copied) = (mesh.host(0), mesh.host(1));
     let doubles = |mesh: &Mesh| mesh.engines[0].doubles(mesh.now).collect::<Vec<_>>();
-    let superseded = |mesh: &Mesh| mesh.engines[1].superseded(mesh.now);
+    let superseded = |mesh: &Mesh| mesh.superseded(1);
     mesh.restart(1, 5);
     mesh.settle();
     assert_eq!((doubles(&mesh), superseded(&mesh)), (vec![], None));
@@ -76,7 +91,7 @@ fn a_host_that_runs_twice_is_known_to_whoever_meets_both_and_to_the_earlier() {
     mesh.cut(0, 1);
     mesh.connect(0, 1);
     mesh.settle();
-    assert_eq!(superseded(&mesh), Some(host));
+    assert_eq!(superseded(&mesh), Some((host, false)));
     mesh.advance(Duration::from_secs(301));
     assert_eq!(doubles(&mesh), []);
     // Much later it is one sign again.
@@ -89,50 +104,70 @@ fn a_host_that_runs_twice_is_known_to_whoever_meets_both_and_to_the_earlier() {
     assert!(mesh.engines[0].is_linked(copied));
 }
 
+/// What a host begins a lane with that has met this life of the other one.
+fn hello_of_who_met(life: Incarnation) -> Hello {
+    let session = |incarnation| SessionId { incarnation, epoch: 0 };
+    let heard = Some((session(life), 0));
+    Hello { version: wire::VERSION, session: session(Incarnation(1)), heard }
+}
+
+#[test]
+fn who_says_last_that_a_host_runs_twice_is_named() {
+    let mut mesh = Mesh::new(3);
+    for teller in [0, 2] {
+        let host = mesh.host(teller);
+        mesh.engines[1].heard_of_this_host(host, &hello_of_who_met(Incarnation(9)));
+    }
+    assert_eq!(mesh.superseded(1), Some((mesh.host(2), false)));
+    // To have met this life is no sign of another.
+    for _ in 0..2 {
+        let host = mesh.host(0);
+        mesh.engines[2].heard_of_this_host(host, &hello_of_who_met(Incarnation(1)));
+    }
+    assert_eq!(mesh.superseded(2), None);
+}
+
 #[test]
 fn what_nobody_has_signed_makes_no_host_a_double_once_or_for_ever() {
     let mut mesh = Mesh::new(2);
     let (host, later) = (mesh.host(0), Incarnation(9));
-    let session = |incarnation| SessionId { incarnation, epoch: 0 };
-    let heard = Some((session(later), 0));
-    let hello = Hello { version: wire::VERSION, session: session(Incarnation(1)), heard };
+    let hello = hello_of_who_met(later);
     let says = |mesh: &mut Mesh| {
         let now = mesh.now();
         mesh.engines[1].handle(Input::Tick, now);
         mesh.engines[1].heard_of_this_host(host, &hello);
-        mesh.engines[1].superseded(mesh.now)
+        mesh.superseded(1)
     };
-    assert_eq!((says(&mut mesh), says(&mut mesh)), (None, Some(host)));
+    assert_eq!((says(&mut mesh), says(&mut mesh)), (None, Some((host, false))));
     mesh.advance(Duration::from_secs(300));
-    assert_eq!(mesh.engines[1].superseded(mesh.now), Some(host));
+    assert_eq!(mesh.superseded(1), Some((host, false)));
     mesh.advance(Duration::from_secs(1));
-    assert_eq!(mesh.engines[1].superseded(mesh.now), None);
-    assert_eq!((says(&mut mesh), says(&mut mesh)), (None, Some(host)));
+    assert_eq!(mesh.superseded(1), None);
+    assert_eq!((says(&mut mesh), says(&mut mesh)), (None, Some((host, false))));
 }
 
 #[test]
 fn doubles_that_are_known_are_counted_also_when_there_is_no_place_for_more() {
     let mut mesh = Mesh::new(1);
     let engine = &mut mesh.engines[0];
-    let number = |number: usize| {
-        let mut id = [0; 32];
-        id[..8].copy_from_slice(&number.to_be_bytes());
-        HostId(id)
-    };
+    // Other rules are broken by others.
+    for _ in 0..2 {
+        engine.note_double(numbered(1), &Violation::OutOfOrder);
+    }
     for host in 0..=HOSTS_MAX {
-        engine.note_double(number(host), &Violation::Stale);
+        engine.note_double(numbered(host), &Violation::Stale);
     }
     for host in [0, HOSTS_MAX] {
-        engine.note_double(number(host), &Violation::Stale);
+        engine.note_double(numbered(host), &Violation::Stale);
     }
-    assert_eq!(engine.doubles(mesh.now).collect::<Vec<_>>(), [(number(0), 2)]);
+    assert_eq!(engine.doubles(mesh.now).collect::<Vec<_>>(), [(numbered(0), 2)]);
 }
 
 #[test]
 fn a_host_hears_of_its_double_from_those_who_have_not_met_both() {
     let mut mesh = Mesh::new(3);
     let (relay, known) = (mesh.host(2), mesh.genesis.mesh());
-    assert_eq!(mesh.engines[1].superseded(mesh.now), None);
+    assert_eq!(mesh.superseded(1), None);
     // The other one tells somebody of itself whom this one has no lane to.
     let mut record = mesh.engines[1].record.clone();
     record.incarnation = Incarnation(9);
@@ -140,12 +175,37 @@ fn a_host_hears_of_its_double_from_those_who_have_not_met_both() {
     let record = Signed::new(&key(1), known, &record);
     let (peer, now) = (mesh.engines[1].peers.find(relay).expect("a peer"), mesh.now());
     mesh.engines[1].learn_from(peer, &[forged]);
-    assert_eq!(mesh.engines[1].superseded(mesh.now), None);
+    assert_eq!(mesh.superseded(1), None);
     let from = mesh.engines[2].peers.find(mesh.host(0)).expect("a peer");
     mesh.engines[2].learn_from(from, &[record]);
     mesh.engines[2].handle(Input::Tick, now);
     mesh.settle();
-    assert_eq!(mesh.engines[1].superseded(mesh.now), Some(relay));
+    assert_eq!(mesh.superseded(1), Some((relay, true)));
+    mesh.advance(Duration::from_secs(3600));
+    assert_eq!(mesh.superseded(1), Some((relay, true)), "who has signed it is there");
+}
+
+#[test]
+fn a_host_hears_of_its_double_that_lives_the_same_life() {
+    let mut mesh = Mesh::new(2);
+    let (host, known) = (mesh.host(0), mesh.genesis.mesh());
+    let peer = mesh.engines[1].peers.find(host).expect("a peer");
+    let own = mesh.engines[1].record.clone();
+    let elsewhere = HostRecord { addresses: vec!["elsewhere".into()], ..own.clone() };
+    let earlier = HostRecord { sequence: own.sequence - 1, ..elsewhere.clone() };
+    let of_another = HostRecord { host, sequence: own.sequence + 1, ..own.clone() };
+    for nothing_new in [own, earlier, of_another] {
+        let record = Signed::new(&key(1), known, &nothing_new);
+        mesh.engines[1].learn_from(peer, &[record]);
+        assert_eq!(mesh.superseded(1), None);
+    }
+    for sequence in [elsewhere.sequence, elsewhere.sequence + 1] {
+        let mut mesh = Mesh::new(2);
+        let said = HostRecord { sequence, ..elsewhere.clone() };
+        let record = Signed::new(&key(1), known, &said);
+        mesh.engines[1].learn_from(peer, &[record]);
+        assert_eq!(mesh.superseded(1), Some((host, true)));
+    }
 }
 
 #[test]

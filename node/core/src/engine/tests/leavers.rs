@@ -147,6 +147,10 @@ fn of_many_that_left_a_few_are_dialled_at_a_time_and_all_in_turn() {
         let round = mesh.dialled_in_vain(0);
         assert_eq!(round.len(), REDIAL_LEFT_HOSTS_MAX);
         dialled.extend(round);
+        // There is one wait for a round, whoever else leaves.
+        mesh.engines[0].await_leavers();
+        let next = mesh.engines[0].next_deadline().expect("there is another round").0;
+        assert!(next.since(mesh.now) >= REDIAL_LEFT / 2);
     }
     dialled.sort_unstable();
     let mut hosts: Vec<_> = records.iter().map(Signed::signer).collect();
@@ -154,4 +158,29 @@ fn of_many_that_left_a_few_are_dialled_at_a_time_and_all_in_turn() {
     assert_eq!(dialled, hosts);
     let peers = hosts.iter().filter_map(|host| mesh.engines[0].peers.find(*host));
     assert_eq!(peers.count(), 0, "nothing is kept of them");
+}
+
+#[test]
+fn whoever_is_dialled_already_is_not_dialled_once_more() {
+    let mut mesh = strangers(records);
+    let dials = mesh.dialled.clone();
+    assert_eq!(dials.len(), 2);
+    mesh.advance(3 * REDIAL_LEFT);
+    assert_eq!(mesh.dialled, dials);
+}
+
+#[test]
+fn hosts_look_for_those_that_left_at_different_times() {
+    let mesh = strangers(records);
+    let next = [0, 1].map(|host| mesh.engines[host].next_deadline().map(|next| next.0));
+    assert!(next.iter().all(Option::is_some) && next[0] != next[1], "{next:?}");
+}
+
+#[test]
+fn where_nobody_has_left_nothing_is_waited_for() {
+    let mut mesh = Mesh::apart(iter::once(0..0).collect(), false);
+    mesh.settle();
+    mesh.advance(Duration::from_secs(1));
+    mesh.engines[0].await_leavers();
+    assert_eq!(mesh.engines[0].next_deadline(), None);
 }

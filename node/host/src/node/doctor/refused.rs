@@ -120,12 +120,14 @@ mod tests {
     fn only_copies_that_cannot_become_one_are_to_be_deleted_or_taken_up() {
         let (_, seen, fix) = said(&[Refused::Unvouched, FORKED, Refused::Heads]);
         assert!(seen.starts_with("2 copies are not taken"), "{seen}");
+        assert!(seen.ends_with("; and 1 more for other reasons"), "{seen}");
         assert!(fix.contains("p2p docs delete conf/echo"), "{fix}");
         let descriptor = DocName::of_agent(AgentId(1 << 70));
         let fix = told(&[(&descriptor, "beta".into(), &FORKED)]).fix.expect("advice");
         assert!(fix.contains("p2p take-up") && !fix.contains("p2p docs delete"), "{fix}");
-        let (verdict, _, fix) = said(&[Refused::Base]);
+        let (verdict, seen, fix) = said(&[Refused::Base]);
         assert_eq!(verdict, Verdict::Warn);
+        assert!(seen.ends_with(&Refused::Base.to_string()), "there is no more: {seen}");
         assert!(fix.contains("update") && !fix.contains("docs delete"), "{fix}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{super::*, mesh::*};
 use crate::{
-    limits::DOCUMENTS_REFUSED_PER_HOST_MAX,
+    limits::{DOCUMENTS_REFUSED_MAX, DOCUMENTS_REFUSED_PER_HOST_MAX},
     replica::{BodyError, Content},
 };
 
@@ -165,4 +165,28 @@ fn only_so_many_refused_documents_of_a_host_are_remembered() {
     let gone = key(1).host();
     mesh.hosts[0].at.keep_refused_of(|host| host != gone);
     assert_eq!(mesh.refused(0), []);
+}
+
+#[test]
+fn only_so_many_refused_documents_of_all_hosts_are_remembered() {
+    let mut mesh = Mesh::linked(2);
+    let doc = name("conf/echo");
+    mesh.set(0, &doc, "limit", 5);
+    let base = mesh.whole(0, &doc).base;
+    let mut refuse = |number: usize, why: Refused| {
+        let host = key(number / DOCUMENTS_REFUSED_PER_HOST_MAX).host();
+        let at = &mut mesh.hosts[0].at;
+        at.refusals.refused(name(&format!("doc/{number}")), host, base, why);
+        at.refused().map(|(name, _, why)| (name.to_string(), why.clone())).collect::<Vec<_>>()
+    };
+    let mut all = Vec::new();
+    for number in 0..=DOCUMENTS_REFUSED_MAX {
+        all = refuse(number, Refused::Heads);
+    }
+    assert_eq!(all.len(), DOCUMENTS_REFUSED_MAX);
+    assert!(!all.contains(&(format!("doc/{DOCUMENTS_REFUSED_MAX}"), Refused::Heads)));
+    // What has a place is told of with its last reason.
+    let all = refuse(0, Refused::Full);
+    assert_eq!(all.len(), DOCUMENTS_REFUSED_MAX);
+    assert!(all.contains(&("doc/0".into(), Refused::Full)));
 }

@@ -84,9 +84,33 @@ fn what_was_refused_of_a_host_that_leaves_is_forgotten() {
     let now = mesh.now();
     mesh.engines[1].leave(now);
     mesh.settle();
+    assert_eq!(mesh.refused(2).len(), 1, "it is there until its lane is gone");
     mesh.cut(1, 2);
     mesh.settle();
     assert_eq!((mesh.refused(0), mesh.refused(2)), (vec![], vec![]));
+}
+
+#[test]
+fn what_was_refused_of_a_host_that_is_forgotten_is_forgotten() {
+    let records = |engine: &mut Engine| engine.learn(&[]);
+    let lane = |engine: &mut Engine| {
+        let peer = engine.peers.find(key(2).host()).expect("a peer");
+        engine.compare_rosters(peer);
+    };
+    for looks in [records as fn(&mut Engine), lane] {
+        let mut mesh = Mesh::with_documents(3);
+        mesh.copy_is_refused(&name("conf"));
+        mesh.cut(0, 1);
+        mesh.settle();
+        assert_eq!(mesh.refused(0).len(), 1);
+        // Its certificate expired long ago.
+        let now = mesh.now();
+        let late = Now { wall: now.wall + Duration::from_secs(3 * 365 * 86_400), ..now };
+        mesh.engines[0].handle(Input::Tick, late);
+        assert_eq!(mesh.refused(0).len(), 1);
+        looks(&mut mesh.engines[0]);
+        assert_eq!(mesh.refused(0), []);
+    }
 }
 
 #[test]

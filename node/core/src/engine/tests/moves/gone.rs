@@ -111,6 +111,19 @@ fn a_host_of_which_others_have_news_is_there_perhaps() {
 }
 
 #[test]
+fn a_host_that_was_lost_and_says_goodbye_has_another_minute() {
+    let mut mesh = Mesh::with_documents(3);
+    let agent = mesh.settle_in(0, "sitter", "ada").agent;
+    mesh.cut(0, 1);
+    mesh.dial_in_vain(1, 0, 30);
+    // Others hear it, and pass it on.
+    let now = mesh.now();
+    mesh.engines[0].leave(now);
+    mesh.settle();
+    assert_eq!(mesh.take_up_after(0, 1, agent), lately("down", 0));
+}
+
+#[test]
 fn a_host_that_nobody_has_looked_for_lately_is_not_taken_for_gone() {
     let mut mesh = Mesh::with_documents(2);
     let agent = mesh.settle_in(0, "sitter", "ada").agent;
@@ -139,6 +152,17 @@ fn a_host_that_nobody_dials_is_looked_for_by_whoever_takes_an_agent_up() {
     // It is dialled until that is known.
     mesh.dial_in_vain(1, 0, 70);
     assert_eq!(mesh.take_up_after(0, 1, agent), Ok(()));
+}
+
+#[test]
+fn a_host_that_nobody_dials_is_looked_for_also_when_it_was_lost_a_moment_ago() {
+    let mut mesh = Mesh::with_documents(2);
+    let agent = mesh.settle_in(0, "sitter", "ada").agent;
+    let host = mesh.host(0);
+    mesh.engines[1].links.release(host);
+    mesh.cut(0, 1);
+    assert_eq!(mesh.take_up(1, agent, false), lately("out of reach", 0));
+    assert_eq!(mesh.engines[1].links.state(host), link::State::Dialling);
 }
 
 #[test]
