@@ -239,8 +239,8 @@ impl Body {
     }
 
     /// A document that automerge has made, if it is sound.
-    fn settle(mut document: AutoCommit) -> Result<Self, BodyError> {
-        let (saved, heads) = contained(|| (document.save_nocompress(), heads(&mut document)))?;
+    fn settle(document: &mut AutoCommit) -> Result<Self, BodyError> {
+        let (saved, heads) = contained(|| (document.save_nocompress(), heads(document)))?;
         let again = Self::load(&saved)?;
         if again.heads == heads { Ok(again) } else { Err(BodyError::Unsound) }
     }
@@ -248,20 +248,20 @@ impl Body {
     /// This document, to which automerge has added these changes, if it is sound.
     fn followed(
         &self,
-        mut document: AutoCommit,
+        document: &mut AutoCommit,
         added: &BTreeSet<ChangeHash>,
     ) -> Result<Self, BodyError> {
         let before: Vec<ChangeHash> = self.heads.iter().copied().map(hash).collect();
         let (saved, heads, again) = contained(|| {
             let again: BTreeSet<ChangeHash> =
                 document.get_changes(&before).iter().map(Change::hash).collect();
-            (document.save_nocompress(), heads(&mut document), again)
+            (document.save_nocompress(), heads(document), again)
         })?;
         let Sent::Document(size) = scan(&saved)? else { return Err(BodyError::Unsound) };
         if again != *added || size.changes != self.size.changes + added.len() {
             return Err(BodyError::Unsound);
         }
-        let next = Self { document, heads, saved, size };
+        let next = Self { document: std::mem::take(document), heads, saved, size };
         // Only when it loads marks automerge looks at their order.
         if size.marks == 0 || Self::load(&next.saved)?.heads == next.heads {
             Ok(next)
@@ -342,13 +342,14 @@ impl Body {
         author: &Author,
         change: impl FnOnce(&mut AutoCommit) -> Result<(), E>,
     ) -> Result<Option<Head>, ChangeError<E>> {
-        let Some((made, head)) = self.make(author, change)? else { return Ok(None) };
-        *self = self.settled(made, head)?;
+        let Some((mut made, head)) = self.make(author, change)? else { return Ok(None) };
+        *self = self.settled(&mut made, head)?;
         Ok(Some(head))
     }
 
-    /// This document with a change of it that was just [made](Self::make).
-    pub(super) fn settled(&self, made: Repeating, head: Head) -> Result<Self, BodyError> {
+    /// This document with a change of it that was just [made](Self::make), which is taken out of what
+    /// was made unless it is refused.
+    pub(super) fn settled(&self, made: &mut Repeating, head: Head) -> Result<Self, BodyError> {
         self.followed(made.whole()?, &BTreeSet::from([hash(head)]))
     }
 
@@ -428,7 +429,7 @@ impl Body {
             document.apply_changes(changes).map_err(refused)?;
             Ok(document)
         })?;
-        *self = self.followed(applied?, &added)?;
+        *self = self.followed(&mut applied?, &added)?;
         Ok(true)
     }
 

@@ -271,20 +271,20 @@ impl Repeating {
     }
 
     /// The document, though it may be larger than one may be.
-    pub(in crate::replica) fn whole(mut self) -> Result<AutoCommit, BodyError> {
+    pub(super) fn whole(&mut self) -> Result<&mut AutoCommit, BodyError> {
         self.together()?;
-        Ok(self.document)
+        Ok(&mut self.document)
     }
 
-    pub(in crate::replica) fn settle(self) -> Result<Body, BodyError> {
+    pub(in crate::replica) fn settle(&mut self) -> Result<Body, BodyError> {
         Body::settle(self.whole()?)
     }
 
     /// What has been made, though it may be too large for a document: only to begin a history anew
     /// from what it says.
-    pub(in crate::replica) fn unsettled(self) -> Result<Body, BodyError> {
-        let mut document = self.whole()?;
-        let heads = contained(|| heads(&mut document))?;
-        Ok(Body { document, heads, saved: Vec::new(), size: Size::default() })
+    pub(in crate::replica) fn unsettled(mut self) -> Result<Body, BodyError> {
+        let document = self.whole()?;
+        let heads = contained(|| heads(document))?;
+        Ok(Body { document: self.document, heads, saved: Vec::new(), size: Size::default() })
     }
 }

@@ -99,7 +99,7 @@ pub(super) fn together(
         carried(revision, body, past, all)?
     };
     both.join(DOCUMENT_HEADS_MAX)?;
-    match both.clone().settle() {
+    match both.settle() {
         Err(why @ BodyError::TooLarge { .. }) => {
             let present = Past::of(revision, body);
             let (mut both, covered) = (both.unsettled()?, past.covered()?);
@@ -131,14 +131,14 @@ impl Replicas {
         &self,
         revision: &mut Revision,
         body: &mut Body,
-        (made, head): (Repeating, Head),
+        (mut made, head): (Repeating, Head),
     ) -> Result<Option<Past>, BodyError> {
         let before = body.size();
-        let past = match body.settled(made.clone(), head) {
+        let past = match body.settled(&mut made, head) {
             Err(why @ BodyError::TooLarge { .. }) => {
                 let past = Past::of(revision, body);
-                let mut made = made.unsettled()?;
-                *body = after(revision, &past, &mut made, Vec::new(), usize::MAX).ok_or(why)?;
+                let mut all = made.unsettled()?;
+                *body = after(revision, &past, &mut all, Vec::new(), usize::MAX).ok_or(why)?;
                 Some(past)
             }
             settled => {
