@@ -103,7 +103,15 @@ pub struct Disk {
     dir: PathBuf,
     /// Two writers of one file would share its temporary file.
     writing: Mutex<()>,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Disk {
+    /// The lock is given back also if a process that is being started still has all files of this
+    /// one.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
 }
 
 /// Makes a mesh in an empty directory: key, genesis and the founder's credential. A key that is
@@ -129,7 +137,7 @@ impl Disk {
         for kind in [&key::KEY, &incarnation::INCARNATION, &MEMBERSHIP, &LEDGER, &PEERS] {
             store::sweep(&dir.join(kind.file))?;
         }
-        Ok(Self { dir: dir.to_owned(), writing: Mutex::default(), _lock: lock })
+        Ok(Self { dir: dir.to_owned(), writing: Mutex::default(), lock })
     }
 
     /// The directory.
