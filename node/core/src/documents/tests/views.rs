@@ -276,7 +276,7 @@ fn what_is_told_of_conflicts_is_bounded() {
         (2..5u8).map(|n| doc.fork().with_actor([n; 16].as_slice().into())).collect();
     for (value, other) in others.iter_mut().enumerate() {
         let list = other.put_object(ROOT, "big", ObjType::List).unwrap();
-        other.splice(&list, 0, 0, vec![ScalarValue::Uint(value as u64); 30_000]).unwrap();
+        other.splice(&list, 0, 0, vec![ScalarValue::Uint(value as u64); 45_000]).unwrap();
         for n in 0..DOCUMENT_CONFLICTS_MAX + 3 {
             other.put(ROOT, format!("k{n}"), value as u64).unwrap();
         }
