@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use automerge::{AutoCommit, Automerge};
 
-use self::{awaited::Awaited, refusals::Refusals};
+use self::{
+    awaited::Awaited,
+    refusals::{Refusal, Refusals},
+};
 use super::{
     Base, DocName, Dropped, Head, Kept, KeptBatch, Message, Offer, Pen, Receipt, Refused, Replicas,
     Revision, Short, Taken, Title, Want, WriteError,
@@ -494,7 +497,9 @@ impl Replication {
                 if why.is_for_now() {
                     self.ask_again(name.clone(), now);
                 }
-                self.refusals.refused(name.clone(), from, base, why.clone());
+                let (heads, own) = (shorts(&heads), self.replicas.print(&name));
+                let refusal = Refusal { base, heads, why: why.clone(), own };
+                self.refusals.refused(name.clone(), from, refusal);
                 self.outputs.push_back(Output::Refused { from, name, why });
             }
         }

@@ -20,6 +20,9 @@ impl Replication {
         offers.iter().try_for_each(|offer| few(&offer.heads))?;
         let mut wanted = Vec::new();
         for offer in &offers {
+            if self.refusals.are_of_offer(from, offer, self.replicas.print(&offer.name)) {
+                continue;
+            }
             match self.replicas.deletion_of(offer) {
                 Some(deletion) => self.send(vec![from], Message::Revisions(vec![deletion])),
                 None => wanted.extend(self.replicas.wish(offer)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Base, DocName, Refused, Replication};
+use super::{Base, DocName, Offer, Refused, Replication, Short};
 use crate::{
     ident::HostId,
     limits::{DOCUMENTS_REFUSED_MAX, DOCUMENTS_REFUSED_PER_HOST_MAX},
@@ -11,17 +11,35 @@ use crate::{
 
 /// What was refused last of each document and host.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(BTreeMap<(DocName, HostId), (Base, Refused)>);
+pub(super) struct Refusals(BTreeMap<(DocName, HostId), Refusal>);
+
+/// A version that was not taken, and what was here.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) base: Base,
+    pub(super) heads: Vec<Short>,
+    pub(super) why: Refused,
+    /// What stands for the copy here.
+    pub(super) own: Option<u64>,
+}
 
 impl Refusals {
-    pub(super) fn refused(&mut self, name: DocName, from: HostId, base: Base, why: Refused) {
+    pub(super) fn refused(&mut self, name: DocName, from: HostId, refusal: Refusal) {
         let key = (name, from);
         let of_host = self.0.keys().filter(|(_, host)| *host == from).count();
         let has_place =
             self.0.len() < DOCUMENTS_REFUSED_MAX && of_host < DOCUMENTS_REFUSED_PER_HOST_MAX;
         if has_place || self.0.contains_key(&key) {
-            self.0.insert(key, (base, why));
+            self.0.insert(key, refusal);
         }
+    }
+
+    /// Whether just this was refused, and would be again: it does not go with what is here.
+    pub(super) fn are_of_offer(&self, from: HostId, offer: &Offer, own: Option<u64>) -> bool {
+        self.0.get(&(offer.name.clone(), from)).is_some_and(|last| {
+            let same = last.base == offer.base && last.heads == offer.heads && last.own == own;
+            same && matches!(last.why, Refused::Body(_))
+        })
     }
 
     /// A document came from a host, and it was taken or was here already.
@@ -30,7 +48,9 @@ impl Refusals {
             return;
         }
         // For what nobody vouched, others do now.
-        self.0.retain(|(of, host), (_, why)| of != name || (*host != from && !why.is_for_now()));
+        self.0.retain(|(of, host), refusal| {
+            of != name || (*host != from && !refusal.why.is_for_now())
+        });
     }
 
     /// A host has what is here, or tells it all anew.
@@ -50,14 +70,14 @@ impl Replication {
     /// when the document was deleted or begun anew [here](Self::mind_refused); and not until it
     /// comes again when there is another lane to that host.
     pub fn refused(&self) -> impl Iterator<Item = (&DocName, HostId, &Refused)> {
-        self.refusals.0.iter().map(|((name, from), (_, why))| (name, *from, why))
+        self.refusals.0.iter().map(|((name, from), refusal)| (name, *from, &refusal.why))
     }
 
     /// Forgets what was refused of a document that counts less than what is here. Called when a
     /// document has [changed](super::Output::Changed), or is [refused](super::Output::Refused).
     pub fn mind_refused(&mut self, name: &DocName) {
         let Some(own) = self.replicas.base(name) else { return };
-        self.refusals.0.retain(|(of, _), (base, _)| of != name || own.outranks(base).is_le());
+        self.refusals.0.retain(|(of, _), last| of != name || own.outranks(&last.base).is_le());
     }
 
     /// Forgets what was refused of hosts that are not there any more.

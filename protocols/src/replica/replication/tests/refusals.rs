@@ -176,7 +176,8 @@ fn only_so_many_refused_documents_of_all_hosts_are_remembered() {
     let mut refuse = |number: usize, why: Refused| {
         let host = key(number / DOCUMENTS_REFUSED_PER_HOST_MAX).host();
         let at = &mut mesh.hosts[0].at;
-        at.refusals.refused(name(&format!("doc/{number}")), host, base, why);
+        let refusal = Refusal { base, heads: Vec::new(), why, own: None };
+        at.refusals.refused(name(&format!("doc/{number}")), host, refusal);
         at.refused().map(|(name, _, why)| (name.to_string(), why.clone())).collect::<Vec<_>>()
     };
     let mut all = Vec::new();

@@ -38,6 +38,14 @@ fn what_is_too_large_together_becomes_one_wherever_it_is_made_smaller() {
         mesh.link_all();
         mesh.run();
         assert!(refused(&mut mesh) > 0);
+        // It is not sent again with whatever else is changed.
+        let before = mesh.bytes;
+        mesh.unlink(0, 1);
+        mesh.set(0, &name("conf/other"), "a", 1);
+        mesh.run();
+        mesh.differ_at_most_in(std::slice::from_ref(&doc));
+        assert_eq!((refused(&mut mesh), (mesh.bytes - before) / ROOM), (0, 0));
+        mesh.link_all();
         mesh.set_text(smaller, &doc, &format!("of-{smaller}"), "x");
         mesh.run();
         let mut sizes = [ROOM; 3];
