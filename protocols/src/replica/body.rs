@@ -47,6 +47,9 @@ use crate::{
     time::WallTime,
 };
 
+/// What the root of a history takes beside the value, and a small change of it.
+const ROOT_BYTES: usize = 512;
+
 /// A change that no other follows: the hash of an automerge change, and so of all before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Head(pub [u8; 32]);
@@ -390,8 +393,9 @@ impl Body {
     }
 
     /// Refuses a document that leaves no room for changes made elsewhere at the same time, unless it
-    /// left less `before`.
+    /// left less `before`, but for what a root says.
     pub(super) fn leaves_room(&self, before: Size) -> Result<(), BodyError> {
+        let before = Size { bytes: before.bytes + ROOT_BYTES, ..before };
         self.size.within(DOCUMENT_OWN_PERCENT, before)
     }
 

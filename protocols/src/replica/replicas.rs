@@ -135,7 +135,7 @@ impl Replicas {
     /// # Errors
     /// [`wire::Error`] when it is no revision: it is not taken up.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<DocName, wire::Error> {
-        let OnDisk { revision, pasts, gone_since } = wire::decode(bytes, bytes.len())?;
+        let OnDisk { revision, pasts, gone_since } = wire::decode_own(bytes, bytes.len())?;
         let owner = revision.title.as_ref().and_then(Title::unchecked);
         let name = revision.name.clone();
         self.put(revision, owner);
@@ -143,6 +143,16 @@ impl Replicas {
             (held.pasts, held.gone_since) = (pasts, gone_since);
         }
         Ok(name)
+    }
+
+    /// A copy that was on this host's disk cannot be read: it counts as missing until a good one comes
+    /// from another host, and is not written over before it is deleted.
+    pub fn lost(&mut self, name: &DocName, why: &str) {
+        // The host of an agent says anew what stands in its descriptor.
+        if name.agent().is_none() && !self.held.contains_key(name) {
+            self.put(Revision::nothing(name.clone()), None);
+            self.set_aside(name, why);
+        }
     }
 
     /// A copy as it is kept on the disk.
@@ -390,7 +400,11 @@ impl Replicas {
         if self.held.get(name).is_none_or(|held| held.base.gone) {
             return Ok(false);
         }
-        let mut revision = self.to_be_written(name, pen)?;
+        let damaged = self.held.get(name).filter(|held| held.damage.is_some());
+        let mut revision = match damaged.filter(|_| name.agent().is_none()) {
+            Some(held) => held.revision(),
+            None => self.to_be_written(name, pen)?,
+        };
         revision.lineage = self.covered_by_root(name, &revision).unwrap_or(revision.lineage);
         revision.base = revision.base.deleted();
         revision.heads.clear();

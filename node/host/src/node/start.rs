@@ -415,14 +415,19 @@ fn open_documents(
     let mut replicas = Replicas::new(mesh);
     let mut unread = Vec::new();
     let (documents, opened) = Documents::open(&dir.join(documents::FILE), |kept| {
-        if let Err(why) = replicas.restore(&kept.bytes)
-            && unread.len() < UNREAD_MAX
-        {
+        let Err(why) = replicas.restore(&kept.bytes) else { return };
+        if let Ok(name) = kept.name.parse() {
+            replicas.lost(&name, &why.to_string());
+        }
+        if unread.len() < UNREAD_MAX {
             let name = documents::shown(&kept.name);
             tracing::error!(name, %why, "a copy of a document cannot be read");
             unread.push(name);
         }
     })?;
+    for name in opened.damaged.names.iter().filter_map(|name| name.parse().ok()) {
+        replicas.lost(&name, "its row is damaged");
+    }
     if let Some(damage) = &opened.damage {
         tracing::error!(?damage, "the documents were damaged; what is missing comes from others");
     }

@@ -76,7 +76,8 @@ pub enum WriteError<E> {
     NotOwner,
     /// The copy of this host is damaged, and others may have what is missing here.
     #[error(
-        "the copy of this host is damaged: {0}; it is replaced when another host has a good one"
+        "the copy of this host is damaged: {0}; it is replaced when another host has a good one; if \
+         none has, delete it and write it anew"
     )]
     Damaged(String),
     /// There is no room for another document.

@@ -197,3 +197,46 @@ fn what_very_many_have_begun_at_once_is_joined() {
     assert_eq!(one.all.print(&doc), other.all.print(&doc));
     assert!((2..99).all(|number| one.get(&doc, &format!("by-{number}")) == Some(1)));
 }
+
+#[test]
+fn a_copy_is_read_back_with_all_that_is_kept_beside_it() {
+    let mut one = Place::new(1);
+    let doc = name("conf/echo");
+    for letter in ["a", "b", "c", "d", "e"] {
+        one.edit(&doc, |doc| doc.put(ROOT, "x", letter.repeat(ROOM)));
+    }
+    let kept = one.all.kept(&doc).expect("it is there");
+    assert!(kept.len() > 4 * ROOM, "{}", kept.len());
+    let print = one.all.print(&doc);
+    one.all = Replicas::new(MESH);
+    assert_eq!(one.all.restore(&kept), Ok(doc.clone()));
+    assert_eq!((one.all.print(&doc), text(&mut one, &doc, "x")), (print, Some(ROOM)));
+}
+
+#[test]
+fn what_cannot_be_read_back_is_not_written_over_unless_it_is_deleted() {
+    let (mut one, mut two) = (Place::new(1), Place::new(2));
+    let doc = name("conf/echo");
+    two.set(&doc, "a", 1);
+    for good in [true, false] {
+        one.all = Replicas::new(MESH);
+        one.all.lost(&doc, "its row is damaged");
+        assert_eq!(one.all.damaged().count(), 1);
+        assert_eq!(
+            one.all.read(&doc, |_| ()),
+            Err(ReadError::Damaged("its row is damaged".into()))
+        );
+        assert!(matches!(one.try_set(&doc, "a", 2), Err(WriteError::Damaged(_))));
+        if good {
+            assert_eq!(one.pull(&two, &doc), NEW);
+        } else {
+            assert!(one.delete(&doc));
+        }
+        assert_eq!(one.all.damaged().count(), 0);
+        one.set(&doc, "a", 3);
+    }
+    // The descriptor of an agent is said anew by its host.
+    let (agent, _) = two.born(7);
+    one.all.lost(&agent, "its row is damaged");
+    assert_eq!(one.all.damaged().count(), 0);
+}
