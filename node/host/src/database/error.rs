@@ -152,7 +152,9 @@ fn is_full(why: &io::Error) -> bool {
 }
 
 fn no_room(why: &io::Error) -> String {
-    format!("{why}: free some space on its filesystem (see `df`); it then goes on by itself")
+    format!(
+        "{why}: free some space on its filesystem (see `df`); a daemon that runs then goes on by itself"
+    )
 }
 
 /// Whether a file can grow here.

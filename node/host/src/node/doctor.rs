@@ -83,6 +83,14 @@ fn documents(node: &Node) -> Finding {
         return finding(check, Verdict::Fail, seen, fix);
     };
     let seen = format!("{copies}, {}; {waits} bytes wait", size(bytes));
+    let waiting = node.engine.replicas().and_then(|all| all.pending().next());
+    let seen = match waiting {
+        None => seen,
+        Some(name) => format!(
+            "what another part of the mesh has changed of {name} has no room in it, and waits here; \
+             {seen}"
+        ),
+    };
     if !node.documents.has_room() {
         let fix = "the disk is too slow, or takes nothing: p2p logs --level warn";
         return finding(check, Verdict::Fail, seen, fix);
@@ -105,11 +113,7 @@ fn documents(node: &Node) -> Finding {
         );
         return finding(check, Verdict::Warn, seen, &fix);
     }
-    if let Some(name) = node.engine.replicas().and_then(|all| all.pending().next()) {
-        let seen = format!(
-            "what another part of the mesh has changed of {name} has no room in it, and waits here; \
-             {seen}"
-        );
+    if let Some(name) = waiting {
         let fix =
             format!("make it smaller, on any host: p2p docs edit {name}; the rest comes then");
         return finding(check, Verdict::Warn, seen, &fix);
@@ -267,7 +271,10 @@ fn counted(node: &Node) -> Vec<Finding> {
         ),
         (Counter::MailboxFull, "an agent is slower than its senders: see p2p agents"),
         (Counter::QueueFull, "a host reads slower than this one writes: see p2p members"),
-        (Counter::LaneViolations, "a host broke the rules: see p2p events; update both sides"),
+        (
+            Counter::LaneViolations,
+            "a host broke the rules: see p2p events; update both sides, unless it runs twice (`identity`)",
+        ),
         (Counter::BadRecords, "a host spreads records that are not good: see its log"),
         (Counter::BadGossip, "a host spreads messages that are not good: see its log"),
     ];

@@ -51,30 +51,31 @@ impl Places {
         self.0.get(index)?.was
     }
 
-    /// An item is inserted. Gives where: behind the one that it stands behind.
-    pub(super) fn insert(&mut self, index: usize) -> usize {
+    /// So many items are inserted, one after the other. Gives where: behind the one that they stand
+    /// behind.
+    pub(super) fn insert(&mut self, index: usize, count: usize) -> usize {
         let index = index.min(self.0.len());
-        let at = self.behind(index);
-        self.0.insert(index, Item { was: None, at: Some(at) });
+        let at = self.behind(index, count);
+        let new = (at..at + count).map(|at| Item { was: None, at: Some(at) });
+        drop(self.0.splice(index..index, new));
         at
     }
 
     /// An item that the other version does not have is inserted there.
     pub(super) fn put_back(&mut self, index: usize) -> usize {
-        let at = self.behind(index.min(self.0.len()));
+        let at = self.behind(index.min(self.0.len()), 1);
         if let Some(item) = self.0.get_mut(index) {
             item.at = Some(at);
         }
         at
     }
 
-    /// Makes room behind the item before this one.
-    fn behind(&mut self, index: usize) -> usize {
+    /// Makes room for so many behind the item before this one.
+    fn behind(&mut self, index: usize, count: usize) -> usize {
         let before = self.0[..index].iter().rev().find_map(|item| item.at);
-        let at = before.map_or(0, |before| before + 1);
-        let later = self.0.iter_mut().filter_map(|item| item.at.as_mut());
-        later.filter(|its| **its >= at).for_each(|its| *its += 1);
-        at
+        let later = self.0[index..].iter_mut().filter_map(|item| item.at.as_mut());
+        later.for_each(|its| *its += count);
+        before.map_or(0, |before| before + 1)
     }
 
     /// An item goes, in the other version as well or only in the one.
@@ -84,8 +85,9 @@ impl Places {
         }
         let at = self.0.remove(index).at.filter(|_| both);
         if let Some(at) = at {
-            let later = self.0.iter_mut().filter_map(|item| item.at.as_mut());
-            later.filter(|its| **its > at).for_each(|its| *its -= 1);
+            debug_assert!(self.0[..index].iter().all(|item| item.at < Some(at)));
+            let later = self.0[index..].iter_mut().filter_map(|item| item.at.as_mut());
+            later.for_each(|its| *its -= 1);
         }
         Some(())
     }
@@ -217,7 +219,7 @@ mod tests {
     #[test]
     fn places_move_as_both_lists_are_changed() {
         let mut places = Places::between(&[1, 2, 3], &[9, 1, 3]);
-        assert_eq!(places.insert(0), 0);
+        assert_eq!(places.insert(0, 1), 0);
         // By now 0 _ 1 3 and 0 9 1 3.
         assert_eq!([0, 1, 2, 3].map(|index| places.of(index)), [Some(0), Some(2), None, Some(3)]);
         assert_eq!(places.put_back(2), 3);
@@ -228,5 +230,7 @@ mod tests {
         assert_eq!([0, 1].map(|index| places.of(index)), [Some(0), Some(3)]);
         assert_eq!([places.was(0), places.was(1)], [None, Some(2)]);
         assert_eq!((places.of(2), places.take_out(2, true)), (None, None));
+        assert_eq!(places.insert(1, 3), 1);
+        assert_eq!([1, 2, 3, 4].map(|index| places.of(index)), [1, 2, 3, 6].map(Some));
     }
 }

@@ -169,11 +169,9 @@ impl<'a> Again<'a> {
                 set(self.doc, object, Prop::Seq(at), value)
             }
             PatchAction::Insert { index, values } => {
-                for (more, (value, ..)) in values.iter().enumerate() {
-                    let at = self.places(its, object).insert(index + more);
-                    insert(self.doc, object, at, value)?;
-                }
-                Some(())
+                let at = self.places(its, object).insert(*index, values.len());
+                let mut all = values.iter().enumerate();
+                all.try_for_each(|(more, (value, ..))| insert(self.doc, object, at + more, value))
             }
             PatchAction::DeleteSeq { index, length } => {
                 (0..*length).try_for_each(|_| self.take_out(object, patch, *index))
