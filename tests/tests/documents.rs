@@ -226,6 +226,13 @@ fn the_doctor_looks_at_the_documents() {
     let (verdict, seen) = checked(&alpha);
     assert_eq!(verdict, "warn", "{seen}");
     assert!(seen.starts_with("1 copy is damaged, conf/echo among them; 0 copies, "), "{seen}");
+    // Another host may have it: it is not written over.
+    let refused = docs(&alpha, &["set", DOC, "limit", "4"]);
+    assert!(
+        refused.code != 0 && refused.err.contains("delete it and write it anew"),
+        "{refused:?}"
+    );
+    let _ = docs(&alpha, &["delete", DOC]).well();
     set(&alpha, "limit", "4");
     assert_eq!(checked(&alpha).0, "pass", "it is there again");
 

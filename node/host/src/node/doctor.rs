@@ -98,7 +98,8 @@ fn documents(node: &Node) -> Finding {
     if let Some(first) = lost.first() {
         let damaged = count(lost.len(), "copy is", "copies are");
         let seen = format!("{damaged} damaged, {first} among them; {seen}");
-        let fix = "each is replaced when a host that has it is linked: p2p members";
+        let fix = "each is replaced when a host that has it is linked: p2p members; if none has it, \
+                   p2p docs delete it, and write it anew";
         return finding(check, Verdict::Warn, seen, fix);
     }
     let damaged = crate::documents::set_aside(&dir);
@@ -199,10 +200,11 @@ impl Node {
     /// How many copies of documents there are, and those that were damaged and not replaced yet.
     fn copies(&self) -> (usize, Vec<String>) {
         let Some(all) = self.engine.replicas() else { return (0, Vec::new()) };
-        let found = all.damaged().map(|(name, _)| name.to_string());
+        let found: Vec<_> = all.damaged().map(|(name, _)| name.to_string()).collect();
         let is_back = |name: &&String| name.parse().is_ok_and(|name| all.base(&name).is_some());
         let unread = self.unread_copies.iter().filter(|name| !is_back(name)).cloned();
-        (all.names(None).count(), found.chain(unread).collect())
+        let good = all.names(None).count().saturating_sub(found.len());
+        (good, found.into_iter().chain(unread).collect())
     }
 }
 
