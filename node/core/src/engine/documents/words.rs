@@ -23,7 +23,10 @@ pub enum DocumentError {
     #[error("there is no such document on this host")]
     Unknown,
     /// The copy of this host is damaged; it is replaced when another host has a good one.
-    #[error("the copy of this host is damaged: {0}; it is replaced from another host")]
+    #[error(
+        "the copy of this host is damaged: {0}; it is replaced from another host; if none has it, \
+         delete it and write it anew"
+    )]
     Damaged(String),
     /// It is the descriptor of an agent that does not live on this host.
     #[error("only the host that an agent lives on changes its descriptor")]
